@@ -1,0 +1,166 @@
+"""The tables of the ledger, as typed SQLAlchemy models. Columns only: queries live in `queue` and `query`.
+
+Only portable SQL and types, so that the same models serve SQLite and PostgreSQL. Times are UTC ISO-8601 text with
+milliseconds (``2026-11-23T15:28:34.123Z``), which sorts as it reads. `migrations/` creates what stands here; a test
+holds the two equal.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class State(StrEnum):
+    """Where an image stands. `settling`, `stalled`, `queued` and `claimed` read as *pending* in the view."""
+
+    SETTLING = "settling"  # put back by a worker: changed under its eyes, or due a second look
+    STALLED = "stalled"  # not whole after `limits.stalled` seconds; still watched
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    DEFECT = "defect"
+    REVIEW = "review"
+
+
+class After(StrEnum):
+    """What became of the source file once its outcome was committed; NULL where the watch keeps its files."""
+
+    PENDING = "pending"
+    MOVED = "moved"
+    DELETED = "deleted"
+    KEPT = "kept"  # the rule does not apply to this outcome, or the file was no longer the one that was judged
+
+
+OPEN_STATES = (State.SETTLING, State.STALLED, State.QUEUED)
+_OPEN = text("state IN ('settling', 'stalled', 'queued')")
+
+
+class Base(DeclarativeBase):
+    """The declarative base of every ledger table."""
+
+
+class Image(Base):
+    """One content under one name in one watch: what was dropped, and what became of it."""
+
+    __tablename__ = "images"
+    __table_args__ = (
+        Index("images_seen", "watch", "path", "size", "mtime_ns", "ctime_ns", unique=True),
+        Index("images_open", "watch", "path", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("images_state", "state", "watch", "id"),
+        Index(
+            "images_lease",
+            "lease_owner",
+            sqlite_where=text("state = 'claimed'"),
+            postgresql_where=text("state = 'claimed'"),
+        ),
+        Index(
+            "images_after",
+            "id",
+            sqlite_where=text("\"after\" = 'pending'"),
+            postgresql_where=text("\"after\" = 'pending'"),
+        ),
+        Index("images_part", "part"),
+        Index("images_path", "path"),
+        Index("images_sha256", "sha256"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    watch: Mapped[str]
+    path: Mapped[str]  # relative to the watch's folder, as inspectd.paths.to_text writes it
+    size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    ctime_ns: Mapped[int] = mapped_column(BigInteger)
+    seen_at: Mapped[str] = mapped_column(String(24))
+    part: Mapped[str | None]
+    fields: Mapped[dict[str, str]] = mapped_column(JSON)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(8))
+    reason: Mapped[str | None]  # "code: sentence"; why it failed, waits or is under review
+    attempt: Mapped[int] = mapped_column(default=0)  # claims so far; the fencing token of the lease
+    alone: Mapped[bool] = mapped_column(default=False)  # a worker died holding it: claim it by itself
+    deaths: Mapped[int] = mapped_column(default=0)  # workers that died holding nothing but this image
+    lease_owner: Mapped[str | None]
+    lease_boot: Mapped[str | None]
+    lease_until: Mapped[float | None]  # seconds on the clock of boot `lease_boot`
+    finished_at: Mapped[str | None] = mapped_column(String(24))
+    inspection_id: Mapped[int | None] = mapped_column(ForeignKey("inspections.id", use_alter=True))
+    after: Mapped[str | None] = mapped_column(String(8))
+    moved_to: Mapped[str | None]
+
+
+class Model(Base):
+    """A bundle that has judged images here, by its identity."""
+
+    __tablename__ = "models"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    bundle: Mapped[str] = mapped_column(String(64), unique=True)  # sha256 of the manifest
+    name: Mapped[str]
+    version: Mapped[int]
+    classes: Mapped[list[str]] = mapped_column(JSON)
+    metrics: Mapped[dict[str, Any]] = mapped_column(JSON)
+    first_used_at: Mapped[str] = mapped_column(String(24))
+
+
+class Inspection(Base):
+    """One verdict of one bundle on one image, with everything needed to explain or replay it."""
+
+    __tablename__ = "inspections"
+    __table_args__ = (
+        UniqueConstraint("image_id", "model_id"),
+        Index("inspections_at", "inspected_at"),
+        Index("inspections_verdict", "verdict", "inspected_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"))
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    inspected_at: Mapped[str] = mapped_column(String(24))
+    verdict: Mapped[str] = mapped_column(String(6))
+    label: Mapped[str]
+    logits: Mapped[list[float]] = mapped_column(JSON)  # float32, one per output of the network
+    score: Mapped[float]  # calibrated probability of a defect, 0..1
+    thresholds: Mapped[dict[str, float]] = mapped_column(JSON)  # in force then; logits
+    overlay: Mapped[str | None]  # relative to the configured `output`
+    regions: Mapped[list[dict[str, float]]] = mapped_column(JSON)  # x, y, width, height in original pixels; peak 0..1
+    heat: Mapped[bytes | None] = mapped_column(LargeBinary)  # uint8, row by row, 255 = heat_max
+    heat_width: Mapped[int | None]
+    heat_height: Mapped[int | None]
+    heat_max: Mapped[float | None]
+    timings: Mapped[dict[str, float]] = mapped_column(JSON)  # milliseconds by stage
+    precision: Mapped[str]
+    device: Mapped[str]
+    software: Mapped[str]
+
+
+class Review(Base):
+    """What a person said of an image. The newest review of an image is the one in force."""
+
+    __tablename__ = "reviews"
+    __table_args__ = (Index("reviews_image", "image_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"))
+    reviewed_at: Mapped[str] = mapped_column(String(24))
+    reviewer: Mapped[str]
+    reviewed_as: Mapped[str]
+    note: Mapped[str | None]
+
+
+class Event(Base):
+    """The audit trail: starts, stops, reloads, activations, and everything an operator may ask about later."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index("events_at", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[str] = mapped_column(String(24))
+    kind: Mapped[str]
+    detail: Mapped[str]
