@@ -1,4 +1,4 @@
-"""The tables of the ledger, as typed SQLAlchemy models. Columns only: queries live in `queue` and `query`.
+"""The tables of the ledger, as typed SQLAlchemy models. Columns only: what is done with them lies beside this file.
 
 Only portable SQL and types, so that the same models serve SQLite and PostgreSQL. Times are UTC ISO-8601 text with
 milliseconds (``2026-11-23T15:28:34.123Z``), which sorts as it reads. `migrations/` creates what stands here; a test
@@ -39,7 +39,11 @@ class After(StrEnum):
 
 
 OPEN_STATES = (State.SETTLING, State.STALLED, State.QUEUED)
+FINISHED_STATES = (State.DONE, State.FAILED)
+REVISION = "0001"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
 _OPEN = text("state IN ('settling', 'stalled', 'queued')")
+_CLAIMED = text("state = 'claimed'")
+_OWED = text("\"after\" = 'pending'")
 
 
 class Base(DeclarativeBase):
@@ -51,23 +55,14 @@ class Image(Base):
 
     __tablename__ = "images"
     __table_args__ = (
-        Index("images_seen", "watch", "path", "size", "mtime_ns", "ctime_ns", unique=True),
+        Index("images_seen", "watch", "path", "ctime_ns", "mtime_ns", "size", unique=True),
         Index("images_open", "watch", "path", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("images_state", "state", "watch", "id"),
-        Index(
-            "images_lease",
-            "lease_owner",
-            sqlite_where=text("state = 'claimed'"),
-            postgresql_where=text("state = 'claimed'"),
-        ),
-        Index(
-            "images_after",
-            "id",
-            sqlite_where=text("\"after\" = 'pending'"),
-            postgresql_where=text("\"after\" = 'pending'"),
-        ),
+        Index("images_claimed", "watch", "path", unique=True, sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
+        Index("images_after", "id", sqlite_where=_OWED, postgresql_where=_OWED),
+        Index("images_finished", "finished_at", "id"),
         Index("images_part", "part"),
-        Index("images_path", "path"),
+        Index("images_path", "path", "watch", "id"),
         Index("images_sha256", "sha256"),
     )
 
@@ -164,3 +159,9 @@ class Event(Base):
     at: Mapped[str] = mapped_column(String(24))
     kind: Mapped[str]
     detail: Mapped[str]
+
+
+# The same tables for statements on many rows at once, which have no need of mapped objects.
+images, models, inspections, reviews, events = (
+    Base.metadata.tables[entity.__tablename__] for entity in (Image, Model, Inspection, Review, Event)
+)

@@ -1,0 +1,5 @@
+"""`python -m inspectd`."""
+
+from inspectd.cli.main import main
+
+main()

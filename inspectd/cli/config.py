@@ -1,0 +1,49 @@
+"""`inspectd config`: is a configuration right, and its schema for editors."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inspectd.cli.options import ConfigOption, config_path
+from inspectd.cli.output import say
+from inspectd.errors import InspectdError
+
+app = typer.Typer(help="Check a configuration, or write its schema for an editor.", no_args_is_help=True)
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Check a configuration without touching anything, and say what it means. Exit 78 with every mistake in it."""
+    from inspectd.config import load
+
+    path = config_path(config)
+    found = load(path)
+    say(f"{path} is right.")
+    say(f"database  {found.database_file}")
+    say(f"output    {found.output}")
+    for watch in found.watch:
+        say(f"watch     {watch.name}: {watch.path}, judged by {watch.model}, then {_after(watch.after, watch.move_to)}")
+
+
+def _after(after: str, move_to: str) -> str:
+    return {"keep": "kept", "move": f"moved to {move_to}", "delete": "deleted where the verdict is ok"}[after]
+
+
+@app.command()
+def schema(
+    file: Annotated[Path | None, typer.Argument(help="Where to write it. Default: standard output.")] = None,
+) -> None:
+    """Write the JSON Schema of config.yaml, from which an editor completes and explains every key."""
+    import json
+
+    from inspectd.config import json_schema
+
+    text = json.dumps(json_schema(), indent=2)
+    if file is None:
+        typer.echo(text)
+        return
+    try:
+        file.write_text(text + "\n")
+    except OSError as error:
+        raise InspectdError(f"{file} cannot be written: {error.strerror}.") from None

@@ -1,0 +1,154 @@
+"""`inspectd inspect`: verdict and overlay for named files, with no daemon and no ledger.
+
+The same decoder, network and overlay as in the daemon, one small batch after the other.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from inspectd.cli.options import JsonOption
+from inspectd.cli.output import printable, say, write_json
+from inspectd.errors import InspectdError
+from inspectd.paths import to_text
+
+if TYPE_CHECKING:
+    from inspectd.model.inspector import Finding, Inspector
+    from inspectd.vision.decode import Decoded
+
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one file; names and meanings are those of the ledger's view `verdicts`."""
+
+    path: str
+    verdict: str
+    reason: str | None = None
+    label: str | None = None
+    score: float | None = None
+    logits: tuple[float, ...] = ()
+    regions: tuple[dict[str, Any], ...] = ()
+    overlay: str | None = None
+    model: str | None = None
+
+
+def inspect(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="The images.")],
+    model: Annotated[Path, typer.Option("--model", "-m", metavar="BUNDLE", help="The bundle that judges them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the overlays go.")] = Path("overlays"),
+    as_json: JsonOption = False,
+    device: Annotated[str, typer.Option(help="Where the network runs: auto, cpu, gpu or gpu:N.")] = "auto",
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"], typer.Option(help="The arithmetic of the network.")
+    ] = "auto",
+) -> None:
+    """Judge files and draw their overlays, with no daemon and no ledger. Exit 1 if any could not be judged."""
+    from inspectd.config.schema import DEVICE, IN_WORDS
+    from inspectd.model.bundle import load_bundle
+    from inspectd.model.inspector import open_inspector
+
+    if not re.search(DEVICE, device):
+        raise typer.BadParameter(f"it must be {IN_WORDS[DEVICE]}", param_hint="--device")
+    inspector = open_inspector(load_bundle(model), device, precision)
+    for remark in inspector.remarks:
+        typer.echo(f"inspectd: {remark}", err=True)
+    failed: list[str] = []
+    answers = _remember_failures(judge(files, inspector, out), failed)
+    if as_json:
+        write_json(asdict(answer) for answer in answers)
+    else:
+        for answer in answers:
+            say(_line(answer))
+    raise typer.Exit(1 if failed else 0)
+
+
+def judge(files: Sequence[Path], inspector: "Inspector", out: Path) -> Iterator[Answer]:
+    """Judge files in their order; one that is no whole image is an answer too.
+
+    Raises:
+        InspectdError: when an overlay cannot be written.
+    """
+    names: dict[str, int] = {}
+    for start in range(0, len(files), BATCH):
+        batch = [(path, _read(path)) for path in files[start : start + BATCH]]
+        images = [image for _, image in batch if not isinstance(image, str)]
+        findings = iter(inspector.inspect([inspector.prepare(image.pixels) for image in images]) if images else [])
+        for path, image in batch:
+            text = to_text(str(path))
+            if isinstance(image, str):
+                yield Answer(text, "failed", reason=image)
+            else:
+                yield _conclude(text, image, next(findings), inspector, out / _overlay_name(path, inspector, names))
+
+
+def _read(path: Path) -> "Decoded | str":
+    """The image, or why there is none."""
+    from inspectd.config import Limits
+    from inspectd.vision.decode import DecodeError, decode
+
+    limits = Limits()
+    try:
+        if path.stat().st_size > limits.bytes:
+            return f"too large: more than {limits.bytes} bytes"
+        return decode(path.read_bytes(), limits.pixels)
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+    except DecodeError as error:
+        return f"{error.code}: {error}"
+
+
+def _conclude(path: str, image: "Decoded", finding: "Finding", inspector: "Inspector", overlay: Path) -> Answer:
+    """Draw the overlay of a judged image and say everything about it."""
+    from inspectd.vision.overlay import Style, draw, encode
+    from inspectd.vision.regions import regions
+
+    low, high = finding.scale.low, finding.scale.high
+    height, width = image.pixels.shape[:2]
+    found = regions(finding.heat, low, high, (width, height))
+    verdict = "review" if image.doubt else str(finding.verdict)
+    caption = f"{verdict.upper()} {finding.label} {finding.score:.3f}"
+    style = Style()
+    try:
+        overlay.parent.mkdir(parents=True, exist_ok=True)
+        overlay.write_bytes(encode(draw(image.pixels, finding.heat, low, high, found, caption, style), style.format))
+    except OSError as error:
+        raise InspectdError(f"The overlay {overlay} cannot be written: {error.strerror}.") from None
+    return Answer(
+        path=path,
+        verdict=verdict,
+        reason=image.doubt,
+        label=finding.label,
+        score=finding.score,
+        logits=finding.logits,
+        regions=tuple(asdict(region) for region in found),
+        overlay=to_text(str(overlay)),
+        model=inspector.bundle.title,
+    )
+
+
+def _overlay_name(path: Path, inspector: "Inspector", names: dict[str, int]) -> str:
+    """``crack.png-1a2b3c4d.jpg``; a second file of that name in one call gets a number."""
+    name = printable(to_text(path.name)).encode()[:200].decode(errors="ignore")
+    names[name] = names.get(name, 0) + 1
+    number = f"-{names[name]}" if names[name] > 1 else ""
+    return f"{name}-{inspector.bundle.short}{number}.jpg"
+
+
+def _remember_failures(answers: Iterable[Answer], failed: list[str]) -> Iterator[Answer]:
+    for answer in answers:
+        if answer.verdict == "failed":
+            failed.append(answer.path)
+        yield answer
+
+
+def _line(answer: Answer) -> str:
+    if answer.score is None:
+        return f"{answer.path}: {answer.verdict}: {answer.reason}"
+    doubt = f" ({answer.reason})" if answer.reason else ""
+    return f"{answer.path}: {answer.verdict}{doubt}, {answer.label}, score {answer.score:.3f}, overlay {answer.overlay}"

@@ -1,0 +1,110 @@
+"""`inspectd`: the table of commands, and what all of them share: lazy imports, exit codes, errors as sentences.
+
+A command's module is imported only when that command is asked for (the top-level help asks for all), so that no command
+pays for another's imports. Exit codes: 0 done; 1 it could not be done; 2 wrong usage; 78 wrong configuration.
+"""
+
+import io
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+from inspectd import __version__
+from inspectd.cli.output import printable, until_reader_leaves
+from inspectd.errors import InspectdError
+
+
+class Entry(NamedTuple):
+    """Where a command is found, and the panel of the help that shows it (None: it is not shown)."""
+
+    module: str  # in this package
+    target: str  # a function, or a Typer application with commands of its own
+    panel: str | None
+
+
+COMMANDS = {
+    "init": Entry("init", "init", "Set up"),
+    "config": Entry("config", "app", "Set up"),
+    "train": Entry("train", "train", "Set up"),
+    "run": Entry("run", "run", "Inspect"),
+    "inspect": Entry("inspect", "inspect", "Inspect"),
+    "demo": Entry("demo", "demo", "Inspect"),
+    "results": Entry("results", "results", "Look up"),
+    "show": Entry("show", "show", "Look up"),
+    "stats": Entry("stats", "stats", "Look up"),
+    "worker": Entry("run", "worker", None),
+}
+
+
+@cache
+def load_command(name: str) -> Any:
+    """Import one command and fit it into the program."""
+    entry = COMMANDS[name]
+    target = getattr(import_module(f"inspectd.cli.{entry.module}"), entry.target)
+    if not isinstance(target, typer.Typer):
+        function, target = target, typer.Typer(add_completion=False)
+        target.command(name, hidden=entry.panel is None)(function)
+    command: Any = typer.main.get_command(target)
+    command.name, command.rich_help_panel = name, entry.panel
+    return command
+
+
+class _Commands(Mapping[str, Any]):
+    """Every command by its name, loaded when it is looked up."""
+
+    def __getitem__(self, name: str) -> Any:
+        return load_command(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class Program(TyperGroup):
+    """The group of all commands: what a user can cause ends in a sentence, whatever else fails in a traceback."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands()  # type: ignore[assignment]  # nothing is ever added to it
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            with until_reader_leaves():
+                return super().invoke(ctx)
+        except InspectdError as error:
+            for line in str(error).splitlines():
+                print(f"inspectd: {printable(line)}", file=sys.stderr)  # noqa: T201
+            raise typer.Exit(error.exit_code) from None
+
+
+app = typer.Typer(name="inspectd", cls=Program, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"inspectd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    _: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Drop an image into a folder; get a verdict, the reason for it, and a record."""
+
+
+def main() -> None:
+    """The entry point of the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
+    app(prog_name="inspectd")

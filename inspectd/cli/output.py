@@ -1,0 +1,117 @@
+"""What every command prints through: tables for people, JSON and CSV for programs.
+
+File names come from anywhere. For people, characters that are not printable (newlines, terminal escapes, text direction
+marks) are shown as escapes and nothing is taken for markup; JSON keeps them exactly, in its own escapes.
+"""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import typer
+
+_FORMULA = ("=", "+", "-", "@")
+_STYLES = {"ok": "green", "defect": "bold red", "review": "yellow", "failed": "magenta", "pending": "dim"}
+
+
+def printable(text: str) -> str:
+    """``text`` with every character that is not printable as an escape such as ``\\n`` or ``\\x1b``."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def local_time(utc: str | None) -> str:
+    """A time of the ledger, UTC, as local time for people; empty for None."""
+    return datetime.fromisoformat(utc).astimezone().strftime("%Y-%m-%d %H:%M:%S") if utc else ""
+
+
+def say(text: str) -> None:
+    """Print one line for people."""
+    print(printable(text))  # noqa: T201
+
+
+def write_json(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print one JSON array, an object a line; rows may be many, they are not collected."""
+    before = "[\n"
+    for row in rows:
+        sys.stdout.write(f"{before}{json.dumps(row)}")
+        before = ",\n"
+    sys.stdout.write("[]\n" if before == "[\n" else "\n]\n")
+
+
+def write_json_lines(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print one JSON object a line, for rows that have no end."""
+    for row in rows:
+        print(json.dumps(row))  # noqa: T201
+
+
+def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print comma-separated values, RFC 4180 with plain newlines, one line a row.
+
+    A text that a spreadsheet would take for a formula (a file named ``=1+1.png``) gets a ``'`` before it.
+    """
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row[column]) for column in columns])
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
+    """Print a table as wide as its content, or as the terminal, folding what is too long.
+
+    Args:
+        right: columns that are aligned to the right.
+    """
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="right" if column in right else "left", no_wrap=False)
+    for row in rows:
+        table.add_row(*(styled(value) for value in row))
+    console().print(table)
+
+
+def styled(text: str) -> Any:
+    """Text for a table: never markup, printable, and coloured where it is a verdict."""
+    from rich.text import Text
+
+    return Text(printable(text), style=_STYLES.get(text, ""))
+
+
+def console() -> Any:
+    """A console on standard output; nothing is folded when it is not a terminal."""
+    from rich.console import Console
+
+    class _Console(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # `until_reader_leaves` answers
+
+    return _Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+
+
+@contextmanager
+def until_reader_leaves() -> Iterator[None]:
+    """A reader that has seen enough (`| head`) ends the program quietly, as done."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would fail again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None

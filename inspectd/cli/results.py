@@ -1,0 +1,144 @@
+"""`inspectd results`: the verdicts, as a table, as JSON or CSV, or as they come."""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from inspectd.cli import output
+from inspectd.cli.lookup import (
+    LabelOption,
+    ModelOption,
+    PartOption,
+    PathOption,
+    ScoreMaxOption,
+    ScoreMinOption,
+    SinceOption,
+    UntilOption,
+    VerdictOption,
+    WatchOption,
+    moment,
+    open_ledger,
+    overlay_path,
+)
+from inspectd.cli.options import ConfigOption, CsvOption, JsonOption, refuse_both
+
+if TYPE_CHECKING:
+    from inspectd.ledger.query import Follower, Row
+
+IN_A_TABLE = 50
+POLL = 1.0  # seconds between two looks for new outcomes
+
+
+def results(
+    config: ConfigOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    watch: WatchOption = None,
+    part: PartOption = None,
+    verdict: VerdictOption = None,
+    label: LabelOption = None,
+    model: ModelOption = None,
+    score_min: ScoreMinOption = None,
+    score_max: ScoreMaxOption = None,
+    path: PathOption = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=0,
+            metavar="N",
+            help=f"At most so many, the newest; 0 for all. Default: {IN_A_TABLE} in a table, else all.",
+        ),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print outcomes as they come, until Ctrl-C.")] = False,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+) -> None:
+    """List what was inspected, the newest first. Times are local in the table, UTC in JSON and CSV."""
+    from inspectd.ledger.query import Filter, Follower, Row
+    from inspectd.ledger.query import results as query
+
+    refuse_both(as_json, as_csv)
+    for_people = not (as_json or as_csv)
+    most = IN_A_TABLE if limit is None and for_people else limit or None
+    settings, engine = open_ledger(config)
+    wanted = Filter(
+        since=moment(since, "--since"),
+        until=moment(until, "--until"),
+        watch=watch,
+        part=part,
+        verdict=verdict,
+        label=label,
+        model=model,
+        score_min=score_min,
+        score_max=score_max,
+        path=path,
+        limit=most and most + for_people,  # a table asks for one more, to know whether it shows all
+    )
+
+    def record(row: Row) -> dict[str, Any]:
+        return {**asdict(row), "overlay": overlay_path(settings, row)}
+
+    columns = [field.name for field in fields(Row)]
+    if follow:
+        _follow(map(record, _as_they_come(Follower(engine, wanted))), columns, as_json, as_csv)
+        return
+    rows = map(record, query(engine, wanted))
+    if as_json:
+        output.write_json(rows)
+    elif as_csv:
+        output.write_csv(columns, rows)
+    else:
+        shown = ("id", "inspected", "verdict", "score", "label", "watch", "part", "path", "reason")
+        output.write_table(shown, map(_cells, islice(rows, most)), right=("id", "score"))
+        if next(rows, None):
+            print(f"Only the newest {most} are shown; --limit 0 shows all.", file=sys.stderr)  # noqa: T201
+
+
+def _as_they_come(follower: "Follower") -> Iterator["Row"]:
+    while True:
+        yield from follower.poll()
+        sys.stdout.flush()
+        time.sleep(POLL)
+
+
+def _follow(rows: Iterator[dict[str, Any]], columns: list[str], as_json: bool, as_csv: bool) -> None:
+    """One line for each outcome; Ctrl-C is the way to end it."""
+    try:
+        if as_json:
+            output.write_json_lines(rows)
+        elif as_csv:
+            output.write_csv(columns, rows)
+        else:
+            for row in rows:
+                output.say(_line(row))
+    except KeyboardInterrupt:
+        return
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        str(row["id"]),
+        output.local_time(row["inspected_at"]),
+        row["verdict"],
+        _score(row),
+        row["label"] or "",
+        row["watch"],
+        row["part"] or "",
+        row["path"],
+        row["reason"] or "",
+    )
+
+
+def _line(row: dict[str, Any]) -> str:
+    why = row["reason"] or row["label"]
+    return f"{output.local_time(row['inspected_at'])}  {row['verdict']:<7} {_score(row):>5}  {row['watch']}/{row['path']}  {why}"
+
+
+def _score(row: dict[str, Any]) -> str:
+    return "" if row["score"] is None else f"{row['score']:.3f}"

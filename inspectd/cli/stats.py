@@ -1,0 +1,61 @@
+"""`inspectd stats`: counts of outcomes and the defect rate."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from inspectd.cli import output
+from inspectd.cli.lookup import (
+    ModelOption,
+    PathOption,
+    SinceOption,
+    UntilOption,
+    WatchOption,
+    moment,
+    open_ledger,
+)
+from inspectd.cli.options import ConfigOption, CsvOption, JsonOption, refuse_both
+
+if TYPE_CHECKING:
+    from inspectd.ledger.query import StatRow
+
+COUNTS = ("total", "ok", "defect", "review", "failed", "pending")
+
+
+def stats(
+    config: ConfigOption = None,
+    by: Annotated[Literal["watch", "day", "hour"], typer.Option("--by", help="What a row stands for.")] = "watch",
+    since: SinceOption = None,
+    until: UntilOption = None,
+    watch: WatchOption = None,
+    model: ModelOption = None,
+    path: PathOption = None,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+) -> None:
+    """Count outcomes by watch, or by local day or hour. The defect rate is that of all images with a verdict."""
+    from inspectd.ledger.query import Filter
+    from inspectd.ledger.query import stats as query
+
+    refuse_both(as_json, as_csv)
+    _, engine = open_ledger(config)
+    wanted = Filter(since=moment(since, "--since"), until=moment(until, "--until"), watch=watch, model=model, path=path)
+    rows = [_record(by, row) for row in query(engine, by, wanted)]
+    columns = (by, *COUNTS, "defect_rate")
+    if as_json:
+        output.write_json(rows)
+    elif as_csv:
+        output.write_csv(columns, rows)
+    else:
+        output.write_table((by, *COUNTS, "defect rate"), map(_cells, rows), right=(*COUNTS, "defect rate"))
+
+
+def _record(by: str, row: "StatRow") -> dict[str, Any]:
+    counts = asdict(row)
+    return {by: counts.pop("group"), **counts, "defect_rate": row.defect_rate}
+
+
+def _cells(record: dict[str, Any]) -> tuple[str, ...]:
+    *values, rate = record.values()
+    return (*map(str, values), "" if rate is None else f"{rate:.1%}")

@@ -1,0 +1,9 @@
+"""config.yaml: its schema, how it is read, and every mistake in it told in a sentence.
+
+`load` is pure: no folder is created and no model opened. The rest of the program sees only the frozen models.
+"""
+
+from inspectd.config.reading import json_schema, load
+from inspectd.config.schema import IMAGE_PATTERNS, Config, Limits, Overlay, Watch, Worker
+
+__all__ = ["IMAGE_PATTERNS", "Config", "Limits", "Overlay", "Watch", "Worker", "json_schema", "load"]

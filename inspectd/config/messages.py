@@ -1,0 +1,100 @@
+"""What pydantic finds wrong, as sentences for the person who wrote the file: key, value, and what is allowed."""
+
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from inspectd.config.document import Document, Key
+from inspectd.config.schema import IN_WORDS, Config, Limits, Overlay, Watch, Worker
+
+SECTIONS: dict[str, type[BaseModel]] = {"watch": Watch, "worker": Worker, "overlay": Overlay, "limits": Limits}
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "list_type": "a list, each entry on a line of its own after '- '",
+    "model_type": "a section of keys and values",
+    "greater_than": "greater than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
+}
+
+
+def key_text(key: Key) -> str:
+    """``watch[0].backend``, as the key path is written in every message."""
+    text = ""
+    for step in key:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return text.removeprefix(".")
+
+
+def subject(document: Document, key: Key) -> str:
+    """The key path, and the name of the watch it belongs to."""
+    name = document.spelling((*key[:2], "name")) if key[:1] == ("watch",) and len(key) > 2 else None
+    return key_text(key) + (f" (watch {name!r})" if name and key[2:] != ("name",) else "")
+
+
+def sentence(document: Document, error: ErrorDetails) -> tuple[int, str]:
+    """The line and the sentence, without a full stop, for one error of pydantic's."""
+    key: Key = tuple(error["loc"])
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in ("extra_forbidden", "invalid_key"):
+        key = (*key[:-1], str(key[-1]))
+        return document.line(key), f"{subject(document, key)} is not a known key; {_nearest(key)}"
+    if kind == "missing":
+        return document.line(key[:-1]), f"{subject(document, key)} is missing: {_description(key)}"
+    if kind == "value_error":
+        what = str(context["error"])
+    elif kind in ("string_type", "path_type", "pattern_type"):
+        what = f"{_is(document, key, error['input'])}; it must be text{_quotes(error['input'])}"
+    elif kind == "string_pattern_mismatch":
+        what = f"{_is(document, key, error['input'])}; it must be {IN_WORDS[context['pattern']]}"
+    elif kind == "literal_error":
+        what = f"{_is(document, key, error['input'])}; it must be {context['expected'].replace(chr(39), '')}"
+    elif kind in ("too_short", "string_too_short"):
+        what = "must not be empty"
+    else:
+        what = f"{_is(document, key, error['input'])}; it must be {_EXPECTED[kind].format(**context)}"
+    return document.line(key), f"{subject(document, key)} {what}"
+
+
+def _is(document: Document, key: Key, value: Any) -> str:
+    if value is None:
+        return "is empty"
+    if isinstance(value, list | dict):
+        return f"is a {'list' if isinstance(value, list) else 'section'}"
+    return f"is {(document.spelling(key) or str(value))[:80]!r}"
+
+
+def _quotes(value: Any) -> str:
+    """The remedy where YAML took a plain word for something else."""
+    if value is None or isinstance(value, list | dict):
+        return ""
+    kind = {bool: "a yes or no", int: "a number", float: "a number"}.get(type(value), "a date")
+    return f", and YAML reads this as {kind}: put it in quotes"
+
+
+def _model(key: Key) -> type[BaseModel]:
+    """The section in which a key stands."""
+    return SECTIONS[str(key[0])] if len(key) > 1 else Config
+
+
+def _description(key: Key) -> str:
+    return (_model(key).model_fields[str(key[-1])].description or "").removesuffix(".")
+
+
+def _nearest(key: Key) -> str:
+    """Where a key that is known elsewhere belongs, or which one was perhaps meant, or all there are."""
+    if key[-1] in Config.model_fields:
+        return "it belongs to the top level: check the indentation"
+    for name, model in SECTIONS.items():
+        if key[-1] in model.model_fields:
+            return f"it belongs under {name}: check the indentation"
+    known = list(_model(key).model_fields)
+    close = get_close_matches(str(key[-1]), known, n=1)
+    return f"perhaps {close[0]} is meant" if close else f"known here: {', '.join(known)}"

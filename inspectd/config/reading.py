@@ -1,0 +1,64 @@
+"""Reading a config.yaml: the file, its values, and what they mean together. All mistakes are told at once."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from inspectd.config.checks import Mistake, check
+from inspectd.config.document import Document
+from inspectd.config.messages import sentence, subject
+from inspectd.config.schema import Config, Database, Folder, Watch, database_file
+from inspectd.errors import ConfigError
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration; its relative paths become absolute, from the folder of ``path``.
+
+    Raises:
+        ConfigError: one line for each mistake, in the order of the file: where, which key, what is wrong, what is
+            allowed.
+    """
+    document = Document.read(path)
+    if document.data is None:
+        raise ConfigError(f"{path} is empty; `inspectd init DIR` lays out a working one.")
+    if not isinstance(document.data, dict):
+        raise ConfigError(f"{document.at(1)}: the file must hold keys and values, such as `output: output`.")
+    folder = path.absolute().parent
+    mistakes = list(document.duplicates)
+    try:
+        config = Config.model_validate(document.data, context=folder)
+        found = list(check(dict(enumerate(config.watch)), config.output, config.database_file))
+    except ValidationError as error:
+        mistakes += [sentence(document, details) for details in error.errors(include_url=False)]
+        found = _check_what_stands(document.data, folder)
+    mistakes += [(document.line(key), f"{subject(document, key)} {what}") for key, what in found]
+    if mistakes:
+        raise ConfigError("\n".join(f"{document.at(line)}: {text}." for line, text in sorted(mistakes)))
+    return config
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of config.yaml, with a description for every key."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+
+
+def _check_what_stands(data: dict[str, Any], folder: Path) -> list[Mistake]:
+    """The checks of whole configurations on those parts of a wrong one that are right in themselves."""
+
+    def standing(kind: Any, value: Any) -> Any:
+        try:
+            return TypeAdapter(kind).validate_python(value, context=folder)
+        except ValidationError:
+            return None
+
+    items = data.get("watch")
+    watches = enumerate(standing(Watch, item) for item in (items if isinstance(items, list) else []))
+    database = standing(Database, data.get("database"))
+    return list(
+        check(
+            {index: watch for index, watch in watches if watch is not None},
+            standing(Folder, data.get("output")),
+            None if database is None else database_file(database),
+        )
+    )

@@ -1,0 +1,264 @@
+"""The schema of config.yaml: every key, its type, its range, its default and what it means.
+
+Descriptions are what an editor shows beside a key. A check that needs one value alone stands here; one that compares
+several stands in `checks`. Models that were loaded hold absolute paths and survive a round trip through JSON.
+"""
+
+import re
+import string
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+
+IMAGE_PATTERNS = ["*.png", "*.jpg", "*.jpeg", "*.bmp", "*.tif", "*.tiff", "*.webp"]
+PLACEHOLDERS = ("watch", "verdict", "date")
+SQLITE = "sqlite:///"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+DEVICE = r"^(auto|cpu|gpu|gpu:\d+)$"
+IN_WORDS = {
+    NAME: "1 to 64 letters, digits, '-' or '_', beginning with a letter or a digit",
+    DEVICE: "auto, cpu, gpu or gpu:N",
+}
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty(cls, data: Any) -> Any:
+        """A section whose every key is commented out is null in YAML and means its defaults."""
+        return {} if data is None else data
+
+
+def _absolute(path: Path, info: ValidationInfo) -> Path:
+    """Relative paths are relative to the folder of the file, which the loader passes as the context."""
+    return path if info.context is None else info.context / path
+
+
+def _path_text(value: Any) -> Any:
+    """Refuse what the file system would read as another path than the one that was meant."""
+    if isinstance(value, str):
+        if not value.strip() or "\0" in value:
+            raise ValueError("must name a file or folder")
+        if value.startswith("~"):
+            raise ValueError("must be written out: '~' is not replaced by a home folder")
+    return value
+
+
+def _database_url(url: str, info: ValidationInfo) -> str:
+    if not url.startswith(SQLITE):
+        raise ValueError("must be sqlite:///FILE: SQLite is the only database so far")
+    file = url.removeprefix(SQLITE)
+    if not file or file.startswith(":"):
+        raise ValueError("must be sqlite:///FILE, with a file that stays")
+    _path_text(file)
+    path = str(_absolute(Path(file), info))
+    if "?" in path:  # the rest would be read as options of the connection
+        raise ValueError(f"must name a file whose whole path has no '?', unlike {path}")
+    return f"{SQLITE}{path}"
+
+
+def database_file(url: str) -> Path:
+    """The file behind an SQLite URL."""
+    return Path(url.removeprefix(SQLITE))
+
+
+def _archive(template: str, info: ValidationInfo) -> str:
+    _path_text(template)
+    allowed = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+    try:
+        pieces = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(
+            f"has a brace without its partner; a brace that is part of a name is doubled ({error})"
+        ) from None
+    for _, name, form, conversion in pieces:
+        if name is not None and (name not in PLACEHOLDERS or form or conversion):
+            written = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+            raise ValueError(f"knows no {{{written}}}; the placeholders are {allowed}")
+    if info.context is None or Path(template).is_absolute():
+        return template
+    folder = str(info.context).replace("{", "{{").replace("}", "}}")
+    return f"{folder}/{template}"
+
+
+def _pattern(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        pattern = re.compile(value)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    if not pattern.groupindex:
+        raise ValueError(r"names no part of the file name; it needs at least one group such as (?P<part>\d+)")
+    return pattern
+
+
+Folder = Annotated[Path, BeforeValidator(_path_text), AfterValidator(_absolute)]
+Database = Annotated[str, AfterValidator(_database_url)]
+Glob = Annotated[str, Field(min_length=1)]
+Fields = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
+Switch = Annotated[bool, Field(strict=True)]
+
+
+class Watch(Section):
+    """One watched folder with its model: one camera, line or product."""
+
+    name: Annotated[str, Field(pattern=NAME, description="The watch's name in results, logs and output folders.")]
+    path: Annotated[Folder, Field(description="The folder that images are dropped into.")]
+    model: Annotated[Folder, Field(description="The bundle (a folder) that judges this watch's images.")]
+    include: Annotated[
+        list[Glob],
+        Field(
+            min_length=1,
+            description="Globs of the files to inspect, held against the name and the path inside the watch; "
+            "upper and lower case are the same.",
+        ),
+    ] = IMAGE_PATTERNS
+    ignore: Annotated[
+        list[Glob], Field(description="Globs of files to leave alone; they win over `include` and are held likewise.")
+    ] = []
+    recursive: Annotated[Switch, Field(description="Whether subfolders are watched too.")] = True
+    follow_links: Annotated[
+        Switch, Field(description="Whether symbolic links are followed; otherwise they are skipped.")
+    ] = False
+    settle: Annotated[
+        float,
+        Field(
+            strict=True,
+            gt=0,
+            le=3600,
+            description="Seconds a file must stay unchanged before it counts as whole, unless its writer's closing "
+            "or renaming of it was seen.",
+        ),
+    ] = 2.0
+    rescan: Annotated[
+        float,
+        Field(
+            strict=True,
+            ge=1,
+            le=86400,
+            description="Seconds between two scans of the folder for what events missed; never more often than "
+            "100 times the duration of a scan.",
+        ),
+    ] = 60.0
+    backend: Annotated[
+        Literal["auto", "inotify", "polling"],
+        Field(
+            description="How changes are noticed: inotify (local disks), polling (network shares), or auto, which "
+            "chooses by the file system."
+        ),
+    ] = "auto"
+    after: Annotated[
+        Literal["keep", "move", "delete"],
+        Field(
+            description="What happens to a file once its outcome is recorded. `delete` deletes `ok` files only; every "
+            "other file stays."
+        ),
+    ] = "keep"
+    move_to: Annotated[
+        str,
+        AfterValidator(_archive),
+        Field(
+            validate_default=True,
+            description="The folder into which `after: move` puts a file; {watch}, {verdict} and {date} are replaced.",
+        ),
+    ] = "archive/{watch}/{verdict}/{date}"
+    fields: Annotated[
+        Fields | None,
+        Field(
+            description="A regular expression that is searched in the file name without its extension. Its named "
+            "groups are recorded with the image; the group `part` is the part's identity."
+        ),
+    ] = None
+
+
+class Worker(Section):
+    """How images are judged."""
+
+    device: Annotated[
+        str,
+        Field(
+            pattern=DEVICE,
+            description="Where the network runs: auto, cpu, gpu (the first) or gpu:N. `gpu` refuses to start "
+            "without one.",
+        ),
+    ] = "auto"
+    batch: Annotated[
+        int, Field(strict=True, ge=1, le=1024, description="The most images judged in one call of the network.")
+    ] = 16
+    threads: Annotated[
+        Annotated[int, Field(strict=True, ge=1, le=256)] | None,
+        Field(description="Threads that read and decode images; null for one per core."),
+    ] = None
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Field(description="The arithmetic of the network; auto takes bfloat16 where the processor has it."),
+    ] = "auto"
+
+
+class Overlay(Section):
+    """The pictures that show where the network looked."""
+
+    write: Annotated[
+        Literal["all", "not_ok", "none"],
+        Field(description="Which images get an overlay: all, those that are not `ok`, or none."),
+    ] = "all"
+    format: Annotated[Literal["jpeg", "png"], Field(description="The overlay's file format.")] = "jpeg"
+    colormap: Annotated[
+        Literal["jet", "turbo", "inferno", "viridis"],
+        Field(description="The colours of the heat, from weak to strong."),
+    ] = "jet"
+    scale: Annotated[
+        Literal["fixed", "image"],
+        Field(
+            description="fixed: colours mean the same on every image (the bundle's heat scale) and weak heat is "
+            "transparent. image: each image's own strongest heat is the end of the scale."
+        ),
+    ] = "fixed"
+    caption: Annotated[Switch, Field(description="Whether verdict and score are written on the overlay.")] = True
+
+
+class Limits(Section):
+    """What is refused or reported rather than waited for."""
+
+    pixels: Annotated[
+        int, Field(strict=True, ge=1, le=10**10, description="The most pixels of an image; a larger one is `failed`.")
+    ] = 100_000_000
+    bytes: Annotated[
+        int,
+        Field(strict=True, ge=1, le=2**40, description="The largest image file in bytes; a larger one is `failed`."),
+    ] = 512 * 1024 * 1024
+    stalled: Annotated[
+        float,
+        Field(
+            strict=True,
+            gt=0,
+            le=604800,
+            description="Seconds after which a file that does not become whole is reported as stalled.",
+        ),
+    ] = 600.0
+
+
+class Config(Section):
+    """The configuration of inspectd. Relative paths are relative to the folder of the file."""
+
+    database: Annotated[Database, Field(description="The ledger, as sqlite:///FILE. It must lie on a local disk.")]
+    output: Annotated[Folder, Field(description="The folder that overlays are written to.")]
+    watch: Annotated[list[Watch], Field(min_length=1, description="The watched folders.")]
+    worker: Annotated[Worker, Field(description="How images are judged.")] = Worker()
+    overlay: Annotated[Overlay, Field(description="The pictures that show where the network looked.")] = Overlay()
+    sidecar: Annotated[
+        Switch,
+        Field(description="Whether a JSON file with the outcome is written beside each overlay, for a PLC or MES."),
+    ] = False
+    limits: Annotated[Limits, Field(description="What is refused or reported rather than waited for.")] = Limits()
+
+    @property
+    def database_file(self) -> Path:
+        """The SQLite file behind `database`."""
+        return database_file(self.database)

@@ -1,0 +1,61 @@
+"""The contact sheet: many overlays on one picture, each with two lines below it. It draws; what to show is given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+TILE = 256  # pixels, both ways; pictures are fitted in
+GAP = 16
+TEXT = 46  # height of the two lines
+HEADER = 64
+PAPER, INK, FAINT = (24, 27, 31), (236, 239, 243), (150, 158, 168)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One picture of the sheet; `picture` uint8 (H, W, 3) RGB, `colour` of the bar that marks the title."""
+
+    picture: Picture
+    title: str
+    note: str
+    colour: Colour
+
+
+def contact_sheet(title: str, note: str, tiles: Sequence[Tile], columns: int = 5) -> Picture:
+    """The tiles row by row under a headline, uint8 (H, W, 3) RGB. Lines too long for their tile are cut off."""
+    columns = max(1, min(columns, len(tiles)))
+    rows = -(-len(tiles) // columns)
+    width = GAP + columns * (TILE + GAP)
+    sheet = np.full((HEADER + rows * (TILE + TEXT + GAP), width, 3), PAPER, np.uint8)
+    _write(sheet, title, (GAP, 28), 20, INK, 700)
+    _write(sheet, note, (GAP, 50), 14, FAINT)
+    for index, tile in enumerate(tiles):
+        row, column = divmod(index, columns)
+        left, top = GAP + column * (TILE + GAP), HEADER + row * (TILE + TEXT + GAP)
+        cell = sheet[top : top + TILE + TEXT, left : left + TILE]
+        _place(cell[:TILE], tile.picture)
+        cell[TILE + 8 : TILE + TEXT - 4, :4] = tile.colour
+        _write(cell, tile.title, (12, TILE + 22), 15, INK, 600)
+        _write(cell, tile.note, (12, TILE + 40), 13, FAINT)
+    return sheet
+
+
+def _place(cell: Picture, picture: Picture) -> None:
+    """The picture in the middle of its cell, shrunk if it is larger, its proportions kept."""
+    scale = min(1.0, TILE / max(picture.shape[:2]))
+    width, height = (max(1, round(side * scale)) for side in picture.shape[1::-1])
+    x, y = (TILE - width) // 2, (TILE - height) // 2
+    cell[y : y + height, x : x + width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _write(on: Picture, text: str, at: tuple[int, int], size: int, colour: Colour, weight: int = 400) -> None:
+    """One line of text; `at` is the left end of its base line. What does not fit is cut by the picture's edge."""
+    line = np.ascontiguousarray(on)
+    cv2.putText(line, text, at, colour, cv2.FontFace("sans"), size, weight)
+    on[:] = line

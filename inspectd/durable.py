@@ -1,0 +1,35 @@
+"""Files that are either not there or whole: temporary name, fsync, rename, fsync of the folder."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def write_all(files: Iterable[tuple[Path, bytes]]) -> None:
+    """Write many files durably, with one fsync for each folder at the end. Existing files are replaced whole.
+
+    Raises:
+        OSError: when the file system refuses; files already renamed stay, and the call may be repeated.
+    """
+    folders: set[Path] = set()
+    for path, data in files:
+        if path.parent not in folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            folders.add(path.parent)
+        temporary = path.with_name(f".{path.name}.tmp")
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    for folder in folders:
+        fsync_folder(folder)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,229 @@
+"""Ties hints, scan and settling to the ledger: every file of every watch is enqueued once, when it is whole.
+
+All of it runs in the thread that calls `Intake.tick`; the observers' threads only leave hints and call `wake`. Nothing
+is remembered that the scan could not find again, so any trouble ends in forgetting and scanning anew.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from posixpath import dirname
+
+from inspectd.config import Limits, Watch
+from inspectd.ingest.naming import Naming
+from inspectd.ingest.observe import Hints, Observer, OverflowListener
+from inspectd.ingest.scan import CHUNK, Scanner, is_hollow, look
+from inspectd.ingest.settle import Settler, Step
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Arrival, Stat
+from inspectd.paths import from_text, to_text
+
+log = logging.getLogger(__name__)
+
+SLICE = 0.05  # seconds that one tick works at most, all watches together
+REST = 0.005  # seconds between two transactions, in which a worker gets at the ledger
+CHECK = 1.0  # seconds between two looks at a watch's folder, its observer and the rows that workers put back
+PATIENCE = 5.0  # seconds before a watch whose disk failed is tried again
+MOST_SETTLING = 20_000  # files waited for at a time; more are left to the scan until these are whole
+
+
+class Intake:
+    """The intake of all watches. One thread calls everything here but `wake`, which this calls from any thread.
+
+    Args:
+        wake: Called, from any thread, when `tick` should be called soon.
+        observe: False to find files by scanning only, as a run that ends by itself does.
+        on_enqueued: Called with the number of images that a transaction added to the queue.
+    """
+
+    def __init__(
+        self,
+        watches: Sequence[Watch],
+        limits: Limits,
+        queue: Queue,
+        wake: Callable[[], None],
+        *,
+        observe: bool = True,
+        on_enqueued: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._gates = {watch.name: _Gate(watch, limits, queue, wake, on_enqueued, observe) for watch in watches}
+        self._overflow = OverflowListener(self._overflowed)
+
+    def start(self) -> None:
+        """Bring the observers up, so that nothing that comes after the first scan is missed. That scan is due now."""
+        self._overflow.start()
+        for gate in self._gates.values():
+            gate.tend()
+
+    def tick(self, now: float) -> float:
+        """Do what is due, for about `SLICE` seconds at most, and say when to call again (`now`: at once).
+
+        A watch whose disk fails is logged once and tried again, and holds up no other.
+
+        Args:
+            now: Seconds on any clock that never runs backwards.
+
+        Raises:
+            Exception: The ledger failed. Nothing is lost: the next tick scans anew.
+        """
+        share = SLICE / max(1, len(self._gates))
+        return min((gate.tick(now, share) for gate in self._gates.values()), default=now + CHECK)
+
+    def stop(self) -> None:
+        """End the observers. What was not yet whole is found again by the next start's scan."""
+        self._overflow.stop()
+        for gate in self._gates.values():
+            gate.observer.stop()
+
+    def quiet(self) -> bool:
+        """Whether every watch has been scanned wholly since `start` and no file is waited for. Stalled files are not
+        waited for, nor is a folder that is `missing`. Rows that workers put back are seen within a second."""
+        return all(gate.is_quiet() for gate in self._gates.values())
+
+    @property
+    def backends(self) -> dict[str, str]:
+        """``inotify`` or ``polling`` by the watch's name."""
+        return {name: gate.observer.backend for name, gate in self._gates.items()}
+
+    @property
+    def stalled(self) -> int:
+        """How many files are not whole after `limits.stalled` seconds and still watched."""
+        return sum(gate.settler.stalled for gate in self._gates.values())
+
+    @property
+    def missing(self) -> list[str]:
+        """The names of the watches whose folder is not there."""
+        return [name for name, gate in self._gates.items() if gate.observer.missing]
+
+    def _overflowed(self) -> None:
+        for gate in self._gates.values():
+            if gate.observer.backend == "inotify":
+                gate.hints.lose()
+
+
+class _Gate:
+    """The intake of one watch."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        limits: Limits,
+        queue: Queue,
+        wake: Callable[[], None],
+        on_enqueued: Callable[[int], None],
+        observe: bool,
+    ) -> None:
+        self._watch = watch
+        self._queue = queue
+        self._on_enqueued = on_enqueued
+        self._stalled_reason = f"stalled: the file was still being written after {limits.stalled:g} seconds"
+        self._naming = Naming(watch)
+        self.hints = Hints(wake)
+        self.observer = Observer(watch, self._naming, self.hints, events=observe)
+        self.settler = Settler(watch.settle, limits.stalled)
+        self._scanner = Scanner(watch, self._naming, queue)
+        self._check_at = float("-inf")
+        self._failing = False
+
+    def is_quiet(self) -> bool:
+        return self.observer.missing or (self._scanner.is_done and not self.hints and not self.settler.settling)
+
+    def tend(self) -> None:
+        """Look after the folder and its observer."""
+        if self.observer.tend():
+            self._scanner.restart()
+        if self.observer.missing:
+            self._forget()
+
+    def tick(self, now: float, share: float) -> float:
+        """As `Intake.tick`, for `share` seconds."""
+        try:
+            due = self._work(now, time.monotonic() + share)
+        except OSError as error:
+            self._forget()
+            if not self._failing:
+                log.warning("Watch %s: its folder cannot be worked on (%s); trying again.", self._watch.name, error)
+            self._failing = True
+            return now + PATIENCE
+        except Exception:
+            self._forget()
+            raise
+        self._failing = False
+        return due
+
+    def _work(self, now: float, until: float) -> float:
+        if now >= self._check_at:
+            self._check_at = now + CHECK
+            self.tend()
+            if not self.observer.missing:
+                self._take_back(now)
+        if self.observer.missing:
+            return self._check_at
+        if self._has_room():
+            self._take_hints(now)
+            for path, stat in self._scanner.advance(now, (time.monotonic() + until) / 2):
+                self.settler.found(path, stat, now)
+        self._settle(now, until)
+        due = min(self._check_at, self.settler.next_due())
+        if self._has_room():
+            due = min(due, self._scanner.next_due(), now if self.hints else due)
+        return max(now, due)
+
+    def _has_room(self) -> bool:
+        return self.settler.settling < MOST_SETTLING
+
+    def _take_back(self, now: float) -> None:
+        for waiting in self._queue.unsettled(self._watch.name):
+            self.settler.put_back(from_text(waiting.path), now, second_look=waiting.reason is not None)
+
+    def _take_hints(self, now: float) -> None:
+        paths, lost = self.hints.take(CHUNK)
+        if lost:
+            log.info("Watch %s: events were lost; scanning its folder for what they told of.", self._watch.name)
+            self._scanner.request()
+        for path, closed in paths.items():
+            self.settler.hint(path, now, closed=closed)
+
+    def _settle(self, now: float, until: float) -> None:
+        """Look at the files that are due and tell the ledger, in transactions of at most `CHUNK` files."""
+        ready: list[Arrival] = []
+        stalled: list[Arrival] = []
+        gone: list[str] = []
+        for path, closed in self.settler.due(now):
+            file = self._watch.path / path
+            try:
+                stat = look(file, follow_links=self._watch.follow_links)
+            except OSError as error:
+                self._scanner.say_unreadable(dirname(path), error)
+                self.settler.forget(path)  # until a scan can read it
+                continue
+            if stat is None:
+                if self.settler.forget(path):
+                    gone.append(to_text(path))
+            else:
+                hollow = closed and is_hollow(file, stat.size)
+                step = self.settler.look(path, stat, now, hollow=hollow)
+                if step is not Step.WAIT:
+                    (ready if step is Step.READY else stalled).append(self._arrival(path, stat))
+            if time.monotonic() >= until or max(len(ready), len(stalled), len(gone)) == CHUNK:
+                break
+        self._tell(ready, stalled, gone)
+
+    def _tell(self, ready: list[Arrival], stalled: list[Arrival], gone: list[str]) -> None:
+        if ready:
+            self._on_enqueued(self._queue.enqueue(self._watch.name, ready))
+            time.sleep(REST)
+        if stalled:
+            self._queue.stall(self._watch.name, stalled, self._stalled_reason)
+            for arrival in stalled:
+                log.warning("Watch %s: %r is not whole yet; still watching it.", self._watch.name, arrival.path)
+        if gone and self.observer.is_same_folder():  # a folder that was unmounted has lost no file
+            self._queue.vanished(self._watch.name, gone)
+
+    def _arrival(self, path: str, stat: Stat) -> Arrival:
+        part, fields = self._naming.fields(path)
+        return Arrival(to_text(path), stat, part, fields)
+
+    def _forget(self) -> None:
+        self.settler.clear()
+        self._scanner.restart()

@@ -1,0 +1,231 @@
+"""What is really in a watched folder: the streaming walk, when it is due, and a look at one file.
+
+A scan is advanced a slice at a time, so that a folder of a million files never holds up its caller, and remembers
+nothing of the files it passes. It reads names and stats, never content, and changes nothing.
+
+Not taken, besides the names that `naming` rules out: folders, whatever they are called; pipes, sockets and devices;
+links to files and folders, unless the watch follows them.
+"""
+
+import errno
+import logging
+import os
+import stat as modes
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from inspectd.config import Watch
+from inspectd.ingest.naming import Naming
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Stat
+from inspectd.paths import to_text
+
+log = logging.getLogger(__name__)
+
+CHUNK = 500  # files that one slice hands over at most
+SHARE = 100  # a scan may take 1/100 of the time
+TAIL = 4096  # bytes at the end of a file that must not all be zero
+
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # nothing is there, or a link that leads nowhere
+
+Identity = tuple[int, int]  # (st_dev, st_ino)
+
+
+def identity(folder: Path) -> Identity | None:
+    """Which folder this path leads to now; None if to none."""
+    try:
+        stat = folder.stat()
+    except OSError:
+        return None
+    return (stat.st_dev, stat.st_ino) if modes.S_ISDIR(stat.st_mode) else None
+
+
+def look(path: Path, *, follow_links: bool) -> Stat | None:
+    """The stat of a file that may be inspected; None if there is no regular file at this path.
+
+    Raises:
+        OSError: The file is there, or may be, and cannot be looked at.
+    """
+    try:
+        stat = path.stat(follow_symlinks=follow_links)
+    except OSError as error:
+        if error.errno in GONE:
+            return None
+        raise
+    return Stat.of(stat) if modes.S_ISREG(stat.st_mode) else None
+
+
+def is_hollow(path: Path, size: int) -> bool:
+    """Whether a file is empty or its last `TAIL` bytes (all of a shorter one) are zero, or cannot be read."""
+    try:
+        # Were the file replaced by a pipe since its stat was taken, opening it must not block.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        return not any(os.pread(handle, TAIL, max(0, size - TAIL)))
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder to walk: its path under the root and, where links are followed, the folders that led to it."""
+
+    path: str
+    identity: Identity | None = None
+    parent: "_Folder | None" = None
+
+    def is_loop(self) -> bool:
+        ancestor = self.parent
+        while ancestor is not None and ancestor.identity != self.identity:
+            ancestor = ancestor.parent
+        return ancestor is not None
+
+
+class Walk:
+    """One pass over a watch's folder. Iterate it for the relative path and stat of every file that may be inspected,
+    in no order, and None for an entry that is passed over, so that the caller can stop anywhere.
+
+    `unreadable` is told of a folder (relative; empty for the root) that cannot be read; the walk goes on.
+    """
+
+    def __init__(self, watch: Watch, naming: Naming, unreadable: Callable[[str, OSError], None]) -> None:
+        self._root = watch.path
+        self._recursive = watch.recursive
+        self._follow_links = watch.follow_links
+        self._naming = naming
+        self._unreadable = unreadable
+
+    def __iter__(self) -> Iterator[tuple[str, Stat] | None]:
+        folders = [_Folder("", identity(self._root))]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(f"{self._root}/{folder.path}") as entries:
+                    for entry in entries:
+                        seen = self._visit(entry, folder)
+                        if isinstance(seen, _Folder):
+                            folders.append(seen)
+                            seen = None
+                        yield seen
+            except OSError as error:
+                self._fault(folder, error)
+
+    def _visit(self, entry: os.DirEntry[str], folder: _Folder) -> tuple[str, Stat] | _Folder | None:
+        path = f"{folder.path}/{entry.name}" if folder.path else entry.name
+        try:
+            if entry.is_symlink() and not self._follow_links:
+                return None
+            if entry.is_dir():
+                return self._enter(path, entry, folder) if self._recursive and self._naming.enters(path) else None
+            if not self._naming.takes(path):
+                return None
+            stat = entry.stat()
+        except OSError as error:
+            self._fault(folder, error)
+            return None
+        return (path, Stat.of(stat)) if modes.S_ISREG(stat.st_mode) else None
+
+    def _enter(self, path: str, entry: os.DirEntry[str], folder: _Folder) -> _Folder | None:
+        if not self._follow_links:
+            return _Folder(path)
+        inner = _Folder(path, identity(Path(entry.path)), folder)
+        return None if inner.identity is None or inner.is_loop() else inner
+
+    def _fault(self, folder: _Folder, error: OSError) -> None:
+        if error.errno not in GONE:
+            self._unreadable(folder.path, error)
+
+
+class Scanner:
+    """When a watch's folder is walked, and how far at a time.
+
+    It is due at the start, every `rescan` seconds but for at most 1/100 of the time, and whenever it is requested.
+    """
+
+    def __init__(self, watch: Watch, naming: Naming, queue: Queue) -> None:
+        self._watch = watch
+        self._naming = naming
+        self._queue = queue
+        self._walk: Iterator[tuple[str, Stat] | None] | None = None
+        self._started = self._cost = 0.0
+        self._due = float("-inf")
+        self._requested = False
+        self._unreadable: set[str] = set()  # folders that could not be read; those found in this pass
+        self._unreadable_now: set[str] = set()
+        self._complete = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether a whole pass has been made and none is under way or requested."""
+        return self._complete and self._walk is None and not self._requested
+
+    def request(self) -> None:
+        """Something may have been missed: walk again as soon as a pass under way has ended."""
+        self._requested = True
+
+    def restart(self) -> None:
+        """What has been walked no longer counts: drop a pass under way, and walk again."""
+        self._walk = None
+        self._requested = True
+
+    def next_due(self) -> float:
+        """When `advance` has something to do."""
+        return float("-inf") if self._requested or self._walk is not None else self._due
+
+    def advance(self, now: float, until: float) -> list[tuple[str, Stat]]:
+        """Walk on until `until` on the monotonic clock, if a pass is due, but over no more than `CHUNK` files.
+
+        Returns:
+            Those of the files passed that the ledger does not know, as relative path and stat.
+        """
+        if self._walk is None:
+            if now < self.next_due():
+                return []
+            self._walk = iter(Walk(self._watch, self._naming, self.say_unreadable))
+            self._started, self._cost, self._requested = now, 0.0, False
+        began = time.monotonic()
+        chunk: list[tuple[str, Stat]] = []
+        ended = True
+        for seen in self._walk:
+            if seen is not None:
+                chunk.append(seen)
+            if len(chunk) == CHUNK or time.monotonic() >= until:
+                ended = False
+                break
+        unknown = self._unknown(chunk)
+        self._cost += time.monotonic() - began
+        if ended:
+            self._end()
+        return unknown
+
+    def say_unreadable(self, folder: str, error: OSError) -> None:
+        """Log that a folder, or files in it, cannot be looked at: once, until a whole pass has read it."""
+        if folder not in self._unreadable and folder not in self._unreadable_now:
+            log.warning(
+                "Watch %s: the folder %r cannot be read (%s); its files wait until it can.",
+                self._watch.name,
+                to_text(folder or "."),
+                error.strerror,
+            )
+        self._unreadable_now.add(folder)
+
+    def _unknown(self, chunk: list[tuple[str, Stat]]) -> list[tuple[str, Stat]]:
+        if not chunk:
+            return []
+        texts = [(to_text(path), stat) for path, stat in chunk]
+        known = self._queue.known(self._watch.name, texts)
+        return [seen for seen, (text, _) in zip(chunk, texts, strict=True) if text not in known]
+
+    def _end(self) -> None:
+        self._walk = None
+        self._due = self._started + max(self._watch.rescan, SHARE * self._cost)
+        self._complete = True
+        for folder in self._unreadable - self._unreadable_now:
+            log.info("Watch %s: the folder %r can be read again.", self._watch.name, to_text(folder or "."))
+        self._unreadable, self._unreadable_now = self._unreadable_now, set()

@@ -1,0 +1,240 @@
+"""The database file: how it is created, upgraded, and opened for writing or reading.
+
+One rule for each danger. A writer takes the write lock when its transaction begins, so that what it read stays true. A
+commit is on the disk when it returns. A reader can change nothing, not even by accident. An upgrade copies the database
+first, and a database that this software does not know is left alone. What a user can put right comes as a sentence.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, ExceptionContext, NullPool, QueuePool, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from inspectd.errors import LedgerError
+from inspectd.ledger.mounts import refuse_network
+from inspectd.ledger.schema import REVISION
+from inspectd.resources import resource
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+BUSY_SECONDS = 30.0
+
+_SENTENCES = {
+    sqlite3.SQLITE_NOTADB: "is not an inspectd database: SQLite cannot read it. Set `database:` to another file.",
+    sqlite3.SQLITE_CORRUPT: "is damaged. Stop inspectd, keep the file, and put the newest good copy in its place.",
+    sqlite3.SQLITE_READONLY: "cannot be written by this user. Group access to its folder (mode 2770) is needed.",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened. Check that its folder exists and that this user may enter it.",
+    sqlite3.SQLITE_PERM: "cannot be opened by this user. Group access to it and its folder (mode 2770) is needed.",
+    sqlite3.SQLITE_FULL: "cannot grow: the disk is full. Free some space; nothing that was committed is lost.",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error. Check the disk and the system's log.",
+    sqlite3.SQLITE_BUSY: "is locked by another program. Close the shell or tool that holds a transaction open on it.",
+}
+
+_CONNECT: dict[str, Any] = {
+    "timeout": BUSY_SECONDS,
+    "isolation_level": None,  # the engine's own BEGIN, not the driver's guess
+    "check_same_thread": False,
+}
+
+
+def open_writer(url: str) -> Engine:
+    """The ledger for the processes of the daemon: every transaction takes the write lock at once, or waits 30 s for it.
+
+    Raises:
+        LedgerError: no such database, not at this software's schema, on a network file system, or not usable.
+    """
+    path = database_file(url)
+    refuse_network(path)
+    _must_exist(path)
+    engine = _writer(path, foreign_keys=True)
+    _must_be_current(engine, path)
+    return engine
+
+
+def open_reader(url: str) -> Engine:
+    """The ledger for queries: no statement can write, and the daemon may run or not.
+
+    Each connection opens the file afresh, so that one begun while the daemon was stopped does not outlive its start.
+
+    Raises:
+        LedgerError: no such database, not at this software's schema, or not usable.
+    """
+    path = database_file(url)
+    _must_exist(path)
+    engine = _engine(path, lambda: sqlite3.connect(_read_only_uri(path), uri=True, **_CONNECT), NullPool)
+    _must_be_current(engine, path)
+    return engine
+
+
+def reading(engine: Engine) -> Engine:
+    """The same engine for transactions that only read: they see one state and never wait for a writer."""
+    return engine.execution_options(begin="DEFERRED")
+
+
+def upgrade(url: str, scripts: Path | None = None) -> None:
+    """Create the database, or bring it to the newest schema; an existing one is copied beside itself first.
+
+    `scripts` is the folder of migrations, by default the one that ships with this software. The copy is called
+    ``inspectd.db.before-0002-20261123T152834Z``. Either the whole upgrade is done or none of it.
+
+    Raises:
+        LedgerError: written by a newer inspectd or another program, on a network file system, or not usable.
+    """
+    from alembic import command  # here, because queries need not pay for its import
+    from alembic.script import ScriptDirectory
+
+    path = database_file(url)
+    refuse_network(path)
+    config = alembic_config(scripts)
+    head = ScriptDirectory.from_config(config).get_current_head() or ""
+    _create_file(path)
+    engine = _writer(path, foreign_keys=False)  # a migration may have to rebuild a table that others point to
+    try:
+        with engine.begin() as connection:
+            found = _revision(connection, path)
+            if found is not None:
+                _refuse_newer(found, head, path)
+            if found == head:
+                return
+            if found is not None:
+                stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+                _copy(path, path.with_name(f"{path.name}.before-{head}-{stamp}"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def alembic_config(scripts: Path | None = None) -> "Config":
+    """Alembic's configuration for the migrations that ship with this software; there is no alembic.ini."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(scripts or resource("migrations")).replace("%", "%%"))
+    return config
+
+
+def database_file(url: str) -> Path:
+    """The file that a `database:` URL names."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        raise LedgerError(f"`database: {url}` must name a SQLite file, as in sqlite:///inspectd.db.")
+    return Path(str(parsed.database))
+
+
+def _writer(path: Path, *, foreign_keys: bool) -> Engine:
+    def connect() -> sqlite3.Connection:
+        connection: sqlite3.Connection = sqlite3.connect(path, **_CONNECT)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+        return connection
+
+    return _engine(path, connect, QueuePool)
+
+
+def _engine(path: Path, connect: Callable[[], sqlite3.Connection], pool: type[QueuePool] | type[NullPool]) -> Engine:
+    engine = create_engine("sqlite://", creator=connect, poolclass=pool)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('begin', 'IMMEDIATE')}")
+
+    @event.listens_for(engine, "handle_error")
+    def _explain(context: ExceptionContext) -> None:
+        code = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF  # the primary of an extended code
+        if code in _SENTENCES:
+            raise LedgerError(f"The database {path} {_SENTENCES[code]}") from context.original_exception
+
+    return engine
+
+
+def _read_only_uri(path: Path) -> str:
+    """The URI that opens the file for reading only.
+
+    Reading a WAL database needs its -wal and -shm files, or leave to create them. Where there is neither, nobody is
+    writing, and SQLite may be told that the file does not change.
+    """
+    idle = not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK)
+    return f"file:{quote(os.fsencode(path.absolute()))}?mode=ro{'&immutable=1' if idle else ''}"
+
+
+def _must_exist(path: Path) -> None:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise LedgerError(
+            f"There is no results database {path} yet. `inspectd run` creates it; or correct `database:`."
+        ) from None
+    except OSError as error:
+        raise LedgerError(f"The database {path} cannot be opened: {error.strerror}.") from error
+
+
+def _create_file(path: Path) -> None:
+    """Create an empty database file whose mode is the umask's alone: SQLite itself would bar the group from writing."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
+    except OSError as error:
+        raise LedgerError(
+            f"The database {path} cannot be created or opened: {error.strerror}. Its folder must exist and be writable."
+        ) from error
+
+
+def _must_be_current(engine: Engine, path: Path) -> None:
+    with reading(engine).connect() as connection:
+        found = _revision(connection, path)
+    if found is None:
+        raise LedgerError(f"The database {path} is empty. `inspectd run` sets it up.")
+    _refuse_newer(found, REVISION, path)
+    if found != REVISION:
+        raise LedgerError(
+            f"The database {path} has the older schema {found}. `inspectd run` upgrades it to {REVISION}."
+        )
+
+
+def _revision(connection: Connection, path: Path) -> str | None:
+    """The schema's revision; None for an empty database."""
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        return None
+    if "alembic_version" not in tables or "images" not in tables:
+        raise LedgerError(f"The database {path} belongs to another program. Set `database:` to a file of its own.")
+    return str(connection.scalar(text("SELECT version_num FROM alembic_version")))
+
+
+def _refuse_newer(found: str, known: str, path: Path) -> None:
+    if found > known:
+        raise LedgerError(
+            f"The database {path} was written by a newer inspectd (schema {found}; this one knows {known}). "
+            f"Install that version, or put back the copy made before its upgrade ({path.name}.before-…)."
+        )
+
+
+def _copy(path: Path, target: Path) -> None:
+    """A consistent copy of the committed database, whole and on the disk before it gets its name."""
+    temporary = target.with_name(f"{target.name}.part")
+    temporary.unlink(missing_ok=True)
+    _create_file(temporary)
+    source, copy = sqlite3.connect(_read_only_uri(path), uri=True), sqlite3.connect(temporary)
+    try:
+        source.backup(copy)
+    finally:
+        copy.close()
+        source.close()
+    for name in (temporary, temporary.parent):
+        descriptor = os.open(name, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+        if name is temporary:
+            temporary.rename(target)

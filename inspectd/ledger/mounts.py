@@ -1,0 +1,43 @@
+"""Which file system a path lies on, and whether a database may live there.
+
+SQLite's write-ahead log needs memory shared between processes and locks that work. Network file systems promise both
+and keep neither, and the damage shows only later; so a database on one is refused at the door.
+"""
+
+import re
+from pathlib import Path
+
+from inspectd.errors import LedgerError
+
+_MOUNTINFO = Path("/proc/self/mountinfo")
+_NETWORK = re.compile(
+    r"nfs\d?|cifs|smb\d?|smbfs|smb3|ncpfs|afs|9p|ceph|glusterfs|lustre|gpfs|beegfs|ocfs2|gfs2|vboxsf|vmhgfs|prl_fs"
+    r"|fuse\.(sshfs|glusterfs|ceph.*|davfs2?|rclone|s3fs|gvfsd-fuse|smbnetfs|vmhgfs-fuse|juicefs|mount-s3)|davfs|coda"
+)
+
+
+def refuse_network(path: Path) -> None:
+    """Raise LedgerError when the folder of the database `path` is on a network file system."""
+    folder = path.absolute().parent.resolve()
+    kind = file_system(folder, _MOUNTINFO.read_text(errors="surrogateescape"))
+    if is_network(kind):
+        raise LedgerError(
+            f"The database {path} is on a network file system ({kind}), where SQLite loses data. "
+            f"Set `database:` to a file on a local disk of this machine."
+        )
+
+
+def is_network(kind: str) -> bool:
+    """Whether a file system of this type may be shared with other machines."""
+    return _NETWORK.fullmatch(kind) is not None
+
+
+def file_system(folder: Path, mountinfo: str) -> str:
+    """The type of the file system that an absolute folder is on, from the text of /proc/self/mountinfo (proc(5))."""
+    kind, longest = "", -1
+    for line in mountinfo.splitlines():
+        mount, _, source = line.partition(" - ")
+        point = Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), mount.split(" ")[4]))
+        if folder.is_relative_to(point) and len(point.parts) >= longest:  # a later mount covers an earlier one
+            kind, longest = source.split(" ")[0], len(point.parts)
+    return kind

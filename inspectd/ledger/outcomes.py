@@ -1,0 +1,188 @@
+"""Outcomes: what a worker found becomes the record, in one transaction a batch.
+
+An outcome counts only while its claim holds (fencing); otherwise it is thrown away and someone else answers for the
+image. One content under one name has one verdict by one model, however often it is dropped, touched or retried.
+"""
+
+from collections.abc import Collection, Sequence
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import Connection, Update, bindparam, delete, exists, func, insert, select, update
+
+from inspectd import __version__
+from inspectd.clock import utc_now
+from inspectd.ledger.claims import FREE, Claims, delete_superseded
+from inspectd.ledger.records import Failed, Finished, Inspected, Outcome, Read, Unsettled
+from inspectd.ledger.schema import FINISHED_STATES, After, State, images, inspections
+from inspectd.ledger.transactions import IS_CLAIMED, Found, chunks
+
+
+class Outcomes(Claims):
+    """What a worker may do with what it claimed."""
+
+    def fold(self, owner: str, reads: Sequence[Read], after: Collection[str] = ()) -> dict[int, Finished]:
+        """Recognise files that were touched, restored or dropped again without new content.
+
+        Where a path's last finished row has the sha256 that was just read, that row gets the new stat and the claimed
+        row is deleted: one content under one name has one verdict. In the `after` watches the older row becomes
+        pending again, so that the file is moved or deleted like its first copy.
+
+        Returns:
+            By the claim's image id, the older row that now stands for the file. Claims whose lease is lost are not in
+            it. Nearly always empty, at the cost of one SELECT and no write.
+        """
+        by_id = {read.claim.image_id: read for read in reads}
+        with self._reading() as connection:
+            if not _repeats(connection, by_id):
+                return {}
+        with self._writing() as connection:
+            held = self._held(connection, owner, [read.claim for read in reads])
+            repeats = {id: row for id, row in _repeats(connection, by_id).items() if id in held}
+            for image_id, older in repeats.items():
+                _fold(connection, older, by_id[image_id], owed=older.watch in after)
+        return {
+            image_id: Finished(
+                image_id=older.id,
+                watch=older.watch,
+                path=older.path,
+                stat=by_id[image_id].stat,
+                outcome=older.verdict or State.FAILED,
+                finished_at=older.finished_at,
+            )
+            for image_id, older in repeats.items()
+        }
+
+    def finish(self, owner: str, model_id: int, outcomes: Sequence[Outcome], after: Collection[str] = ()) -> set[int]:
+        """Commit outcomes in one transaction; returns the image ids whose outcome now stands.
+
+        The outcome of a claim that is no longer held (state, owner, attempt and an unexpired lease) is thrown away:
+        someone else answers for that image now. In the `after` watches, finished images are marked as owing their file
+        a move or a deletion. An `Unsettled` whose path already has an open row is deleted: that row speaks for the
+        file's present content. An image that this model has already judged keeps that first verdict.
+        """
+        with self._writing() as connection:
+            now = utc_now()  # under the lock: outcomes become visible in the order of their times
+            held = self._held(connection, owner, [outcome.claim for outcome in outcomes])
+            accepted = [outcome for outcome in outcomes if outcome.claim.image_id in held]
+            inspected = [outcome for outcome in accepted if isinstance(outcome, Inspected)]
+            _insert_inspections(connection, model_id, inspected, now)
+            _update_rows(connection, _DONE, [_done(outcome, model_id, now, after) for outcome in inspected])
+            failed = [outcome for outcome in accepted if isinstance(outcome, Failed)]
+            _update_rows(connection, _FAILED, [_failed(outcome, now, after) for outcome in failed])
+            unsettled = [outcome for outcome in accepted if isinstance(outcome, Unsettled)]
+            delete_superseded(connection, [outcome.claim.image_id for outcome in unsettled])
+            _update_rows(connection, _SETTLING, [_settling(outcome) for outcome in unsettled])
+        return held
+
+
+_other = images.alias()
+_older = images.alias()
+_last_finished = (
+    select(func.max(_other.c.id))
+    .where(_other.c.watch == images.c.watch, _other.c.path == images.c.path, _other.c.state.in_(FINISHED_STATES))
+    .scalar_subquery()
+)
+_LAST_FINISHED = (
+    select(images.c.id.label("claimed_id"), _older, inspections.c.verdict)
+    .select_from(images)
+    .join(_older, _older.c.id == _last_finished)
+    .outerjoin(inspections, inspections.c.id == _older.c.inspection_id)
+    .where(images.c.id.in_(bindparam("ids", expanding=True)), IS_CLAIMED)
+)
+
+
+def _repeats(connection: Connection, reads: dict[int, Read]) -> dict[int, Found]:
+    """By claimed image id, the last finished row of the path where its content is what was read."""
+    rows = chain.from_iterable(connection.execute(_LAST_FINISHED, {"ids": chunk}) for chunk in chunks(reads))
+    return {row.claimed_id: row for row in rows if row.sha256 == reads[row.claimed_id].sha256}
+
+
+def _fold(connection: Connection, older: Found, read: Read, *, owed: bool) -> None:
+    stat = vars(read.stat)
+    same_stat = exists().where(
+        _other.c.watch == older.watch,
+        _other.c.path == older.path,
+        *(_other.c[name] == value for name, value in stat.items()),
+    )
+    this = update(images).where(images.c.id == older.id)
+    connection.execute(delete(images).where(images.c.id == read.claim.image_id))
+    # A row queued meanwhile may bear that stat already; it will be claimed, read and folded in its turn.
+    connection.execute(this.where(~same_stat).values(**stat))
+    if owed:
+        connection.execute(this.values(after=After.PENDING, moved_to=None))
+
+
+_existing = (
+    select(inspections.c.id)
+    .where(inspections.c.image_id == bindparam("row"), inspections.c.model_id == bindparam("model"))
+    .scalar_subquery()
+)
+_JUDGED = select(inspections.c.image_id).where(
+    inspections.c.image_id.in_(bindparam("ids", expanding=True)), inspections.c.model_id == bindparam("model")
+)
+_UNLEASED = update(images).where(images.c.id == bindparam("row")).values(**FREE)
+_DONE = _UNLEASED.values(state=State.DONE, inspection_id=_existing)
+_FAILED = _UNLEASED.values(state=State.FAILED)
+_SETTLING = _UNLEASED.values(state=State.SETTLING)
+
+
+def _update_rows(connection: Connection, statement: Update, rows: Sequence[dict[str, Any]]) -> None:
+    """One UPDATE by `row` for each of the rows; their other keys are columns, or parameters of the statement."""
+    if rows:
+        connection.execute(statement, rows)
+
+
+def _insert_inspections(connection: Connection, model_id: int, outcomes: Sequence[Inspected], now: str) -> None:
+    judged: set[int] = set()
+    for chunk in chunks(outcome.claim.image_id for outcome in outcomes):
+        judged.update(connection.scalars(_JUDGED, {"ids": chunk, "model": model_id}))
+    new = [_inspection(outcome, model_id, now) for outcome in outcomes if outcome.claim.image_id not in judged]
+    if new:
+        connection.execute(insert(inspections), new)
+
+
+def _inspection(outcome: Inspected, model_id: int, now: str) -> dict[str, Any]:
+    heat = outcome.heat
+    return {
+        "image_id": outcome.claim.image_id,
+        "model_id": model_id,
+        "inspected_at": now,
+        "verdict": outcome.verdict,
+        "label": outcome.label,
+        "logits": list(outcome.logits),
+        "score": outcome.score,
+        "thresholds": dict(outcome.thresholds),
+        "overlay": outcome.overlay,
+        "regions": [vars(region) for region in outcome.regions],
+        "heat": heat and heat.values,
+        "heat_width": heat and heat.width,
+        "heat_height": heat and heat.height,
+        "heat_max": heat and heat.maximum,
+        "timings": dict(outcome.timings),
+        "precision": outcome.precision,
+        "device": outcome.device,
+        "software": __version__,
+    }
+
+
+def _done(outcome: Inspected, model_id: int, now: str, after: Collection[str]) -> dict[str, Any]:
+    values = {"model": model_id, "sha256": outcome.sha256}
+    return values | _outcome(outcome, now, after)
+
+
+def _failed(outcome: Failed, now: str, after: Collection[str]) -> dict[str, Any]:
+    return {"sha256": outcome.sha256 or outcome.claim.sha256} | _outcome(outcome, now, after)
+
+
+def _outcome(outcome: Inspected | Failed, now: str, after: Collection[str]) -> dict[str, Any]:
+    return {
+        "row": outcome.claim.image_id,
+        "reason": outcome.reason,
+        "finished_at": now,
+        "after": After.PENDING if outcome.claim.watch in after else None,
+    }
+
+
+def _settling(outcome: Unsettled) -> dict[str, Any]:
+    return {"row": outcome.claim.image_id, "reason": outcome.reason, "sha256": outcome.sha256}

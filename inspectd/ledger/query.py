@@ -1,0 +1,341 @@
+"""Questions to the ledger: results, one image in full, and statistics. Reads only, for `open_reader`.
+
+Every question is answered in short reads, so that a slow terminal never keeps the daemon from tidying its log. A row
+here reads as in the view `verdicts`, with the image's id before it.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta, tzinfo
+from itertools import groupby
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Engine, and_, bindparam, case, func, literal, or_, select
+
+from inspectd.clock import utc_text
+from inspectd.ledger.records import Stat
+from inspectd.ledger.schema import OPEN_STATES, State, Verdict, images, inspections, models, reviews
+from inspectd.ledger.transactions import CHUNK
+
+_LATE = timedelta(seconds=10)  # by how much the wall clock may step back without hiding a result from `Follower`
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which images a question is about; every condition must hold.
+
+    Attributes:
+        since, until: half-open range of the inspection's time, or of the failure's; of the arrival's while pending.
+        verdict: ``ok | defect | review | failed | pending``.
+        model: a name, or ``name@`` and the first digits of the bundle's hash.
+        path: a glob over the path within the watch: ``*`` (also across folders), ``?``, ``[abc]``, ``[!abc]``.
+        limit: at most so many rows, the newest; None: all. Does not apply to statistics.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    watch: str | None = None
+    part: str | None = None
+    verdict: str | None = None
+    label: str | None = None
+    model: str | None = None
+    score_min: float | None = None
+    score_max: float | None = None
+    path: str | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """An image as the view `verdicts` shows it, with its id."""
+
+    id: int
+    verdict: str
+    reason: str | None
+    reviewed_as: str | None
+    watch: str
+    path: str
+    part: str | None
+    inspected_at: str | None
+    label: str | None
+    score: float | None
+    model: str | None
+    overlay: str | None
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class InspectionDetail:
+    """One verdict of one model in full; `regions` in original pixels, `timings` in milliseconds, `logits` as stored."""
+
+    id: int
+    inspected_at: str
+    verdict: str
+    label: str
+    score: float
+    logits: list[float]
+    thresholds: dict[str, float]
+    overlay: str | None
+    regions: list[dict[str, float]]
+    timings: dict[str, float]
+    precision: str
+    device: str
+    software: str
+    model: str  # name@first 8 of the bundle's hash
+    version: int
+    bundle: str
+    classes: list[str]
+
+
+@dataclass(frozen=True)
+class ReviewDetail:
+    """What one person said of an image."""
+
+    reviewed_at: str
+    reviewer: str
+    reviewed_as: str
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Detail:
+    """Everything that is known about one image; inspections and reviews oldest first."""
+
+    row: Row
+    state: str
+    stat: Stat
+    seen_at: str
+    finished_at: str | None
+    fields: dict[str, str]
+    attempt: int
+    alone: bool
+    deaths: int
+    after: str | None
+    moved_to: str | None
+    inspections: tuple[InspectionDetail, ...]
+    reviews: tuple[ReviewDetail, ...]
+
+
+@dataclass(frozen=True)
+class StatRow:
+    """Counts of one group: a watch, or a local day (``2026-11-23``) or hour (``2026-11-23 15:00``)."""
+
+    group: str
+    total: int
+    ok: int
+    defect: int
+    review: int
+    failed: int
+    pending: int
+
+    @property
+    def defect_rate(self) -> float | None:
+        """Defects over judged images (ok, defect and review); None while nothing is judged."""
+        judged = self.ok + self.defect + self.review
+        return self.defect / judged if judged else None
+
+
+_VERDICT = case(
+    (images.c.state == State.DONE, inspections.c.verdict),
+    (images.c.state == State.FAILED, literal("failed")),
+    else_=literal("pending"),
+)
+_REVIEWED_AS = (
+    select(reviews.c.reviewed_as)
+    .where(reviews.c.image_id == images.c.id)
+    .order_by(reviews.c.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_MODEL = models.c.name + "@" + func.substr(models.c.bundle, 1, 8)
+_JOINED = images.outerjoin(inspections, inspections.c.id == images.c.inspection_id).outerjoin(
+    models, models.c.id == inspections.c.model_id
+)
+_ROWS = select(
+    images.c.id,
+    _VERDICT.label("verdict"),
+    images.c.reason,
+    _REVIEWED_AS.label("reviewed_as"),
+    *(images.c.watch, images.c.path, images.c.part),
+    func.coalesce(inspections.c.inspected_at, images.c.finished_at).label("inspected_at"),
+    *(inspections.c.label, inspections.c.score),
+    _MODEL.label("model"),
+    *(inspections.c.overlay, images.c.sha256),
+).select_from(_JOINED)
+
+
+def results(engine: Engine, wanted: Filter) -> Iterator[Row]:
+    """The images that the filter names, newest arrival first, read in pages."""
+    query = _ROWS.where(*_conditions(wanted)).order_by(images.c.id.desc())
+    left, last = wanted.limit, None
+    while left is None or left > 0:
+        size = CHUNK if left is None else min(left, CHUNK)
+        page = query.where(images.c.id < last) if last is not None else query
+        with engine.connect() as connection:
+            rows = [Row(*tuple(row)) for row in connection.execute(page.limit(size))]
+        yield from rows
+        if len(rows) < size:
+            return
+        last = rows[-1].id
+        left = None if left is None else left - size
+
+
+class Follower:
+    """Images as they get their outcome, from the moment this object is made."""
+
+    def __init__(self, engine: Engine, wanted: Filter) -> None:
+        self._engine = engine
+        self._wanted = wanted
+        with engine.connect() as connection:
+            newest = connection.scalar(select(func.max(images.c.finished_at)))
+        self._newest: str = newest or ""
+        self._told = {(row.inspected_at, row.id) for row in self._recent()}
+
+    def poll(self) -> list[Row]:
+        """The outcomes since the last poll, oldest first."""
+        recent = self._recent()
+        new = [row for row in recent if (row.inspected_at, row.id) not in self._told]
+        self._newest = max([self._newest, *(row.inspected_at or "" for row in recent)])
+        self._told = {(row.inspected_at, row.id) for row in recent}
+        return new
+
+    def _recent(self) -> list[Row]:
+        """Outcomes of the last seconds before the newest known one, and later ones.
+
+        The overlap covers what one time can not: several images with the same millisecond, and a clock set back.
+        """
+        start = utc_text(datetime.fromisoformat(self._newest) - _LATE) if self._newest else ""
+        query = _ROWS.where(*_conditions(self._wanted), images.c.finished_at >= start)
+        with self._engine.connect() as connection:
+            return [Row(*tuple(row)) for row in connection.execute(query.order_by(images.c.finished_at, images.c.id))]
+
+
+def show(engine: Engine, what: str, watch: str | None = None) -> list[Detail]:
+    """Everything known about the images whose id, part or path is `what`, newest first.
+
+    A path is taken as in the ledger, within its watch; where nothing else fits, as a file name in any folder.
+    """
+    exact = or_(images.c.part == what, images.c.path == what)
+    if re.fullmatch(r"\d{1,18}", what):
+        exact = or_(exact, images.c.id == int(what))
+    in_watch = [images.c.watch == watch] if watch else []
+    with engine.connect() as connection:
+        query = select(images.c.id).order_by(images.c.id.desc())
+        found = connection.scalars(query.where(exact, *in_watch)).all()
+        if not found:
+            found = connection.scalars(
+                query.where(images.c.path.endswith(f"/{what}", autoescape=True), *in_watch)
+            ).all()
+    return [detail for image_id in found for detail in _detail(engine, image_id)]
+
+
+def stats(
+    engine: Engine, by: Literal["watch", "day", "hour"], wanted: Filter | None = None, zone: tzinfo | None = None
+) -> list[StatRow]:
+    """Counts of outcomes by watch, or by the day or hour in which they fell, in order; times in `zone`, or local."""
+    moment = func.coalesce(images.c.finished_at, images.c.seen_at)
+    key = images.c.watch if by == "watch" else func.substr(moment, 1, 16)  # by the minute: zones differ by minutes
+    query = select(key, _VERDICT, func.count()).select_from(_JOINED).where(*_conditions(wanted or Filter()))
+    with engine.connect() as connection:
+        counted = connection.execute(query.group_by(key, _VERDICT)).all()
+    name = {"watch": str, "day": _local("%Y-%m-%d", zone), "hour": _local("%Y-%m-%d %H:00", zone)}[by]
+    named = sorted((name(key), verdict, number) for key, verdict, number in counted)
+    return [_stat_row(group, list(rows)) for group, rows in groupby(named, key=lambda row: row[0])]
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    """The filter as SQL, for statements over `_JOINED`."""
+    made: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+        "since": lambda value: _moment(value, until=False),
+        "until": lambda value: _moment(value, until=True),
+        "watch": lambda value: images.c.watch == value,
+        "part": lambda value: images.c.part == value,
+        "verdict": _verdict_is,
+        "label": lambda value: inspections.c.label == value,
+        "model": _model_is,
+        "score_min": lambda value: inspections.c.score >= value,
+        "score_max": lambda value: inspections.c.score <= value,
+        "path": _path_matches,
+    }
+    return [make(value) for name, make in made.items() if (value := getattr(wanted, name)) is not None]
+
+
+def _moment(limit: datetime, *, until: bool) -> ColumnElement[bool]:
+    at, finished, seen = utc_text(limit), images.c.finished_at, images.c.seen_at
+    if until:
+        return or_(finished < at, and_(finished.is_(None), seen < at))
+    return or_(finished >= at, and_(finished.is_(None), seen >= at))
+
+
+def _verdict_is(verdict: str) -> ColumnElement[bool]:
+    if verdict in tuple(Verdict):
+        return and_(images.c.state == State.DONE, inspections.c.verdict == verdict)
+    if verdict == State.FAILED:
+        return images.c.state == State.FAILED
+    return images.c.state.in_((*OPEN_STATES, State.CLAIMED))
+
+
+def _model_is(model: str) -> ColumnElement[bool]:
+    name, _, digits = model.partition("@")
+    return and_(models.c.name == name, func.substr(models.c.bundle, 1, len(digits)) == digits)
+
+
+def _path_matches(pattern: str) -> ColumnElement[bool]:
+    """A range over the literal beginning, which an index serves, and GLOB for the rest.
+
+    GLOB is SQLite's own operator: another database needs its own spelling here, and nowhere else.
+    """
+    prefix = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    if prefix == pattern:
+        return images.c.path == pattern
+    matches = images.c.path.op("GLOB", is_comparison=True)(pattern.replace("[!", "[^"))
+    return and_(images.c.path >= prefix, images.c.path < prefix + "\U0010ffff", matches)
+
+
+def _detail(engine: Engine, image_id: int) -> Iterator[Detail]:
+    """One image in full, read in one transaction; nothing if it has been folded into another meanwhile."""
+    with engine.connect() as connection:
+        row = connection.execute(_ROWS.where(images.c.id == image_id)).one_or_none()
+        image = connection.execute(select(images).where(images.c.id == image_id)).one_or_none()
+        judged = connection.execute(_INSPECTIONS, {"image": image_id}).all()
+        reviewed = connection.execute(_REVIEWS, {"image": image_id}).all()
+    if row is None or image is None:
+        return
+    yield Detail(
+        row=Row(*tuple(row)),
+        stat=Stat(image.size, image.mtime_ns, image.ctime_ns),
+        inspections=tuple(InspectionDetail(*tuple(found)) for found in judged),
+        reviews=tuple(ReviewDetail(*tuple(found)) for found in reviewed),
+        **{name: getattr(image, name) for name in _PLAIN},
+    )
+
+
+_PLAIN = ("state", "seen_at", "finished_at", "fields", "attempt", "alone", "deaths", "after", "moved_to")
+_INSPECTIONS = (
+    select(
+        *(inspections.c[field.name] for field in fields(InspectionDetail) if field.name in inspections.c),
+        _MODEL,
+        *(models.c.version, models.c.bundle, models.c.classes),
+    )
+    .join(models, models.c.id == inspections.c.model_id)
+    .where(inspections.c.image_id == bindparam("image"))
+    .order_by(inspections.c.id)
+)
+_REVIEWS = (
+    select(*(reviews.c[field.name] for field in fields(ReviewDetail)))
+    .where(reviews.c.image_id == bindparam("image"))
+    .order_by(reviews.c.id)
+)
+
+
+def _local(form: str, zone: tzinfo | None) -> Callable[[str], str]:
+    """From ``2026-11-23T15:28`` in UTC to the day or hour in the given zone."""
+    return lambda minute: datetime.fromisoformat(f"{minute}+00:00").astimezone(zone).strftime(form)
+
+
+def _stat_row(group: str, rows: list[tuple[str, str, int]]) -> StatRow:
+    counts = dict.fromkeys(("ok", "defect", "review", "failed", "pending"), 0)
+    for _, verdict, number in rows:
+        counts[verdict] += number
+    return StatRow(group, sum(counts.values()), **counts)

@@ -1,0 +1,121 @@
+"""The queue: the ledger as the daemon writes it, in one class.
+
+`arrivals` is its ingest side, `claims` and `outcomes` are its worker side; here are what follows an outcome, the
+counts, and the audit trail. Every method is one short transaction, so any process may die between any two of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, func, insert, literal_column, select, update
+
+from inspectd.clock import utc_now
+from inspectd.ledger.arrivals import Arrivals
+from inspectd.ledger.outcomes import Outcomes
+from inspectd.ledger.records import (
+    Arrival,
+    Claim,
+    Counts,
+    Failed,
+    Finished,
+    Heat,
+    Inspected,
+    Outcome,
+    Read,
+    Region,
+    Stat,
+    Unsettled,
+    Waiting,
+)
+from inspectd.ledger.schema import OPEN_STATES, After, State, Verdict, events, images, inspections, models
+
+__all__ = [
+    "After",
+    "Arrival",
+    "Claim",
+    "Counts",
+    "Failed",
+    "Finished",
+    "Heat",
+    "Inspected",
+    "Outcome",
+    "Queue",
+    "Read",
+    "Region",
+    "Stat",
+    "Unsettled",
+    "Verdict",
+    "Waiting",
+]
+
+
+_IS_OWED = images.c.after == literal_column(f"'{After.PENDING}'")  # as its partial index says it
+
+
+class Queue(Arrivals, Outcomes):
+    """Everything that ingest, the worker and the supervisor do to the ledger. One instance serves one process."""
+
+    def owed(self, watches: Sequence[str], limit: int) -> list[Finished]:
+        """Finished images whose file still has to be moved or deleted, oldest first."""
+        query = (
+            select(images, inspections.c.verdict)
+            .outerjoin(inspections, inspections.c.id == images.c.inspection_id)
+            .where(_IS_OWED, images.c.watch.in_(watches))
+            .order_by(images.c.id)
+            .limit(limit)
+        )
+        with self._reading() as connection:
+            return [
+                Finished(
+                    image_id=row.id,
+                    watch=row.watch,
+                    path=row.path,
+                    stat=Stat(row.size, row.mtime_ns, row.ctime_ns),
+                    outcome=row.verdict or State.FAILED,
+                    finished_at=row.finished_at,
+                )
+                for row in connection.execute(query)
+            ]
+
+    def settle_after(self, results: Sequence[tuple[int, After, str | None]]) -> None:
+        """Record what became of the files of finished images: (image id, result, where it was moved to)."""
+        if not results:
+            return
+        settled = update(images).where(images.c.id == bindparam("row"), _IS_OWED)
+        rows = [{"row": image_id, "after": after, "moved_to": moved_to} for image_id, after, moved_to in results]
+        with self._writing() as connection:
+            connection.execute(settled, rows)
+
+    def open_count(self, watches: Sequence[str]) -> Counts:
+        """How many images of these watches have no outcome yet, by state."""
+        query = (
+            select(images.c.state, func.count())
+            .where(images.c.state.in_((*OPEN_STATES, State.CLAIMED)), images.c.watch.in_(watches))
+            .group_by(images.c.state)
+        )
+        with self._reading() as connection:
+            return Counts(**dict(connection.execute(query).all()))
+
+    def register_model(
+        self, bundle: str, name: str, version: int, classes: Sequence[str], metrics: Mapping[str, Any]
+    ) -> int:
+        """The row id of the model with this bundle identity (64 hex digits), created on its first use."""
+        with self._writing() as connection:
+            known: int | None = connection.scalar(select(models.c.id).where(models.c.bundle == bundle))
+            if known is not None:
+                return known
+            row = {
+                "bundle": bundle,
+                "name": name,
+                "version": version,
+                "classes": list(classes),
+                "metrics": dict(metrics),
+                "first_used_at": utc_now(),
+            }
+            created: int = connection.execute(insert(models).values(row).returning(models.c.id)).scalar_one()
+            return created
+
+    def event(self, kind: str, detail: str) -> None:
+        """Add a line to the audit trail."""
+        with self._writing() as connection:
+            connection.execute(insert(events).values(at=utc_now(), kind=kind, detail=detail))

@@ -1,0 +1,153 @@
+"""What goes into the queue and what comes out of it: frozen records, shared by the rooms around the ledger.
+
+No record here knows a database. Paths are relative to the watch's folder, as `inspectd.paths.to_text` writes them.
+Times are the UTC text of `inspectd.clock`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from inspectd.ledger.schema import Verdict
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What answers "have I looked at this file?". It never answers "is this the same content?": sha256 does."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, result: os.stat_result) -> Self:
+        return cls(result.st_size, result.st_mtime_ns, result.st_ctime_ns)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A file to be taken into the ledger, with what its name says about the part."""
+
+    path: str
+    stat: Stat
+    part: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A file that a worker put back. It is enqueued again once it has settled."""
+
+    path: str
+    reason: str | None  # None: it changed while it was read; a text: it could not be judged and is due a second look
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to judge one image until the lease runs out. `attempt` is the fencing token."""
+
+    image_id: int
+    attempt: int
+    watch: str
+    path: str
+    stat: Stat
+    seen_at: str
+    part: str | None
+    fields: Mapping[str, str]
+    sha256: str | None  # of the content that a first look could not judge: the same again is a failure
+    reason: str | None  # why the first look could not judge it
+    alone: bool  # a worker died holding it: this claim holds nothing else
+
+
+@dataclass(frozen=True)
+class Read:
+    """The bytes that a worker read for a claim: their hash, and the stat they had before and after reading."""
+
+    claim: Claim
+    sha256: str
+    stat: Stat
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An image with its outcome: what is needed to act on the file (`after`) and to name where it goes."""
+
+    image_id: int
+    watch: str
+    path: str
+    stat: Stat
+    outcome: str  # a Verdict, or "failed"
+    finished_at: str
+
+
+@dataclass(frozen=True)
+class Region:
+    """A hot region in the original image's pixels, and the highest heat in it on the fixed scale, 0..1."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    peak: float
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A heatmap of at most 32×32 as stored: uint8 row by row, where 255 stands for `maximum`."""
+
+    values: bytes
+    width: int
+    height: int
+    maximum: float
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A verdict with everything needed to explain or replay it."""
+
+    claim: Claim
+    sha256: str
+    verdict: Verdict
+    label: str
+    logits: tuple[float, ...]  # float32, one per output of the network
+    score: float  # calibrated probability of a defect, 0..1
+    thresholds: Mapping[str, float]  # in force, in logits
+    precision: str
+    device: str
+    reason: str | None = None  # why it is under review, where the heat or the score alone does not say it
+    overlay: str | None = None  # relative to the configured `output`
+    regions: tuple[Region, ...] = ()
+    heat: Heat | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)  # milliseconds by stage
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A recorded failure. `reason` is "code: a sentence that a person understands"."""
+
+    claim: Claim
+    reason: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """Back to ingest. With `sha256` and `reason`: this content could not be judged, look at it a second time."""
+
+    claim: Claim
+    reason: str | None = None
+    sha256: str | None = None
+
+
+Outcome = Inspected | Failed | Unsettled
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Images that have no outcome yet, by state."""
+
+    queued: int = 0
+    claimed: int = 0
+    settling: int = 0
+    stalled: int = 0

@@ -1,0 +1,60 @@
+"""How the ledger is written: short transactions, statements of bounded size, and the few conditions all writers share.
+
+A transaction here never outlives one method call and never waits for anything but the database. Statements with a list
+of values are cut into chunks, well below any database's limit on parameters.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Row, literal_column
+
+from inspectd.clock import BootClock, Clock
+from inspectd.ledger.database import reading
+from inspectd.ledger.schema import OPEN_STATES, State, images
+
+CHUNK = 500
+
+Found = Row[*tuple[Any, ...]]
+
+
+def is_open(table: FromClause) -> ColumnElement[bool]:
+    """Waiting to be claimed, or to become whole. In literal words: only so does it match its partial index."""
+    return table.c.state.in_([literal_column(f"'{state}'") for state in OPEN_STATES])
+
+
+def is_claimed(table: FromClause) -> ColumnElement[bool]:
+    """Held by a worker; literal for the same reason."""
+    return table.c.state == literal_column(f"'{State.CLAIMED}'")
+
+
+IS_OPEN = is_open(images)
+IS_CLAIMED = is_claimed(images)
+
+T = TypeVar("T")
+
+
+def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
+    """The values in lists of at most `size` (itertools.batched, which Python 3.11 lacks)."""
+    rest = iter(values)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+class Transactions:
+    """One ledger opened for writing, and the clock that its leases are measured on."""
+
+    def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
+        self._engine = engine
+        self._reader = reading(engine)
+        self._clock = clock or BootClock()
+
+    def _writing(self) -> AbstractContextManager[Connection]:
+        """A transaction that holds the write lock from its first statement: what it has read stays true."""
+        return self._engine.begin()
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        """A transaction that sees one state of the ledger and never waits for a writer."""
+        return self._reader.connect()

@@ -1,0 +1,1 @@
+"""The model room: bundles, and what turns prepared pixels into logits, verdicts and heat."""

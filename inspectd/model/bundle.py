@@ -1,0 +1,183 @@
+"""Bundles: a model as it is deployed, as an immutable folder whose content is its identity.
+
+A bundle holds the network (`model.keras`), everything that decides how it is used (`bundle.yaml`: classes, pixel
+preparation, thresholds, heat scale) and a manifest with a sha256 for each file. Loading verifies every byte; nothing
+here ever changes a bundle that stands, unpickles anything or imports TensorFlow.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from inspectd.errors import BundleError
+from inspectd.model.spec import Spec
+
+FORMAT = 1
+SPEC = "bundle.yaml"
+NETWORK = "model.keras"
+MANIFEST = "manifest.json"
+
+
+_SPEC = TypeAdapter(Spec)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle. `identity` is the sha256 of its manifest, 64 hexadecimal digits."""
+
+    path: Path
+    spec: Spec
+    identity: str
+
+    @property
+    def short(self) -> str:
+        """The first eight digits of the identity, as file names carry it."""
+        return self.identity[:8]
+
+    @property
+    def title(self) -> str:
+        """How people and the view `verdicts` name it: the name, and which one of that name."""
+        return f"{self.spec.name}@{self.short}"
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Reads and verifies a bundle.
+
+    Raises:
+        BundleError: with a sentence, if a file is missing, added or changed, or `bundle.yaml` is not valid.
+    """
+    if not (path / MANIFEST).is_file():
+        what = "there is no such folder" if not path.is_dir() else f"it has no {MANIFEST}"
+        raise BundleError(
+            f"{path} is not a model bundle: {what}. Point `model` at a folder that `inspectd train` wrote."
+        )
+    files = _read_manifest(path / MANIFEST)
+    try:
+        _verify(path, files)
+        document = (path / SPEC).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error}. Check its permissions and its disk.") from error
+    spec = _read_spec(path / SPEC, document)
+    if spec.network == "keras" and NETWORK not in files:
+        raise BundleError(f"{path} has no {NETWORK}, which its `network: keras` needs. Copy the bundle again.")
+    return Bundle(path, spec, _identity(files))
+
+
+def write_bundle(path: Path, spec: Spec, files: Mapping[str, Path | bytes]) -> Bundle:
+    """Writes a bundle as a whole or not at all: a hidden folder beside `path`, made durable, then renamed.
+
+    Args:
+        files: What lies beside `bundle.yaml`, by plain file name; `model.keras` for a network.
+
+    Raises:
+        BundleError: if `path` exists (a bundle is never overwritten) or cannot be written.
+    """
+    if path.exists():
+        raise BundleError(f"{path} exists already and a bundle is never overwritten. Choose another name or remove it.")
+    partial = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part"
+    try:
+        partial.mkdir(parents=True)
+        for name, content in {**files, SPEC: _spec_text(spec)}.items():
+            _write(partial / name, content)
+        digests = {name: _sha256(partial / name) for name in sorted([*files, SPEC])}
+        _write(partial / MANIFEST, json.dumps({"format": FORMAT, "files": digests}, indent=1).encode() + b"\n")
+        _sync(partial)
+        partial.rename(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise BundleError(f"{path} could not be written: {error}.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Bundle(path, spec, _identity(digests))
+
+
+def _read_manifest(path: Path) -> dict[str, str]:
+    try:
+        manifest = json.loads(path.read_bytes())
+        _refuse_newer(path, manifest["format"])
+        files = TypeAdapter(dict[str, str]).validate_python(manifest["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path} is damaged ({type(error).__name__}). Copy the bundle again.") from error
+    if SPEC not in files:
+        raise BundleError(f"{path} does not list {SPEC}. Copy the bundle again.")
+    return files
+
+
+def _verify(path: Path, files: Mapping[str, str]) -> None:
+    present = {entry.relative_to(path).as_posix() for entry in path.rglob("*") if not entry.is_dir()} - {MANIFEST}
+    if missing := sorted(files.keys() - present):
+        raise BundleError(f"{path} lacks {', '.join(missing)}, which its manifest lists. Copy the bundle again.")
+    if added := sorted(present - files.keys()):
+        raise BundleError(f"{path} holds {', '.join(added)}, which its manifest does not list. Remove it.")
+    for name, digest in files.items():
+        if _sha256(path / name) != digest:
+            raise BundleError(
+                f"{path / name} is not what was evaluated: its sha256 differs from the manifest's. A bundle is never "
+                "edited; copy it again."
+            )
+
+
+def _read_spec(path: Path, document: bytes) -> Spec:
+    try:
+        values = yaml.safe_load(document)
+    except yaml.YAMLError as error:
+        raise BundleError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(values, dict):
+        raise BundleError(f"{path} must hold keys and values.")
+    _refuse_newer(path, values.pop("format", None))
+    try:
+        return _SPEC.validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise BundleError(f"{path}: {key}: {first['msg'].removeprefix('Value error, ')}.") from error
+
+
+def _refuse_newer(path: Path, version: object) -> None:
+    if not isinstance(version, int) or version < 1:
+        raise BundleError(f"{path}: format: must be a whole number from 1 to {FORMAT}.")
+    if version > FORMAT:
+        raise BundleError(
+            f"{path} has format {version}, newer than this inspectd, which reads up to {FORMAT}. Update inspectd."
+        )
+
+
+def _spec_text(spec: Spec) -> bytes:
+    values = {"format": FORMAT, **_SPEC.dump_python(spec, mode="json")}
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110).encode()
+
+
+def _identity(files: Mapping[str, str]) -> str:
+    """The sha256 of the manifest's canonical form, so that white space in the file does not matter."""
+    canonical = json.dumps(files, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(path: Path, content: Path | bytes) -> None:
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        shutil.copyfile(content, path)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Makes a file or folder durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

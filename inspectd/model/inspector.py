@@ -1,0 +1,108 @@
+"""What a worker sees of a model: pixels in; verdicts, logits and heat out.
+
+`open_inspector` gives a bundle's inspector. TensorFlow is imported only when a bundle with a network is opened.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspectd.ledger.schema import Verdict
+from inspectd.model.bundle import Bundle
+from inspectd.model.spec import HeatScale, Precision, Spec
+from inspectd.model.verdict import decide, label, margin, score
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the network says of one image.
+
+    Attributes:
+        verdict: `ok`, `defect` or `review`.
+        label: The class that names the verdict.
+        logits: float32 values, one per output of the network.
+        score: The calibrated probability of a defect, 0..1.
+        explained: The class whose logit the heat explains.
+        heat: float32 (h, w), ≥ 0, in the units of `scale`; it covers the whole image.
+        scale: The fixed colour scale for this heat.
+    """
+
+    verdict: Verdict
+    label: str
+    logits: tuple[float, ...]
+    score: float
+    explained: str
+    heat: NDArray[np.float32]
+    scale: HeatScale
+
+
+class Inspector(Protocol):
+    """A bundle on a device. `prepare` may be called from any thread; everything else from one thread only."""
+
+    @property
+    def bundle(self) -> Bundle: ...
+
+    @property
+    def device(self) -> str:
+        """Where it runs, for people: `cpu`, `gpu:0 NVIDIA …`."""
+
+    @property
+    def precision(self) -> Precision: ...
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Sentences worth a warning in the log, such as an idle GPU."""
+
+    def warm_up(self, batch: int) -> float:
+        """Runs every batch size up to `batch` once, so that no later call is slower than it has to be.
+
+        Returns:
+            Seconds that the slowest of them took.
+        """
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """An upright RGB image, uint8 (H, W, 3), as the network's input, uint8 (height, width, channels)."""
+
+    def inspect(self, prepared: Sequence[NDArray[np.uint8]]) -> list[Finding]:
+        """Judges images that `prepare` made, in their order."""
+
+
+def open_inspector(
+    bundle: Bundle, device: str = "auto", precision: Literal["auto", "float32", "bfloat16"] = "auto"
+) -> Inspector:
+    """Loads a bundle's network onto a device.
+
+    Args:
+        device: `auto`, `cpu`, `gpu` or `gpu:N`.
+        precision: `auto` is the one the bundle was evaluated in where the device has it, else float32.
+
+    Raises:
+        BundleError: the network is not what the bundle says.
+        DeviceError: the device is not there.
+    """
+    if bundle.spec.network == "null":
+        from inspectd.model.null import NullInspector
+
+        return NullInspector(bundle)
+    from inspectd.model.keras_inspector import KerasInspector
+
+    return KerasInspector(bundle, device, precision)
+
+
+def find(spec: Spec, logits: NDArray[np.float32], explained: str, heat: NDArray[np.float32]) -> Finding:
+    """What a network's numbers for one image mean under `spec`."""
+    values = tuple(float(logit) for logit in logits)
+    distance = margin(values, spec.classes, spec.activation)
+    verdict = decide(distance, spec.thresholds)
+    return Finding(
+        verdict=verdict,
+        label=label(verdict, values, spec.classes),
+        logits=values,
+        score=score(distance, spec.calibration),
+        explained=explained,
+        heat=heat,
+        scale=spec.scale_of(explained),
+    )

@@ -1,0 +1,184 @@
+"""The inspector of real networks: one compiled call gives the logits and the heat of a whole batch.
+
+The forward pass runs once. A gradient tape begins to listen at the target layer, so that the gradient is taken from
+there upwards only, and of the logit: through a saturated sigmoid it would vanish, and with it the heat.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspectd.errors import BundleError
+from inspectd.model.backend import keras, tf
+from inspectd.model.bundle import NETWORK, Bundle
+from inspectd.model.devices import Device, open_device
+from inspectd.model.gradcam import gradcam
+from inspectd.model.inspector import Finding, find
+from inspectd.model.preparation import normalise, prepare
+from inspectd.model.spec import Precision, Spec
+from inspectd.model.surgery import examine, layer_named, load_network, observed, set_precision, take_off_activation
+
+
+class KerasInspector:
+    """A bundle's network on a device. See `inspector.Inspector` and `inspector.open_inspector`."""
+
+    def __init__(
+        self, bundle: Bundle, device: str = "auto", precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    ) -> None:
+        self.bundle = bundle
+        place = open_device(device)
+        self.device = place.text
+        self.precision = _choose(precision, bundle.spec, place)
+        self.remarks = list(place.remarks)
+        self._sizes: tuple[int, ...] = (1,)
+        self._open()
+
+    def _open(self) -> None:
+        spec = self.bundle.spec
+        to = spec.preparation
+        shape = (to.height, to.width, to.channels)
+        network = load_network(self.bundle.path / NETWORK)
+        anatomy = examine(network, shape)
+        check_outputs(anatomy.units, spec)
+        gives_logits = take_off_activation(anatomy, spec.activation)
+        if not gives_logits:
+            self.remarks.append(
+                f"{self.bundle.path}: the last activation cannot be taken off this network, so its logits are computed "
+                "back from its outputs. Where an output is exactly 0 or 1 the heat is empty."
+            )
+        set_precision(network, anatomy, self.precision)
+        call = _Call(network, spec, gives_logits)
+        self._compiled = tf.function(call, autograph=False, input_signature=[tf.TensorSpec((None, *shape), tf.uint8)])
+        self._compiled.get_concrete_function()  # faults of the bundle show here, not in the first batch
+
+    @property
+    def traces(self) -> int:
+        """How often the compiled call was traced: once, whatever came since."""
+        return int(self._compiled.experimental_get_tracing_count())
+
+    def warm_up(self, batch: int) -> float:
+        """See `Inspector.warm_up`. From now on images are taken in batches of these sizes only."""
+        self._sizes = batch_sizes(batch)
+        to = self.bundle.spec.preparation
+        blank = np.zeros((batch, to.height, to.width, to.channels), np.uint8)
+        self._run(blank[:1])  # memory and kernels are set up once; that is not what a batch takes
+        slowest = 0.0
+        for size in self._sizes:
+            start = time.perf_counter()
+            self._run(blank[:size])
+            slowest = max(slowest, time.perf_counter() - start)
+        return slowest
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return prepare(pixels, self.bundle.spec.preparation)
+
+    def inspect(self, prepared: Sequence[NDArray[np.uint8]]) -> list[Finding]:
+        findings: list[Finding] = []
+        spec = self.bundle.spec
+        while len(findings) < len(prepared):
+            rest = prepared[len(findings) :]
+            size = next_batch(len(rest), self._sizes)
+            part = rest[:size]
+            padding = np.zeros((size - len(part), *part[0].shape), np.uint8)
+            logits, explained, heat = self._run(np.concatenate([np.stack(part), padding]))
+            findings += [
+                find(spec, logits[i], spec.classes[explained[i]].name, heat[i].copy()) for i in range(len(part))
+            ]
+        return findings
+
+    def _run(self, pixels: NDArray[np.uint8]) -> tuple[Any, Any, Any]:
+        logits, explained, heat = self._compiled(tf.constant(pixels))
+        return logits.numpy(), explained.numpy(), heat.numpy()
+
+
+class _Call:
+    """What is compiled: uint8 pixels (n, h, w, c) → float32 logits (n, units), int32 class (n), heat (n, h, w)."""
+
+    def __init__(self, network: Any, spec: Spec, gives_logits: bool) -> None:
+        self.network = network
+        self.spec = spec
+        self.gives_logits = gives_logits
+        self.target = layer_named(network, str(spec.layer))
+
+    def __call__(self, pixels: Any) -> tuple[Any, Any, Any]:
+        seen: list[Any] = []
+        inputs = normalise(tf.cast(pixels, tf.float32), self.spec.preparation)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+
+            def watch(activations: Any) -> None:
+                tape.watch(activations)
+                seen.append(activations)
+
+            with observed(self.target, watch):
+                outputs = tf.cast(self.network(inputs, training=False), tf.float32)
+            logits = outputs if self.gives_logits else logits_of(outputs, self.spec.activation)
+            explained, explained_logit = self._explained(logits)
+        activations = self._only(seen)
+        gradients = tape.gradient(explained_logit, activations)
+        if gradients is None:
+            raise BundleError(f"layer: {self.target.name} has no part in the decision. Name another target layer.")
+        return logits, explained, gradcam(activations, gradients)
+
+    def _explained(self, logits: Any) -> tuple[Any, Any]:
+        """Which class the heat explains, and its logit: the strongest NG class, or the strongest of all."""
+        classes = self.spec.classes
+        if logits.shape[1] == len(classes):
+            by_class = logits
+        else:
+            by_class = logits * tf.constant([-1.0 if each.ok else 1.0 for each in classes])
+        barred = [-np.inf if each.ok and self.spec.explain == "defect" else 0.0 for each in classes]
+        explained = tf.argmax(by_class + tf.constant(barred, tf.float32), axis=1, output_type=tf.int32)
+        return explained, tf.gather(by_class, explained, axis=1, batch_dims=1)
+
+    def _only(self, seen: list[Any]) -> Any:
+        name = self.target.name
+        if len(seen) != 1:
+            raise BundleError(f"layer: {name} is used {len(seen)} times in one pass. Name a target layer used once.")
+        if len(getattr(seen[0], "shape", ())) != 4:
+            raise BundleError(f"layer: {name} gives no map (n, h, w, k). Name a convolutional layer.")
+        return seen[0]
+
+
+def _choose(wanted: Literal["auto", "float32", "bfloat16"], spec: Spec, device: Device) -> Precision:
+    if wanted != "auto":
+        return wanted
+    return spec.evaluated_in if device.bfloat16 else "float32"
+
+
+def check_outputs(units: int, spec: Spec) -> None:
+    """Whether the network's outputs can be the bundle's classes.
+
+    Raises:
+        BundleError: their numbers do not fit.
+    """
+    count = len(spec.classes)
+    if units != count and not (units == 1 and count == 2 and spec.activation == "sigmoid"):
+        raise BundleError(
+            f"classes: the bundle names {count} classes, but the network has {units} outputs. One output per class is "
+            "needed, or a single sigmoid output for two classes."
+        )
+
+
+def logits_of(outputs: Any, activation: str) -> Any:
+    """Logits computed back from float32 probabilities: log(p / (1 − p)), or log p for softmax (up to a constant)."""
+    tiny = np.float32(np.finfo(np.float32).tiny)
+    raised = keras.ops.log(keras.ops.maximum(outputs, tiny))
+    return raised if activation == "softmax" else raised - keras.ops.log(keras.ops.maximum(1.0 - outputs, tiny))
+
+
+def batch_sizes(largest: int) -> tuple[int, ...]:
+    """The batch sizes that are run, ascending: 1, 4, 16 … and `largest`."""
+    sizes = []
+    size = 1
+    while size < largest:
+        sizes.append(size)
+        size *= 4
+    return (*sizes, largest)
+
+
+def next_batch(waiting: int, sizes: Sequence[int]) -> int:
+    """The size to run next for `waiting` images: the largest that they fill to three quarters; the rest is padded."""
+    return max(size for size in sizes if size == 1 or 4 * waiting >= 3 * size)

@@ -1,0 +1,65 @@
+"""The null network: mean brightness as the logit. It needs no TensorFlow and no training.
+
+It serves whatever is about processes, files and the ledger rather than about images, behind the very interface that
+real networks have: the brighter an image, the more of a defect it is. It is no model for a factory.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inspectd.model.bundle import Bundle, write_bundle
+from inspectd.model.inspector import Finding, find
+from inspectd.model.preparation import prepare
+from inspectd.model.spec import HeatScale, ImageClass, Precision, Preparation, Spec, Thresholds
+
+SIZE, BLOCKS = 64, 8
+STEEPNESS = 10.0  # logit of white 5, of black −5
+
+
+class NullInspector:
+    """Judges by mean brightness: logit = 10 · (brightness − ½), brightness in 0..1. Heat: brightness in 8×8 blocks."""
+
+    device = "cpu"
+    precision: Precision = "float32"
+    remarks: Sequence[str] = ()
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    def warm_up(self, batch: int) -> float:
+        to = self.bundle.spec.preparation
+        blank = np.zeros((to.height, to.width, to.channels), np.uint8)
+        start = time.perf_counter()
+        self.inspect([blank] * batch)
+        return time.perf_counter() - start
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return prepare(pixels, self.bundle.spec.preparation)
+
+    def inspect(self, prepared: Sequence[NDArray[np.uint8]]) -> list[Finding]:
+        return [self._inspect(image) for image in prepared]
+
+    def _inspect(self, image: NDArray[np.uint8]) -> Finding:
+        brightness = image.mean(axis=2, dtype=np.float32) / np.float32(255)
+        heat = np.asarray(cv2.resize(brightness, (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA), np.float32)
+        logit = np.array([STEEPNESS * (float(heat.mean()) - 0.5)], np.float32)
+        return find(self.bundle.spec, logit, "defect", heat)
+
+
+def write_null_bundle(path: Path, name: str = "null", thresholds: Thresholds | None = None) -> Bundle:
+    """Writes a bundle of the null network; `thresholds` in its logits (default: brighter than mid-grey is a defect)."""
+    spec = Spec(
+        name=name,
+        network="null",
+        classes=(ImageClass("ok", True), ImageClass("defect", False)),
+        activation="sigmoid",
+        preparation=Preparation(width=SIZE, height=SIZE),
+        thresholds=thresholds or Thresholds(defect=0.0),
+        heat_scale={"gradcam": {"defect": HeatScale(low=0.5, high=1.0)}},
+    )
+    return write_bundle(path, spec, {})

@@ -1,0 +1,39 @@
+"""The way from an image's pixels to a network's input, the same in training and in inspection.
+
+`prepare` runs once per image on the processor and stays uint8; `normalise` runs inside the compiled call, on a batch.
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inspectd.model.spec import Preparation
+
+# The mean colour of ImageNet in the order blue, green, red, as VGG16 was trained (Simonyan & Zisserman 2014).
+_VGG16_MEAN = np.array([103.939, 116.779, 123.68], np.float32)
+
+
+def prepare(pixels: NDArray[np.uint8], to: Preparation) -> NDArray[np.uint8]:
+    """Resizes an RGB image (H, W, 3) to (height, width, channels). Safe in any thread; the input is not changed."""
+    height, width = pixels.shape[:2]
+    if to.channels == 1:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+    if (height, width) != (to.height, to.width):
+        # Averaging keeps a thin scratch visible where point sampling would step over it.
+        shrinks = to.height <= height and to.width <= width
+        resized = cv2.resize(
+            pixels, (to.width, to.height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        )
+        pixels = resized.astype(np.uint8, copy=False)
+    return np.ascontiguousarray(pixels.reshape(to.height, to.width, to.channels))
+
+
+def normalise(pixels: Any, to: Preparation) -> Any:
+    """Brings float32 pixels 0..255 (n, height, width, channels) to the network's scale; an array or a tensor."""
+    if to.preprocess == "scale":
+        return pixels * np.float32(1 / 255)
+    if to.backbone == "vgg16":
+        return pixels[..., ::-1] - _VGG16_MEAN
+    return pixels * np.float32(1 / 127.5) - np.float32(1)

@@ -1,0 +1,134 @@
+"""What `bundle.yaml` says: the meaning of a network's outputs and how it is used, as frozen, checked dataclasses.
+
+Whoever makes one with values that contradict each other gets a ValueError (pydantic's) that names the field.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass as checked
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Precision = Literal["float32", "bfloat16"]
+Backbone = Literal["vgg16", "compact"]
+Head = Literal["flatten", "avg", "max"]
+Preprocess = Literal["scale", "backbone"]
+_RULES = ConfigDict(extra="forbid")
+
+
+@checked(frozen=True, config=_RULES)
+class ImageClass:
+    """One class the network knows. `ok` classes pass; all others are defects (NG)."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    ok: bool
+
+
+@checked(frozen=True, config=_RULES)
+class Preparation:
+    """How an image becomes the network's input: resized to `width` × `height`, grey or RGB, then brought to scale.
+
+    `preprocess: scale` divides by 255; `backbone` does what the backbone was pretrained with.
+    """
+
+    width: Annotated[int, Field(ge=8, le=8192)]
+    height: Annotated[int, Field(ge=8, le=8192)]
+    channels: Literal[1, 3] = 3
+    preprocess: Preprocess = "scale"
+    backbone: Backbone | None = None
+
+    @model_validator(mode="after")
+    def _backbone_is_named(self) -> Self:
+        if self.preprocess == "backbone" and self.backbone is None:
+            raise ValueError("`preprocess: backbone` needs `backbone` to say which")
+        return self
+
+
+@checked(frozen=True, config=_RULES)
+class Thresholds:
+    """Where the margin (a logit, see `verdict.margin`) becomes a defect; from `review` up to there a person decides."""
+
+    defect: Finite
+    review: Finite | None = None
+
+    @model_validator(mode="after")
+    def _review_lies_below(self) -> Self:
+        if self.review is not None and self.review >= self.defect:
+            raise ValueError("`review` must lie below `defect`")
+        return self
+
+    def as_dict(self) -> dict[str, float]:
+        """As the ledger keeps them: `review` only where there is one."""
+        return {"defect": self.defect} | ({} if self.review is None else {"review": self.review})
+
+
+@checked(frozen=True, config=_RULES)
+class Calibration:
+    """Margin to probability of a defect: sigmoid((margin − offset) / temperature)."""
+
+    offset: Finite = 0.0
+    temperature: Positive = 1.0
+
+
+@checked(frozen=True, config=_RULES)
+class HeatScale:
+    """The fixed colour scale: nothing is shown below `low`, full colour from `high` on (units of the heat)."""
+
+    low: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    high: Positive
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("`low` must lie below `high`")
+        return self
+
+
+@checked(frozen=True, config=_RULES)
+class Spec:
+    """All of `bundle.yaml`: what the network's outputs mean and how the bundle is used.
+
+    Attributes:
+        classes: In the order of the network's outputs. A single sigmoid unit stands for the defect of two classes.
+        activation: How the outputs are read. Decisions are taken from the logits below it.
+        layer: The layer whose activations Grad-CAM weighs; None for the null network.
+        explain: Whose logit the heat explains: the strongest `defect` class, or the `predicted` class.
+        heat_scale: By method (`gradcam`), then by class name, for every class that can be explained.
+        evaluated_in: The precision in which thresholds, scale and metrics were measured.
+        metrics: What was measured on validation images.
+        training: Everything that was used to make the network.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    classes: tuple[ImageClass, ...]
+    activation: Literal["softmax", "sigmoid"]
+    preparation: Preparation
+    thresholds: Thresholds
+    heat_scale: dict[str, dict[str, HeatScale]]
+    version: Annotated[int, Field(ge=1)] = 1
+    network: Literal["keras", "null"] = "keras"
+    layer: str | None = None
+    explain: Literal["defect", "predicted"] = "defect"
+    calibration: Calibration = Field(default_factory=Calibration)
+    evaluated_in: Precision = "float32"
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        names = [each.name for each in self.classes]
+        if len(set(names)) != len(names):
+            raise ValueError("`classes` names a class twice")
+        if all(each.ok for each in self.classes) or not any(each.ok for each in self.classes):
+            raise ValueError("`classes` needs at least one class with `ok: true` and one with `ok: false`")
+        if self.network == "keras" and self.layer is None:
+            raise ValueError("`layer` must name the layer that Grad-CAM looks at")
+        explained = [each.name for each in self.classes if self.explain == "predicted" or not each.ok]
+        if missing := [name for name in explained if name not in self.heat_scale.get("gradcam", {})]:
+            raise ValueError(f"`heat_scale.gradcam` has no numbers for {', '.join(missing)}")
+        return self
+
+    def scale_of(self, explained: str) -> HeatScale:
+        """The colour scale for heat that explains the class `explained`."""
+        return self.heat_scale["gradcam"][explained]

@@ -1,0 +1,79 @@
+"""From logits to a verdict. Pure arithmetic on float32 logits, never on probabilities.
+
+Probabilities saturate: a network that is sure says exactly 1.0 of every defect, and nothing can be told apart any more.
+The *margin* is the one number that decides, in the units of the logits: the higher, the more like a defect.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from inspectd.ledger.schema import Verdict
+from inspectd.model.spec import Calibration, ImageClass, Thresholds
+
+Activation = Literal["softmax", "sigmoid"]
+
+
+def margin(logits: Sequence[float], classes: Sequence[ImageClass], activation: Activation) -> float:
+    """How far an image lies on the defect's side.
+
+    - One sigmoid unit for two classes: the unit itself, which stands for the defect.
+    - Softmax: log Σ exp over the NG classes − log Σ exp over the OK classes, the logit of 1 − Σ p(OK).
+    - Two sigmoid units, one OK and one NG: their difference, so that 0 is where argmax changes its mind.
+    - Any other sigmoid units: the strongest NG unit.
+
+    Args:
+        logits: One per output of the network, in the order of `classes`; or one for two classes.
+
+    Returns:
+        The margin; NaN if any logit is not finite.
+    """
+    if not np.isfinite(logits).all():
+        return math.nan
+    if len(logits) == 1:
+        return float(logits[0])
+    good = [logit for logit, each in zip(logits, classes, strict=True) if each.ok]
+    bad = [logit for logit, each in zip(logits, classes, strict=True) if not each.ok]
+    if activation == "softmax":
+        return float(np.logaddexp.reduce(np.array(bad)) - np.logaddexp.reduce(np.array(good)))
+    if len(good) == len(bad) == 1:
+        return float(bad[0]) - float(good[0])
+    return float(max(bad))
+
+
+def decide(margin: float, thresholds: Thresholds) -> Verdict:
+    """The verdict for a margin. A number that is not finite is for a person to look at: silence is never OK."""
+    if not math.isfinite(margin):
+        return Verdict.REVIEW
+    if margin >= thresholds.defect:
+        return Verdict.DEFECT
+    if thresholds.review is not None and margin >= thresholds.review:
+        return Verdict.REVIEW
+    return Verdict.OK
+
+
+def label(verdict: Verdict, logits: Sequence[float], classes: Sequence[ImageClass]) -> str:
+    """The class that names the verdict: the strongest OK class when it is `ok`, else the strongest NG class."""
+    candidates = [
+        (logit, each.name)
+        for logit, each in zip(class_logits(logits, classes), classes, strict=True)
+        if each.ok == (verdict == Verdict.OK)
+    ]
+    return max(candidates, key=lambda candidate: candidate[0])[1]
+
+
+def score(margin: float, calibration: Calibration) -> float:
+    """The calibrated probability of a defect, 0..1; ½ (no opinion) for a margin that is not finite."""
+    if not math.isfinite(margin):
+        return 0.5
+    scaled = (margin - calibration.offset) / calibration.temperature
+    return float(0.5 * (1.0 + math.tanh(0.5 * scaled)))  # the sigmoid, in a form that cannot overflow
+
+
+def class_logits(logits: Sequence[float], classes: Sequence[ImageClass]) -> list[float]:
+    """One logit per class: a single unit z stands for the defect, and −z for the class beside it."""
+    if len(logits) == len(classes):
+        return [float(logit) for logit in logits]
+    return [-float(logits[0]) if each.ok else float(logits[0]) for each in classes]

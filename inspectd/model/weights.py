@@ -1,0 +1,63 @@
+"""Weights from a file into the layers of the same name: a file may hold a part of a network, and a part may fit."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from inspectd.errors import DataError
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came of loading: layers that took weights from the file, those left as they were, and names unused."""
+
+    taken: tuple[str, ...]
+    left: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = f"weights for {_span(self.taken)}; not in the file: {_span(self.left)}"
+        return text + (f"; unused: {_span(self.unused)}" if self.unused else "")
+
+
+def load_weights_by_name(network: Any, path: Path) -> Loaded:
+    """Fills layers from a Keras `.h5` weights file, in which each layer's weights stand under its name.
+
+    Raises:
+        DataError: the file is none such, holds nothing for this network, or a layer's weights have another shape.
+    """
+    try:
+        with h5py.File(path) as file:
+            root = file.get("model_weights", file)
+            stored = {_text(name): _arrays(root[_text(name)]) for name in root.attrs["layer_names"]}
+    except (OSError, KeyError) as error:
+        raise DataError(
+            f"--weights {path}: no Keras weights by layer name could be read ({error}). Give a legacy `.h5` file."
+        ) from error
+    stored = {name: arrays for name, arrays in stored.items() if arrays}
+    layers = {layer.name: layer for layer in network.layers if layer.weights}
+    taken = [name for name in layers if name in stored]
+    if not taken:
+        raise DataError(f"--weights {path}: it holds {_span(tuple(stored))}, none of which is in this network.")
+    for name in taken:
+        wanted = [tuple(weight.shape) for weight in layers[name].weights]
+        given = [array.shape for array in stored[name]]
+        if wanted != given:
+            raise DataError(f"--weights {path}: {name} has shapes {given}, but this network needs {wanted}.")
+        layers[name].set_weights(stored[name])
+    left = tuple(name for name in layers if name not in stored)
+    return Loaded(tuple(taken), left, tuple(name for name in stored if name not in layers))
+
+
+def _arrays(group: Any) -> list[Any]:
+    return [group[_text(name)][()] for name in group.attrs["weight_names"]]
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def _span(names: tuple[str, ...]) -> str:
+    return ", ".join(names) if names else "none"

@@ -1,0 +1,224 @@
+"""`inspectd run`: one loop that ingests, keeps a worker in service, and answers signals and systemd.
+
+Signal handlers only set flags; everything happens in the loop, which never waits for a worker, a model or a disk
+longer than the ledger's own patience. It never imports TensorFlow.
+"""
+
+import logging
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from sqlalchemy.exc import OperationalError
+
+from inspectd import __version__, config
+from inspectd.errors import ConfigError, InspectdError
+from inspectd.ingest.intake import Intake
+from inspectd.ledger.database import database_file, open_writer, upgrade
+from inspectd.ledger.queue import Queue
+from inspectd.service import systemd
+from inspectd.service.locks import Locks
+from inspectd.worker.channel import Ready
+from inspectd.worker.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+STATUS_EVERY = 5.0  # seconds
+STOP_PATIENCE = 30.0  # seconds for the batch in hand; then its images go back to the queue
+PIPE = 65536  # bytes; each stands for a wake-up and says nothing more
+TROUBLE = 1.0  # seconds before the ledger is tried again
+RESTART_ONLY = ("database", "output")  # keys that cannot change while running
+
+
+class Daemon:
+    """The supervisor process."""
+
+    def __init__(self, path: Path, *, once: bool = False) -> None:
+        """Read the configuration; nothing is touched yet.
+
+        Raises:
+            ConfigError: with every mistake in it.
+        """
+        self._path = path
+        self._once = once
+        self._config = config.load(path)
+        self._locks = Locks()
+        self._stop = False
+        self._reload = False
+        self._troubled = False
+        self._announced: tuple[Ready, str | None] | None = None
+        self._status_at = 0.0
+        self._queue: Queue
+        self._intake: Intake
+        self._supervisor: Supervisor
+
+    def run(self) -> int:
+        """Serve until told to stop, or with ``once`` until everything that is there has an outcome.
+
+        Returns:
+            The exit code, 0.
+
+        Raises:
+            ConfigError: when the configuration or its models cannot be served (exit 78).
+            InspectdError: when another supervisor serves the same ledger or watch.
+        """
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._catch_signals()
+        self._open()
+        try:
+            self._loop()
+        finally:
+            self._close()
+        return 0
+
+    def _catch_signals(self) -> None:
+        def stop(*_: object) -> None:
+            self._stop = True
+
+        def reload(*_: object) -> None:
+            self._reload = True
+
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, reload)
+
+    def _open(self) -> None:
+        """Lock, bring the ledger up to date, give back what an earlier run held, start ingest and the first worker."""
+        if self._once and (missing := [watch for watch in self._config.watch if not watch.path.is_dir()]):
+            raise ConfigError(f"the folder of watch {missing[0].name}, {missing[0].path}, is not there.")
+        self._config.output.mkdir(parents=True, exist_ok=True)
+        ledger = database_file(self._config.database)
+        lock = ledger.with_name(ledger.name + ".lock")
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+        self._locks.take([lock], "ledger of")
+        self._locks.take([watch.path for watch in self._config.watch], "watch")
+        upgrade(self._config.database)
+        self._queue = Queue(open_writer(self._config.database))
+        self._queue.release_watches([watch.name for watch in self._config.watch])
+        self._queue.event("start", f"inspectd {__version__}, {self._path}")
+        self._supervisor = Supervisor(self._config, self._queue)
+        self._intake = self._new_intake()
+
+    def _new_intake(self) -> Intake:
+        intake = Intake(self._config.watch, self._config.limits, self._queue, self._wake, observe=not self._once)
+        intake.start()
+        return intake
+
+    def _loop(self) -> None:
+        while not self._stop:
+            now = time.monotonic()
+            systemd.alive()
+            due = now + TROUBLE
+            try:
+                if self._reload:
+                    self._reload = False
+                    self._prove_new_configuration(now)
+                due = min(self._supervisor.tick(now), self._intake.tick(now))
+                self._adopt_proven_configuration()
+                self._report(now)
+                if self._once and self._finished():
+                    return
+            except OperationalError as error:
+                self._trouble(str(error.orig))
+            else:
+                self._trouble(None)
+            self._wait(due)
+
+    def _prove_new_configuration(self, now: float) -> None:
+        """Read the configuration again and hand it to a new worker; the old one serves until that is ready."""
+        systemd.reloading()
+        try:
+            new = config.load(self._path)
+            fixed = [key for key in RESTART_ONLY if getattr(new, key) != getattr(self._config, key)]
+            if fixed:
+                raise ConfigError(f"{' and '.join(fixed)} cannot change while running: restart needed.")
+            self._locks.take([watch.path for watch in new.watch], "watch")
+        except InspectdError as error:
+            self._supervisor.refuse(str(error))
+        else:
+            self._supervisor.replace(new, now)
+
+    def _adopt_proven_configuration(self) -> None:
+        """Once the worker in service runs a newer configuration, ingest by it too."""
+        new = self._supervisor.config
+        if new is self._config:
+            return
+        self._intake.stop()
+        kept = {watch.path for watch in new.watch}
+        self._locks.release(watch.path for watch in self._config.watch if watch.path not in kept)
+        self._config = new
+        self._intake = self._new_intake()
+        self._queue.event("reload", str(self._path))
+        log.info("configuration reloaded from %s", self._path)
+
+    def _finished(self) -> bool:
+        """Whether everything that lies in the watches has its outcome, which is the end of a run with `--once`."""
+        if not (self._supervisor.ready and self._intake.quiet()):
+            return False
+        counts = self._queue.open_count([watch.name for watch in self._config.watch])
+        return counts.queued + counts.claimed + counts.settling == 0
+
+    def _report(self, now: float) -> None:
+        """READY once a model is loaded, then the state of things every few seconds, to systemd and, once, the log."""
+        ready = self._supervisor.ready
+        refused = self._supervisor.refused
+        if ready and (ready, refused) != self._announced:
+            self._announced = (ready, refused)
+            systemd.ready("reload refused: " + refused if refused else "Ready")
+            log.info("ready: %s", self._standing())
+        if now >= self._status_at:
+            self._status_at = now + STATUS_EVERY
+            counts = self._queue.open_count([watch.name for watch in self._config.watch])
+            work = f"{counts.queued} queued, {counts.claimed} in hand, {counts.stalled} stalled"
+            problem = f"reload refused: {refused}; " if refused else ""
+            systemd.status(f"{problem}{self._standing()}; {work}; {self._supervisor.judged} judged since the start")
+
+    def _standing(self) -> str:
+        """Device, models and watches in one line."""
+        ready = self._supervisor.ready
+        watches = ", ".join(f"{name} ({backend})" for name, backend in self._intake.backends.items())
+        model = f"{', '.join(ready.models)} on {ready.device} in {ready.precision}" if ready else "no model loaded yet"
+        return f"{model}; watching {watches}"
+
+    def _trouble(self, problem: str | None) -> None:
+        """Say once that the ledger takes no writes, and once that it does again."""
+        if problem and not self._troubled:
+            log.error("the ledger takes no writes, trying on: %s", problem)
+        elif not problem and self._troubled:
+            log.warning("the ledger takes writes again: going on")
+        self._troubled = bool(problem)
+
+    def _wait(self, due: float) -> None:
+        """Sleep until something is due, a file arrives, a worker speaks or a signal comes."""
+        ends = [worker.channel for worker in self._supervisor.workers]
+        timeout = max(0.0, due - time.monotonic())
+        readable, _, _ = select.select([self._wake_read, *(end.fileno() for end in ends)], [], [], timeout)
+        if self._wake_read in readable:
+            os.read(self._wake_read, PIPE)
+
+    def _wake(self) -> None:
+        with suppress(BlockingIOError):  # a full pipe wakes as well
+            os.write(self._wake_write, b".")
+
+    def _close(self) -> None:
+        """Let the batch in hand finish, then let go of everything."""
+        systemd.stopping()
+        self._intake.stop()
+        self._supervisor.stop()
+        patience = time.monotonic() + STOP_PATIENCE
+        while self._supervisor.workers and time.monotonic() < patience:
+            systemd.alive()
+            try:
+                self._wait(min(self._supervisor.tick(time.monotonic()), patience))
+            except OperationalError as error:
+                self._trouble(str(error.orig))
+                time.sleep(TROUBLE)
+        with suppress(OperationalError):
+            self._supervisor.kill()
+            self._queue.event("stop", f"{self._supervisor.judged} images judged")
+        log.info("stopped; %d images judged", self._supervisor.judged)

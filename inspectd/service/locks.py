@@ -1,0 +1,39 @@
+"""One supervisor for a ledger and for a watch, held by `flock`: the kernel lets go when the process dies."""
+
+import fcntl
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from inspectd.errors import InspectdError
+
+
+class Locks:
+    """Exclusive locks of this process on files and folders, until `release` or the end of the process."""
+
+    def __init__(self) -> None:
+        self._held: dict[Path, int] = {}
+
+    def take(self, paths: Iterable[Path], what: str) -> None:
+        """Lock each path that is there and not yet held by us; a folder is locked itself, without a file in it.
+
+        Raises:
+            InspectdError: when another process holds one of them.
+        """
+        for path in paths:
+            if path in self._held or not path.exists():
+                continue
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                raise InspectdError(
+                    f"another inspectd already serves the {what} {path}: stop it first, or give this one its own."
+                ) from None
+            self._held[path] = descriptor
+
+    def release(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            if path in self._held:
+                os.close(self._held.pop(path))

@@ -1,0 +1,53 @@
+"""What systemd is told: READY, STATUS, WATCHDOG, RELOADING, STOPPING, by the protocol of sd_notify(3).
+
+Without systemd (no NOTIFY_SOCKET) every call does nothing.
+"""
+
+import os
+import socket
+import time
+
+PATIENCE = 5.0  # seconds for systemd to take a notice; our loop must not wait for it for ever
+
+
+def notify(*assignments: str) -> None:
+    """Send assignments such as ``READY=1`` in one datagram. A lost notice is no reason to stop inspecting."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):  # the abstract name space
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.settimeout(PATIENCE)
+            channel.sendto("\n".join(assignments).encode(), address)
+    except OSError:
+        return
+
+
+def ready(status: str) -> None:
+    notify("READY=1", f"STATUS={status}")
+
+
+def status(text: str) -> None:
+    notify(f"STATUS={text}")
+
+
+def reloading() -> None:
+    notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+
+def stopping() -> None:
+    notify("STOPPING=1", "STATUS=Finishing the batch in hand")
+
+
+def alive() -> None:
+    notify("WATCHDOG=1")
+
+
+def watchdog_interval() -> float | None:
+    """Seconds between two pings, half of what the unit allows; None when the unit has no watchdog."""
+    usec = os.environ.get("WATCHDOG_USEC")
+    if not usec or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(usec) / 2_000_000

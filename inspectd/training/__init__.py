@@ -1,0 +1,1 @@
+"""The training room: a folder per class becomes a bundle."""

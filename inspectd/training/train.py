@@ -1,0 +1,168 @@
+"""From a folder per class to a bundle: learn, keep the best epoch, measure it as it will run, write it whole.
+
+Until the last step everything lives in memory and in a temporary folder: an interruption or a failure at any moment
+leaves nothing half-written.
+"""
+
+import tempfile
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspectd import __version__
+from inspectd.clock import utc_now
+from inspectd.errors import DataError
+from inspectd.model.backend import keras, tf
+from inspectd.model.bundle import NETWORK, Bundle, write_bundle
+from inspectd.model.devices import Device, open_device
+from inspectd.model.inspector import Finding, open_inspector
+from inspectd.model.networks import build_network, target_layer
+from inspectd.model.spec import HeatScale, Precision, Spec, Thresholds
+from inspectd.model.surgery import examine
+from inspectd.model.weights import load_weights_by_name
+from inspectd.training.dataset import Batches, Dataset, find_classes, load_dataset, split
+from inspectd.training.evaluate import answers, as_numbers, evaluate
+from inspectd.training.learn import Learned, Witness, learn
+from inspectd.training.recipe import Recipe
+from inspectd.training.report import card, curves
+
+MEASURED_AT_ONCE = 8  # images
+
+
+def train(data: Path, out: Path, recipe: Recipe, witness: Witness) -> Bundle:
+    """Trains on a folder per class and writes the bundle `out`.
+
+    Raises:
+        DataError: the data, the weights or the recipe cannot be used, or learning diverged.
+        BundleError: `out` exists or cannot be written.
+    """
+    started = time.monotonic()
+    _refuse_existing(out)
+    device = open_device("auto")
+    for remark in device.remarks:
+        witness.say(remark)
+    precision = _precision(recipe, device)
+    keras.utils.set_random_seed(recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
+    classes = find_classes(data, recipe.ok)
+    network, origin = _build(recipe, len(classes))
+    witness.say(f"{recipe.backbone} with {network.count_params():,} parameters, {origin}")
+    dataset = load_dataset(data, classes, recipe.preparation, lambda *done: witness.progress("reading", *done))
+    for sentence in dataset.skipped:
+        witness.say(f"Skipped {sentence}")
+    training, validation = split(dataset.targets, recipe.validation, rng)
+    anatomy = examine(network, (recipe.height, recipe.width, 3))
+    wanted = answers(dataset.targets, classes, anatomy.units)
+    batches = Batches(dataset, training, wanted, recipe, order=rng)
+    learned = learn(network, anatomy, batches, Batches(dataset, validation, wanted, recipe), recipe, precision, witness)
+    used = _choices(recipe) | {
+        "data": data.name,
+        "precision": precision,
+        "started_from": origin,
+        "parameters": network.count_params(),
+        "training_images": dataset.counts(training),
+        "validation_images": dataset.counts(validation),
+        "skipped": list(dataset.skipped),
+        "best_epoch": learned.best + 1,
+        "device": device.text,
+        "seconds": round(time.monotonic() - started),
+        "finished_at": utc_now(),
+        "software": f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
+    }
+    draft = _draft(out.name, dataset, network, recipe, precision, used)
+    return _finish(out, draft, network, dataset, validation, learned, witness)
+
+
+def _choices(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as the bundle keeps it, less what stands in other places of the bundle. A file goes by its name."""
+    choices = {name: value for name, value in asdict(recipe).items() if name not in ("ok", "width", "height")}
+    return choices | {"weights": Path(recipe.weights).name}
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.exists():
+        raise DataError(f"{out} exists already and a bundle is never overwritten. Choose another --out or remove it.")
+
+
+def _precision(recipe: Recipe, device: Device) -> Precision:
+    if recipe.precision != "auto":
+        return recipe.precision
+    return "bfloat16" if device.bfloat16 else "float32"
+
+
+def _build(recipe: Recipe, classes: int) -> tuple[Any, str]:
+    """The network, and a text that says what weights it starts from."""
+    imagenet = recipe.weights == "imagenet"
+    network = build_network(recipe.backbone, recipe.cut, recipe.head, classes, recipe.preparation, imagenet=imagenet)
+    if imagenet:
+        return network, "weights of ImageNet"
+    if recipe.weights == "none":
+        return network, "random weights"
+    return network, str(load_weights_by_name(network, Path(recipe.weights)))
+
+
+def _draft(
+    name: str, dataset: Dataset, network: Any, recipe: Recipe, precision: Precision, used: dict[str, Any]
+) -> Spec:
+    """The bundle's description before anything is measured."""
+    unmeasured = {each.name: HeatScale(0.0, 1.0) for each in dataset.classes if not each.ok}
+    return Spec(
+        name=name,
+        classes=dataset.classes,
+        activation=network.layers[-1].activation.__name__,
+        preparation=recipe.preparation,
+        thresholds=Thresholds(0.0),
+        heat_scale={"gradcam": unmeasured},
+        layer=target_layer(network),
+        evaluated_in=precision,
+        training=used,
+    )
+
+
+def _finish(
+    out: Path,
+    draft: Spec,
+    network: Any,
+    dataset: Dataset,
+    validation: NDArray[np.int64],
+    learned: Learned,
+    witness: Witness,
+) -> Bundle:
+    """Saves the network, measures the saved one through its own inspector, and writes the bundle."""
+    with tempfile.TemporaryDirectory(prefix="inspectd-") as folder:
+        saved = Path(folder) / NETWORK
+        network.save(saved)
+        findings = _inspect(write_bundle(Path(folder) / "draft", draft, {NETWORK: saved}), dataset, validation, witness)
+        found = evaluate(findings, dataset.targets[validation], dataset.classes, draft.activation)
+        for remark in found.remarks:
+            witness.say(remark)
+        spec = replace(
+            draft,
+            thresholds=found.thresholds,
+            calibration=found.calibration,
+            heat_scale=found.heat_scale,
+            metrics=as_numbers(found.metrics),
+        )
+        pictures = {"curves.png": curves(learned.epochs, learned.best), "card.md": card(spec, found.remarks)}
+        return write_bundle(out, spec, {NETWORK: saved, **pictures})
+
+
+def _inspect(bundle: Bundle, dataset: Dataset, chosen: NDArray[np.int64], witness: Witness) -> list[Finding]:
+    """What the bundle finds in the images `chosen` (indices).
+
+    Raises:
+        DataError: it finds no numbers.
+    """
+    inspector = open_inspector(bundle, precision=bundle.spec.evaluated_in)
+    inspector.warm_up(MEASURED_AT_ONCE)
+    findings: list[Finding] = []
+    for start in range(0, len(chosen), MEASURED_AT_ONCE):
+        findings += inspector.inspect(list(dataset.pixels[chosen[start : start + MEASURED_AT_ONCE]]))
+        witness.progress("measuring", len(findings), len(chosen))
+    if not all(np.isfinite(finding.logits).all() for finding in findings):
+        raise DataError("Learning diverged: the network's logits are no numbers any more. Lower --rate.")
+    return findings

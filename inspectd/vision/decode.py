@@ -1,0 +1,222 @@
+"""Bytes become pixels: PNG, JPEG, BMP, TIFF and WebP, and nothing else.
+
+Pillow decodes, behind three guards of our own: the header's size is compared with the limit before any pixel memory is
+spent, `wholeness` proves that the file is all there, and whatever a decoder raises becomes a `DecodeError` of that one
+file. Must never hand out half a picture, nor guess at values that have no fixed scale.
+
+How source values become 8-bit RGB, the same for training and inspection:
+
+- of several pages or frames, the first;
+- 16-bit values keep their upper eight bits, so a ramp stays a ramp (12-bit TIFF likewise; a 12-bit camera that stores
+  its values unshifted in 16-bit files gives dark pictures);
+- transparency is dropped and the colours beneath it are kept: nothing can hide behind it;
+- float TIFF must lie within 0..1; other floats, signed or 32-bit integers have no fixed scale and are `unsupported`;
+- turned upright by EXIF (or XMP, or TIFF) orientation.
+"""
+
+import io
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from inspectd.vision.errors import DecodeError
+from inspectd.vision.wholeness import Kind, check, identify
+
+__all__ = ["DecodeError", "Decoded", "decode"]
+
+# Pillow keeps these for the whole process, so they are set once, here. Its own size limit is replaced by the caller's.
+Image.MAX_IMAGE_PIXELS = None
+warnings.filterwarnings("ignore", module=r"PIL\.")  # what it would say about one file belongs to that file's record
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
+
+_READERS: dict[Kind, Callable[[io.BytesIO], ImageFile]] = {
+    "PNG": PngImageFile,
+    "JPEG": JpegImageFile,
+    "BMP": BmpImageFile,
+    "TIFF": TiffImageFile,
+    "WEBP": WebPImageFile,
+}
+_ORIENTATION = 274
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _TILE_WIDTH, _TILE_LENGTH = 258, 262, 322, 323
+
+Samples = NDArray[np.uint8]
+
+# By EXIF orientation: how rows and columns as stored become upright.
+_UPRIGHT: dict[int, Callable[[Samples], Samples]] = {
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: stored.swapaxes(0, 1)[:, ::-1],
+    7: lambda stored: stored.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda stored: stored.swapaxes(0, 1)[::-1],
+}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An upright picture.
+
+    Attributes:
+        pixels: uint8 (height, width, 3), RGB, read-only.
+        bits: bits per sample (or palette index) in the file: 1, 2, 4, 8, 12, 16 or 32.
+        doubt: why the file may not be what the camera wrote, as the rest of "The file …"; the verdict must be `review`.
+    """
+
+    pixels: Samples
+    bits: int
+    doubt: str | None
+
+
+def decode(data: bytes, max_pixels: int) -> Decoded:
+    """The pixels in `data`, the bytes of one whole image file.
+
+    Raises:
+        DecodeError: and nothing else. `too large` means more than `max_pixels` pixels; its header alone was read.
+    """
+    kind = identify(data)
+    try:
+        image = _open(kind, data, max_pixels)
+        doubt = check(kind, data)
+        image.load()
+        orientation, unknown = _orientation(kind, image)
+        stored = _samples(kind, image)
+    except DecodeError:
+        raise
+    except Exception as error:  # decoders raise what they like: SyntaxError, struct.error, KeyError, OSError …
+        raise _explain(kind, data, error) from error
+    if kind == "JPEG":
+        doubt = doubt or _filler_doubt(stored)
+    turn = _UPRIGHT.get(orientation)
+    upright = np.ascontiguousarray(turn(stored) if turn else stored)
+    pixels = upright if upright.ndim == 3 else cv2.cvtColor(upright, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
+    pixels.flags.writeable = False
+    return Decoded(pixels, _bits(kind, image, data), doubt or unknown)
+
+
+def _open(kind: Kind, data: bytes, max_pixels: int) -> ImageFile:
+    """The image with its header read, once its size is known to be within the limit."""
+    if kind == "WEBP":  # Pillow allocates a WebP's canvas as soon as it is opened
+        _check_size(_webp_canvas(data), max_pixels)
+    image = _READERS[kind](io.BytesIO(data))
+    _check_size(image.size, max_pixels)
+    if isinstance(image, TiffImageFile) and _TILE_WIDTH in image.tag_v2:  # a tile may claim more than its picture
+        _check_size((int(image.tag_v2[_TILE_WIDTH]), int(image.tag_v2[_TILE_LENGTH])), max(max_pixels, 2**20))
+    return image
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise DecodeError(
+            "too large",
+            f"The image has {width} × {height} pixels, more than the limit of {max_pixels}; raise limits.pixels if "
+            "that is right.",
+        )
+
+
+def _webp_canvas(data: bytes) -> tuple[int, int]:
+    """Width and height from a WebP's first chunk (WebP container specification); 0 × 0 for what Pillow will refuse."""
+    name, header = data[12:16], data[20:30]
+    if name == b"VP8X":
+        return int.from_bytes(header[4:7], "little") + 1, int.from_bytes(header[7:10], "little") + 1
+    if name == b"VP8L":
+        packed = int.from_bytes(header[1:5], "little")
+        return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+    if name == b"VP8 ":
+        return int.from_bytes(header[6:8], "little") & 0x3FFF, int.from_bytes(header[8:10], "little") & 0x3FFF
+    return 0, 0
+
+
+def _orientation(kind: Kind, image: ImageFile) -> tuple[int, str | None]:
+    """EXIF orientation 1..8 and, where it cannot be read, the doubt about it. Pillow turns TIFF itself."""
+    if kind == "TIFF":
+        return 1, None
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1)), None
+    except Exception:
+        return 1, "may be turned: its EXIF data cannot be read"
+
+
+def _samples(kind: Kind, image: ImageFile) -> Samples:
+    """The samples as stored, scaled to 8 bits: (H, W) for grey, (H, W, 3) for RGB."""
+    mode = image.mode
+    if mode == "L":
+        return np.asarray(image)
+    if mode in ("1", "LA"):
+        return np.asarray(image.convert("L"))
+    if mode == "La":
+        return np.asarray(image.convert("LA").convert("L"))
+    if mode in ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr"):
+        return np.asarray(image if mode == "RGB" else image.convert("RGB"))
+    if mode.startswith("I;16"):
+        bits = 12 if isinstance(image, TiffImageFile) and _tiff_bits(image) == 12 else 16
+        values = (np.asarray(image) >> (bits - 8)).astype(np.uint8)
+        return 255 - values if _white_is_zero(image) else values
+    if mode == "F":
+        values = np.asarray(image)
+        if not (values.min() >= 0 and values.max() <= 1):  # also false for NaN
+            raise DecodeError("unsupported", "The float TIFF has values outside 0..1, which have no fixed scale.")
+        scaled = np.rint(values * 255).astype(np.uint8)
+        return 255 - scaled if _white_is_zero(image) else scaled
+    raise DecodeError("unsupported", f"{kind} with samples of type {mode!r} is not supported: {_ADVICE}")
+
+
+def _white_is_zero(image: ImageFile) -> bool:
+    """Whether small values are bright. Pillow inverts such TIFFs up to 8 bits and leaves deeper ones to us."""
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0
+
+
+def _bits(kind: Kind, image: ImageFile, data: bytes) -> int:
+    if kind == "PNG":
+        return data[24]  # IHDR
+    if kind == "BMP" and data[14] != 12:
+        return min(8, int.from_bytes(data[28:30], "little"))
+    return _tiff_bits(image) if isinstance(image, TiffImageFile) else 8
+
+
+def _tiff_bits(image: TiffImageFile) -> int:
+    return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))))
+
+
+def _filler_doubt(stored: Samples) -> str | None:
+    """Doubt about a JPEG whose last corner is exactly the mid-grey that libjpeg puts where coded data is missing.
+
+    This tells a file of which the middle was lost while its end marker is there; a whole one ends so only if drawn.
+    """
+    corner = stored[-16:, -16:]
+    if corner.size >= 64 and (corner == 128).all():
+        return "may be incomplete: its last corner is the even grey that stands for missing data"
+    return None
+
+
+_ADVICE = "save it as 8 or 16-bit grey, or as RGB."
+_UNSUPPORTED = ("unsupported", "not supported", "not yet supported", "unknown pixel mode", "cannot handle")
+
+
+def _explain(kind: Kind, data: bytes, error: Exception) -> DecodeError:
+    """What a decoder's exception means to the person who reads the record."""
+    if isinstance(error, MemoryError):
+        return DecodeError("too large", f"There is not enough memory to decode this {kind} file; lower limits.pixels.")
+    try:
+        check(kind, data)
+    except DecodeError as known:
+        return known
+    said = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+    if isinstance(error.__cause__, KeyError) or any(words in said.lower() for words in _UNSUPPORTED):
+        return DecodeError("unsupported", f"This kind of {kind} file is not supported ({said}): {_ADVICE}")
+    if "truncated" in said.lower():
+        return DecodeError("truncated", f"The {kind} file ends too early ({said}).")
+    return DecodeError("damaged", f"The {kind} file is damaged ({said}).")

@@ -1,0 +1,15 @@
+"""Why a file gave no pixels: one error for all decoders, with a code to count and a sentence to read."""
+
+from typing import Literal
+
+from inspectd.errors import InspectdError
+
+Code = Literal["empty", "not an image", "truncated", "damaged", "unsupported", "too large"]
+
+
+class DecodeError(InspectdError):
+    """This file gives no trustworthy pixels. ``code`` is one of a fixed few; ``str(error)`` is a sentence."""
+
+    def __init__(self, code: Code, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code: Code = code

@@ -1,0 +1,248 @@
+"""The way of one batch through a worker: read, fold, decode, infer, draw.
+
+Every image of a batch ends in exactly one outcome, whatever its bytes do to a decoder. Nothing is written here: the
+outcomes and the files that belong to them are handed on together, so that the worker can make them durable in order.
+"""
+
+import json
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+
+from inspectd.clock import utc_now
+from inspectd.config import Config
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Claim, Failed, Finished, Heat, Inspected, Outcome, Read, Region, Unsettled
+from inspectd.ledger.schema import State, Verdict
+from inspectd.model.inspector import Finding, Inspector
+from inspectd.vision.decode import Decoded, DecodeError, decode
+from inspectd.vision.overlay import Style, draw, encode
+from inspectd.vision.regions import regions
+from inspectd.worker.source import Source, SourceError, read
+
+HEAT_STORED = 32  # cells a side, at most, of the heatmap that the ledger keeps
+PIXELS_KEPT = 64 * 1024 * 1024  # bytes; larger images are decoded again for their overlay, so that a batch stays small
+STEM_BYTES = 80  # of the source's name, in the overlay's name
+SUFFIX = {"jpeg": ".jpg", "png": ".png"}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The outcomes of a batch, the files that must be durable before them, and what was folded into older rows."""
+
+    outcomes: list[Outcome]
+    files: list[tuple[Path, bytes]]
+    folded: list[Finished]
+
+    def finished(self, accepted: Collection[int]) -> list[Finished]:
+        """The images whose outcome stands, as `after` needs them: those just accepted, and those folded."""
+        now = utc_now()
+        return self.folded + [
+            Finished(claim.image_id, claim.watch, claim.path, claim.stat, outcome_of(outcome), now)
+            for outcome in self.outcomes
+            if (claim := outcome.claim).image_id in accepted and not isinstance(outcome, Unsettled)
+        ]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image ready for the network."""
+
+    claim: Claim
+    source: Source
+    decoded: Decoded | None  # None: too large to be kept beside a whole batch
+    tensor: np.ndarray
+    doubt: str | None
+    size: tuple[int, int]  # width, height of the upright image
+    timings: dict[str, float]
+
+
+class Pipeline:
+    """Judges batches of one bundle with one inspector."""
+
+    def __init__(
+        self,
+        config: Config,
+        inspector: Inspector,
+        queue: Queue,
+        owner: str,
+        pool: ThreadPoolExecutor,
+        progress: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._watches = {watch.name: watch for watch in config.watch}
+        self._inspector = inspector
+        self._queue = queue
+        self._owner = owner
+        self._pool = pool
+        self._progress = progress
+        self._putting_away = {watch.name for watch in config.watch if watch.after != "keep"}
+        overlay = config.overlay
+        self._style = Style(overlay.format, overlay.colormap, overlay.scale, overlay.caption)
+
+    def judge(self, claims: Sequence[Claim]) -> Judged:
+        """Take a batch of claims to its outcomes; one for each claim that was not folded."""
+        sources: list[tuple[Claim, Source]] = []
+        outcomes: list[Outcome] = []
+        for claim, source in zip(claims, self._pool.map(self._read, claims), strict=True):
+            if isinstance(source, Source):
+                sources.append((claim, source))
+            else:
+                outcomes.append(source)
+        reads = [Read(claim, source.sha256, source.stat) for claim, source in sources]
+        folded = self._queue.fold(self._owner, reads, self._putting_away)
+        self._progress()
+        prepared: list[Prepared] = []
+        fresh = [(claim, source) for claim, source in sources if claim.image_id not in folded]
+        for result in self._pool.map(self._prepare, fresh):
+            if isinstance(result, Prepared):
+                prepared.append(result)
+            else:
+                outcomes.append(result)
+        self._progress()
+        started = time.perf_counter()
+        findings = self._inspector.inspect([image.tensor for image in prepared]) if prepared else []
+        infer = _milliseconds(started) / max(1, len(prepared))
+        self._progress()
+        files: list[tuple[Path, bytes]] = []
+        for inspected, written in self._pool.map(self._conclude, prepared, findings, repeat(infer)):
+            outcomes.append(inspected)
+            files += written
+        return Judged(outcomes, files, list(folded.values()))
+
+    def _read(self, claim: Claim) -> Source | Outcome:
+        watch = self._watches[claim.watch]
+        try:
+            return read(watch.path, claim.path, follow_links=watch.follow_links, max_bytes=self._config.limits.bytes)
+        except SourceError as error:
+            return _second_look(claim, error.reason, None)
+
+    def _prepare(self, pair: tuple[Claim, Source]) -> Prepared | Outcome:
+        claim, source = pair
+        if source.stat != claim.stat:  # not the file that had settled: its writer has been here since
+            return Unsettled(claim)
+        started = time.perf_counter()
+        try:
+            decoded = decode(source.data, self._config.limits.pixels)
+        except DecodeError as error:
+            return _second_look(claim, f"{error.code}: {error}", source.sha256)
+        decode_ms = _milliseconds(started)
+        height, width = decoded.pixels.shape[:2]
+        started = time.perf_counter()
+        tensor = self._inspector.prepare(decoded.pixels)
+        return Prepared(
+            claim,
+            source,
+            decoded if decoded.pixels.nbytes <= PIXELS_KEPT else None,
+            tensor,
+            decoded.doubt,
+            (width, height),
+            {"decode": decode_ms, "prepare": _milliseconds(started)},
+        )
+
+    def _conclude(
+        self, image: Prepared, finding: Finding, infer_ms: float
+    ) -> tuple[Inspected, list[tuple[Path, bytes]]]:
+        """The record of one finding, its overlay and its sidecar."""
+        bundle = self._inspector.bundle
+        started = time.perf_counter()
+        verdict = Verdict.REVIEW if image.doubt else finding.verdict
+        found = regions(finding.heat, finding.scale.low, finding.scale.high, image.size)
+        wanted = self._config.overlay.write
+        thresholds = bundle.spec.thresholds
+        files: list[tuple[Path, bytes]] = []
+        overlay: Path | None = None
+        if wanted == "all" or (wanted == "not_ok" and verdict is not Verdict.OK):
+            overlay = overlay_path(image.claim, bundle.short, SUFFIX[self._config.overlay.format])
+            files.append((self._config.output / overlay, self._draw(image, finding, verdict, found)))
+        inspected = Inspected(
+            claim=image.claim,
+            sha256=image.source.sha256,
+            verdict=verdict,
+            reason=image.doubt,
+            label=finding.label,
+            logits=finding.logits,
+            score=finding.score,
+            thresholds={"defect": thresholds.defect}
+            | ({} if thresholds.review is None else {"review": thresholds.review}),
+            overlay=str(overlay) if overlay else None,
+            regions=tuple(Region(**asdict(region)) for region in found),
+            heat=stored_heat(finding.heat),
+            timings={**image.timings, "infer": infer_ms, "overlay": _milliseconds(started)},
+            precision=self._inspector.precision,
+            device=self._inspector.device,
+        )
+        if self._config.sidecar:
+            name = overlay or overlay_path(image.claim, bundle.short, SUFFIX[self._config.overlay.format])
+            files.append(((self._config.output / name).with_suffix(".json"), sidecar(inspected, self._config.output)))
+        return inspected, files
+
+    def _draw(self, image: Prepared, finding: Finding, verdict: Verdict, found: Sequence[Region]) -> bytes:
+        decoded = image.decoded or decode(image.source.data, self._config.limits.pixels)
+        low, high = finding.scale.low, finding.scale.high
+        caption = f"{verdict.upper()} {finding.label} {finding.score:.3f}" if self._style.caption else None
+        picture = draw(decoded.pixels, finding.heat, low, high, found, caption, self._style)
+        return encode(picture, self._style.format)
+
+
+def outcome_of(outcome: Inspected | Failed) -> str:
+    """The verdict, or ``failed``."""
+    return outcome.verdict if isinstance(outcome, Inspected) else State.FAILED
+
+
+def _second_look(claim: Claim, reason: str | None, sha256: str | None) -> Outcome:
+    """No file fails at first sight: it may still be arriving. The same fault in the same bytes, later, is final."""
+    if reason is None:
+        return Unsettled(claim)
+    same = claim.reason is not None and claim.reason.partition(":")[0] == reason.partition(":")[0]
+    if same and claim.sha256 == sha256 and not reason.startswith("vanished"):
+        return Failed(claim, reason, sha256)
+    return Unsettled(claim, reason, sha256)
+
+
+def overlay_path(claim: Claim, model: str, suffix: str) -> Path:
+    """``{watch}/{day seen}/{stem}-{image id}-{model 8}``: a retry, even after midnight, overwrites its own."""
+    stem = Path(claim.path).stem.encode()[:STEM_BYTES].decode(errors="ignore")
+    safe = "".join(char if char.isprintable() else "_" for char in stem)
+    return Path(claim.watch, claim.seen_at[:10], f"{safe}-{claim.image_id}-{model}{suffix}")
+
+
+def sidecar(inspected: Inspected, output: Path) -> bytes:
+    """What a PLC or MES reads beside the overlay."""
+    claim = inspected.claim
+    record = {
+        "verdict": inspected.verdict,
+        "label": inspected.label,
+        "score": inspected.score,
+        "reason": inspected.reason,
+        "part": claim.part,
+        "watch": claim.watch,
+        "path": claim.path,
+        "overlay": str(output / inspected.overlay) if inspected.overlay else None,
+        "sha256": inspected.sha256,
+    }
+    return json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def stored_heat(heat: np.ndarray) -> Heat:
+    """The heatmap as the ledger keeps it: at most 32×32 cells of uint8, 255 standing for its maximum.
+
+    Args:
+        heat: float32 (h, w), ≥ 0. Larger maps are reduced by the maximum of each block, which keeps thin cracks.
+    """
+    rows = -(-heat.shape[0] // HEAT_STORED)
+    columns = -(-heat.shape[1] // HEAT_STORED)
+    padded = np.pad(heat, ((0, -heat.shape[0] % rows), (0, -heat.shape[1] % columns)))
+    small = padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns).max(axis=(1, 3))
+    top = float(small.max())
+    cells = np.zeros(small.shape, np.uint8) if top <= 0 else np.round(small * (255 / top)).astype(np.uint8)
+    return Heat(cells.tobytes(), small.shape[1], small.shape[0], max(top, 0.0))
+
+
+def _milliseconds(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)

@@ -1,0 +1,104 @@
+"""The line between the supervisor and a worker: one socket pair, one JSON message a packet.
+
+A closed line is a message too: a worker whose supervisor is gone must exit, and a supervisor whose worker is gone must
+replace it. Nothing said here is needed for correctness; the ledger alone decides what is claimed and what is done.
+"""
+
+import contextlib
+import json
+import socket
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Every model is loaded and warm; the worker takes work from now on."""
+
+    device: str
+    precision: str
+    models: list[str]  # name@identity, as the view `verdicts` shows them
+    slowest: float  # seconds of the slowest warm-up batch, the measure of a hang
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The worker cannot start with this configuration; the sentence says why."""
+
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A sign of life. ``busy`` while images are in hand; ``judged`` counts the images finished since the start."""
+
+    busy: bool
+    judged: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Supervisor to worker, first of all: the configuration as JSON, the owner of its leases, its batch size."""
+
+    config: str
+    owner: str
+    batch: int
+    lease: float  # seconds
+
+
+@dataclass(frozen=True)
+class Wake:
+    """Supervisor to worker: there is new work. Only a hint."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Supervisor to worker: finish the batch in hand, then exit."""
+
+
+Message = Ready | Refused | Progress | Settings | Wake | Stop
+PACKET = 1 << 17  # bytes; a configuration of several hundred watches still fits
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Ready, Refused, Progress, Settings, Wake, Stop)}
+
+
+class Channel:
+    """One end of the line: a packet socket, so that a message arrives whole or not at all."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    def fileno(self) -> int:
+        return self._end.fileno()
+
+    def close(self) -> None:
+        self._end.close()
+
+    def send(self, message: Message) -> None:
+        """Send one message; one that cannot be delivered is dropped, because the other end is gone or stuck."""
+        packet = json.dumps([type(message).__name__, asdict(message)]).encode()
+        with contextlib.suppress(OSError):
+            self._end.send(packet)
+
+    def receive(self) -> Message:
+        """The next message, waiting for it as the socket does.
+
+        Raises:
+            BlockingIOError: when there is none now and the socket does not block.
+            EOFError: when the other end is closed.
+        """
+        try:
+            packet = self._end.recv(PACKET)
+        except ConnectionError:
+            packet = b""
+        if not packet:
+            raise EOFError("the other end is closed")
+        kind, fields = json.loads(packet)
+        return _KINDS[kind](**fields)
+
+
+def pair() -> tuple[Channel, socket.socket]:
+    """The supervisor's end, which never blocks, and the socket to hand to the worker process."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    for end in (ours, theirs):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PACKET)
+    return Channel(ours), theirs

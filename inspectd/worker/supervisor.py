@@ -1,0 +1,248 @@
+"""The supervisor's side of the workers: start, watch over, replace, stop.
+
+It renews a worker's leases only while the worker shows signs of life, kills one that hangs, and gives the images of a
+dead one back to the queue. It never imports TensorFlow and never touches an image.
+"""
+
+import logging
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from inspectd.config import Config
+from inspectd.errors import ConfigError, InspectdError
+from inspectd.ledger.queue import Queue
+from inspectd.worker.channel import Message, Progress, Ready, Refused, Settings, Stop, Wake, pair
+
+log = logging.getLogger(__name__)
+
+LEASE = 60.0  # seconds a claim lasts unless renewed
+RENEW = LEASE / 4
+WARM_UP = 300.0  # seconds to load, trace and warm every model
+HANG_LEAST = 30.0  # seconds of silence that are never yet a hang
+HANG_BATCHES = 20  # ... nor is silence shorter than this many of the slowest warm-up batches
+START_TRIES = 3  # crashes in warm-up before the first READY that we put up with
+BACK_OFF_MOST = 60.0  # seconds between two starts of a worker that keeps dying
+
+
+class WorkerProcess:
+    """One worker child and what is known of it."""
+
+    def __init__(self, config: Config, batch: int, now: float) -> None:
+        self.config = config
+        self.batch = batch
+        self.owner = f"{socket.gethostname()}:{secrets.token_hex(4)}"
+        self.ready: Ready | None = None
+        self.refused: str | None = None
+        self.judged = 0
+        self.busy = False
+        self.stopping = False
+        self.heard = now
+        self.oom_kills = _oom_kills()
+        self.channel, theirs = pair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "inspectd", "worker", "--channel", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+            )
+        self.channel.send(Settings(config.model_dump_json(), self.owner, batch, LEASE))
+
+    @property
+    def patience(self) -> float:
+        """Seconds of silence after which this worker counts as hung."""
+        return WARM_UP if self.ready is None else max(HANG_LEAST, HANG_BATCHES * self.ready.slowest)
+
+    def listen(self, now: float) -> None:
+        """Take in every message that has arrived."""
+        while True:
+            try:
+                message: Message = self.channel.receive()
+            except (BlockingIOError, EOFError):
+                return
+            self.heard = now
+            match message:
+                case Ready():
+                    self.ready = message
+                case Refused(sentence):
+                    self.refused = sentence
+                case Progress(busy, judged):
+                    self.busy, self.judged = busy, judged
+                case _:
+                    raise AssertionError(f"a worker does not say {message}")
+
+    def stop(self) -> None:
+        """Ask for the end after the batch in hand; one still warming up has nothing in hand."""
+        self.stopping = True
+        if self.ready is None:
+            self.process.kill()
+        self.channel.send(Stop())
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Supervisor:
+    """Keeps one proven worker in service, and brings up its successor beside it when the configuration changes."""
+
+    def __init__(self, config: Config, queue: Queue) -> None:
+        self.config = config
+        self.current: WorkerProcess | None = None
+        self.candidate: WorkerProcess | None = None
+        self.retiring: list[WorkerProcess] = []
+        self.restarts = 0
+        self.refused: str | None = None  # why the newest reload was not taken
+        self._queue = queue
+        self._batch = config.worker.batch
+        self._served = False  # a worker was ready once
+        self._crashes = 0  # in a row, without an image judged between them
+        self._start_at = 0.0
+        self._renew_at = 0.0
+        self._judged_before = 0
+        self._stopping = False
+
+    @property
+    def workers(self) -> list[WorkerProcess]:
+        return [worker for worker in (self.current, self.candidate, *self.retiring) if worker is not None]
+
+    @property
+    def ready(self) -> Ready | None:
+        """What the worker in service said when it became ready; None while there is none."""
+        return self.current.ready if self.current else None
+
+    @property
+    def judged(self) -> int:
+        """Images finished by all workers since the supervisor started."""
+        return self._judged_before + sum(worker.judged for worker in self.workers)
+
+    def wake(self) -> None:
+        """Tell the worker that there is work."""
+        if self.current and self.current.ready:
+            self.current.channel.send(Wake())
+
+    def replace(self, config: Config, now: float) -> None:
+        """Prove a new configuration in a new worker; the one in service goes on until the new one is ready."""
+        if self.candidate:
+            self._dismiss(self.candidate)
+        self.refused = None
+        self.candidate = WorkerProcess(config, config.worker.batch, now)
+
+    def refuse(self, why: str) -> None:
+        """Record that a new configuration is not taken; the one in force stays."""
+        self.refused = why
+        self._log("reload-refused", f"reload refused, the configuration before stays in force: {why}")
+
+    def tick(self, now: float) -> float:
+        """Do what is due; returns when to come again (monotonic seconds).
+
+        Raises:
+            ConfigError: before the first READY, when the configuration or its models cannot be served.
+            InspectdError: before the first READY, when the worker keeps crashing in warm-up.
+        """
+        if self.current is None and not self._stopping and now >= self._start_at:
+            self.current = WorkerProcess(self.config, self._batch, now)
+        for worker in self.workers:
+            worker.listen(now)
+            if worker.process.poll() is not None:
+                worker.listen(now)  # its last words
+                self._bury(worker, now)
+            elif now - worker.heard > worker.patience:
+                self._log(
+                    "hang", f"worker {worker.process.pid} silent for {worker.patience:.0f} s: killed and replaced"
+                )
+                worker.kill()
+                self._bury(worker, now)
+        self._promote()
+        if now >= self._renew_at:
+            self._renew_at = now + RENEW
+            for worker in self.workers:
+                if worker.ready:
+                    self._queue.renew(worker.owner, LEASE)
+        return min(now + 1.0, self._renew_at)
+
+    def stop(self) -> None:
+        """Ask every worker to finish the batch in hand and exit; none is started any more."""
+        self._stopping = True
+        for worker in self.workers:
+            worker.stop()
+
+    def kill(self) -> None:
+        """End every worker now; what they held goes back to the queue without blame."""
+        for worker in self.workers:
+            self._dismiss(worker)
+
+    def _promote(self) -> None:
+        """Put a candidate that has become ready in service, and let the worker before it drain."""
+        if self.current and self.current.ready and not self._served:
+            self._served = True
+        if self.candidate and self.candidate.ready:
+            if self.current:
+                self.current.stop()
+                self.retiring.append(self.current)
+            self.current, self.candidate = self.candidate, None
+            self.config, self._batch = self.current.config, self.current.batch
+
+    def _bury(self, worker: WorkerProcess, now: float) -> None:
+        """Give back what a dead worker held, and decide what follows."""
+        code = worker.process.returncode
+        blameless = worker.stopping or worker.ready is None
+        out_of_memory = code == -signal.SIGKILL and _oom_kills() > worker.oom_kills
+        in_service = worker is self.current
+        self._forget(worker, died=not blameless and not out_of_memory)
+        if worker.stopping:
+            return
+        said = worker.refused or f"worker ended in {'service' if worker.ready else 'warm-up'} ({_ending(code)})"
+        if not in_service:
+            self.refuse(said)
+            return
+        self.restarts += 1
+        self._crashes = 1 if worker.judged else self._crashes + 1
+        if not self._served:
+            if worker.refused:
+                raise ConfigError(worker.refused)
+            if self._crashes >= START_TRIES:
+                raise InspectdError(f"{said}, {self._crashes} times in a row: see the log above for its last words.")
+        if out_of_memory and self._batch > 1:
+            self._batch //= 2
+            said += f"; killed by the kernel for memory: batch is now {self._batch}"
+        self._start_at = now if self._crashes < 3 else now + min(BACK_OFF_MOST, 2.0 ** (self._crashes - 2))
+        self._log("worker-died", said)
+
+    def _dismiss(self, worker: WorkerProcess) -> None:
+        worker.stopping = True
+        worker.kill()
+        self._forget(worker, died=False)
+
+    def _forget(self, worker: WorkerProcess, *, died: bool) -> None:
+        """Release what a dead worker held, then take it out of its place; repeated if the ledger refuses."""
+        self._queue.release(worker.owner, died=died)
+        self._judged_before += worker.judged
+        worker.channel.close()
+        if worker is self.current:
+            self.current = None
+        elif worker is self.candidate:
+            self.candidate = None
+        else:
+            self.retiring.remove(worker)
+
+    def _log(self, kind: str, detail: str) -> None:
+        log.warning("%s", detail)
+        self._queue.event(kind, detail)
+
+
+def _ending(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
+
+
+def _oom_kills() -> int:
+    """How often the kernel has killed a process for memory since boot; it names no process in advance."""
+    for line in Path("/proc/vmstat").read_text().splitlines():
+        name, _, count = line.partition(" ")
+        if name == "oom_kill":
+            return int(count)
+    return 0

@@ -1,0 +1,221 @@
+"""The worker process: loads bundles, claims images, judges them, records verdicts.
+
+It ends when its supervisor's line closes, whatever it is doing: its leases are then given back by the next supervisor.
+Order is everything here: overlays are durable before the verdict commits, and the verdict is committed before the
+source file is touched.
+"""
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+from sqlalchemy.exc import OperationalError
+
+from inspectd.config import Config
+from inspectd.durable import write_all
+from inspectd.errors import ConfigError, InspectdError
+from inspectd.ledger.database import open_writer
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Finished
+from inspectd.model.bundle import Bundle, load_bundle
+from inspectd.model.inspector import Inspector, open_inspector
+from inspectd.worker.after import carry_out
+from inspectd.worker.batch import Judged, Pipeline
+from inspectd.worker.channel import Channel, Progress, Ready, Refused, Settings, Stop, Wake
+
+log = logging.getLogger(__name__)
+
+IDLE = 1.0  # seconds between two looks at the queue when nobody wakes us
+OWED_EVERY = 60.0  # seconds between two looks for source files that still wait to be moved or deleted
+OWED_AT_ONCE = 200
+TROUBLE = 1.0  # seconds to wait before trying again what the disk or the ledger refused
+
+Result = TypeVar("Result")
+
+
+class Line:
+    """The worker's end of the line to its supervisor: `stop` and `wake` as events, `say` for what it reports."""
+
+    def __init__(self, channel: Channel) -> None:
+        settings = channel.receive()
+        if not isinstance(settings, Settings):
+            raise AssertionError(f"the supervisor speaks first of settings, not of {settings}")
+        self.settings = settings
+        self.stop = threading.Event()
+        self.wake = threading.Event()
+        self.say = channel.send
+        self._channel = channel
+        threading.Thread(target=self._listen, daemon=True, name="supervisor-line").start()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                message = self._channel.receive()
+            except EOFError:
+                os._exit(0)  # crash only: without a supervisor nobody renews our leases
+            if isinstance(message, Stop):
+                self.end()
+            if isinstance(message, Wake):
+                self.wake.set()
+
+    def end(self) -> None:
+        """Let the batch in hand be the last."""
+        self.stop.set()
+        self.wake.set()
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One bundle with the watches it judges."""
+
+    inspector: Inspector
+    pipeline: Pipeline
+    model_id: int
+    watches: list[str]
+
+
+class Worker:
+    """The loop over the lanes."""
+
+    def __init__(self, config: Config, queue: Queue, line: Line) -> None:
+        self._config = config
+        self._watches = {watch.name: watch for watch in config.watch}
+        self._putting_away = [watch.name for watch in config.watch if watch.after != "keep"]
+        self._queue = queue
+        self._line = line
+        self._settings = line.settings
+        self._judged = 0
+        self._troubled = False
+        self._owed_at = 0.0
+
+    def open_lanes(self, pool: ThreadPoolExecutor) -> list[Lane]:
+        """Load and warm every bundle once, then tell the supervisor that this worker is ready.
+
+        Raises:
+            InspectdError: for a bundle or a device that cannot be used.
+        """
+        names: dict[Path, list[str]] = {}
+        for watch in self._config.watch:
+            names.setdefault(watch.model, []).append(watch.name)
+        lanes: list[Lane] = []
+        slowest = 0.0
+        for path, watches in names.items():
+            bundle = load_bundle(path)
+            worker = self._config.worker
+            inspector = open_inspector(bundle, worker.device, worker.precision)
+            for remark in inspector.remarks:
+                log.warning("%s", remark)
+            slowest = max(slowest, inspector.warm_up(self._settings.batch))
+            pipeline = Pipeline(self._config, inspector, self._queue, self._settings.owner, pool, self._alive)
+            lanes.append(Lane(inspector, pipeline, self._register(bundle), watches))
+        first = lanes[0].inspector
+        models = [f"{lane.inspector.bundle.spec.name}@{lane.inspector.bundle.short}" for lane in lanes]
+        self._line.say(Ready(first.device, first.precision, models, slowest))
+        return lanes
+
+    def run(self, lanes: Sequence[Lane]) -> None:
+        """Work until told to stop; a batch in hand is always finished."""
+        while not self._line.stop.is_set():
+            if time.monotonic() >= self._owed_at:
+                self._owed_at = time.monotonic() + OWED_EVERY
+                self._persist(lambda: self._put_away(self._queue.owed(self._putting_away, OWED_AT_ONCE)))
+            worked = [self._step(lane) for lane in lanes if not self._line.stop.is_set()]
+            if not any(worked):
+                self._line.say(Progress(False, self._judged))
+                self._line.wake.wait(IDLE)
+                self._line.wake.clear()
+
+    def _register(self, bundle: Bundle) -> int:
+        """The ledger's row of a bundle that is about to judge."""
+        spec = bundle.spec
+        classes = [each.name for each in spec.classes]
+        return self._queue.register_model(bundle.identity, spec.name, spec.version, classes, spec.metrics)
+
+    def _alive(self) -> None:
+        self._line.say(Progress(True, self._judged))
+
+    def _step(self, lane: Lane) -> bool:
+        """Judge one batch of one bundle; False when its watches have nothing queued."""
+        settings = self._settings
+        claims = self._persist(lambda: self._queue.claim(settings.owner, lane.watches, settings.batch, settings.lease))
+        if not claims:
+            return False
+        self._alive()
+        judged = self._persist(lambda: lane.pipeline.judge(claims))
+        if judged is None:
+            return False
+        accepted = self._persist(lambda: self._commit(lane, judged)) or set()
+        self._judged += len(accepted)
+        self._alive()
+        owed = [finished for finished in judged.finished(accepted) if finished.watch in self._putting_away]
+        self._persist(lambda: self._put_away(owed))
+        return True
+
+    def _commit(self, lane: Lane, judged: Judged) -> set[int]:
+        """Overlays first, then the verdicts: a verdict never points at a picture that a power cut took."""
+        write_all(judged.files)
+        return self._queue.finish(self._settings.owner, lane.model_id, judged.outcomes, self._putting_away)
+
+    def _put_away(self, owed: Sequence[Finished]) -> None:
+        """Move or delete the source files of finished images; one that refuses stays owed and is tried again."""
+        done = []
+        for debt in owed:
+            try:
+                became, moved_to = carry_out(self._watches[debt.watch], debt)
+            except OSError as error:
+                log.warning("%s in %s cannot be put away yet: %s", debt.path, debt.watch, error)
+            else:
+                done.append((debt.image_id, became, moved_to))
+        if done:
+            self._queue.settle_after(done)
+
+    def _persist(self, action: Callable[[], Result]) -> Result | None:
+        """Do what needs the disk or the ledger, as often as it takes; None only when told to stop meanwhile.
+
+        A full disk or a locked ledger is an operator's business and passes; no image is lost by waiting, and none is
+        judged twice, because a lease that expires meanwhile makes the ledger refuse our results.
+        """
+        while True:
+            try:
+                result = action()
+            except (OSError, OperationalError) as error:
+                if not self._troubled:
+                    log.error("no new work until the disk and the ledger accept results again: %s", error)
+                self._troubled = True
+                self._alive()
+                if self._line.stop.wait(TROUBLE):
+                    return None
+            else:
+                if self._troubled:
+                    log.warning("the disk and the ledger accept results again: going on")
+                self._troubled = False
+                return result
+
+
+def main(channel_fd: int) -> int:
+    """Be the worker at the other end of an inherited socket; returns the exit code."""
+    line = Line(Channel(socket.socket(fileno=channel_fd)))
+    # Ctrl-C reaches the whole foreground group, but when a worker ends is its supervisor's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: line.end())
+    config = Config.model_validate_json(line.settings.config)
+    threads = config.worker.threads or len(os.sched_getaffinity(0))
+    cv2.setNumThreads(1)  # one thread an image: the pool keeps every core busy already
+    with ThreadPoolExecutor(threads, thread_name_prefix="image") as pool:
+        try:
+            worker = Worker(config, Queue(open_writer(config.database)), line)
+            lanes = worker.open_lanes(pool)
+        except InspectdError as error:
+            line.say(Refused(str(error)))
+            return ConfigError.exit_code
+        worker.run(lanes)
+    return 0

@@ -1,0 +1,37 @@
+"""What every test shares: a run with an unlisted skip fails, so that no test drops out unseen."""
+
+from pathlib import Path
+
+import pytest
+
+ALLOWED = Path(__file__).with_name("skips.txt")
+_unlisted: list[str] = []
+
+
+def _allowed_reasons() -> set[str]:
+    lines = ALLOWED.read_text().splitlines()
+    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reason = reason.removeprefix("Skipped: ")
+        if reason not in _allowed_reasons():
+            _unlisted.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.skipped:
+        _unlisted.append(f"{report.nodeid}: a whole module skipped")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _unlisted:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in _unlisted:
+        terminalreporter.write_line(f"skip not listed in {ALLOWED.name}: {line}", red=True)

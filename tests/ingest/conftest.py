@@ -1,0 +1,111 @@
+"""A bench for ingest: a watched folder, a real ledger, and a clock that only the test moves."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inspectd.config import Limits, Watch
+from inspectd.ingest.intake import Intake
+from inspectd.ledger.database import open_writer, upgrade
+from inspectd.ledger.queue import Claim, Outcome, Queue
+from inspectd.ledger.records import Stat
+from inspectd.paths import to_text
+
+PATIENCE = 60.0  # seconds after which a test gives up; nothing is judged by it
+SETTLE = 2.0
+
+
+class Bench:
+    """`folder` is watched by the watch `line`; `outside` lies beside it on the same disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "incoming"
+        self.outside = root / "outside"
+        self.folder.mkdir()
+        self.outside.mkdir()
+        url = f"sqlite:///{root / 'inspectd.db'}"
+        upgrade(url)
+        self.engine = open_writer(url)
+        self.queue = Queue(self.engine)
+        self.now = 1000.0
+        self.enqueued: list[int] = []
+        self._woken = threading.Event()
+        self.wake = self._woken.set
+        self._intakes: list[Intake] = []
+        self.intake: Intake
+
+    def watch(self, **keys: Any) -> Watch:
+        return Watch(**{"name": "line", "path": self.folder, "model": Path("model"), "settle": SETTLE, **keys})
+
+    def start(self, *watches: Watch, observe: bool = True, stalled: float = 600.0, **keys: Any) -> Intake:
+        """Start an intake and let it finish its first scan."""
+        self.intake = Intake(
+            watches or [self.watch(**keys)],
+            Limits(stalled=stalled),
+            self.queue,
+            self.wake,
+            observe=observe,
+            on_enqueued=self.enqueued.append,
+        )
+        self._intakes.append(self.intake)
+        self.intake.start()
+        self.run()
+        return self.intake
+
+    def run(self, seconds: float = 0.0) -> None:
+        """Move the clock, and tick until nothing more is due at that moment."""
+        self.now += seconds
+        while self.intake.tick(self.now) <= self.now:
+            pass
+
+    def until_settled(self) -> None:
+        """Move the clock until nothing is waited for."""
+        while not self.intake.quiet():
+            self.run(SETTLE)
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Let the observers speak, and tick without moving the clock, until the condition holds."""
+        deadline = time.monotonic() + PATIENCE
+        self.run()
+        while not condition():
+            assert self._woken.wait(deadline - time.monotonic()), f"not within {PATIENCE:.0f} s: {what}"
+            self._woken.clear()
+            self.run()
+
+    def is_known(self, path: str, watch: str = "line") -> bool:
+        """Whether the ledger has this file as it is now, as something that needs no further look."""
+        try:
+            stat = Stat.of((self.folder / path).stat())
+        except FileNotFoundError:
+            return False
+        return bool(self.queue.known(watch, [(to_text(path), stat)]))
+
+    def claim(self, *watches: str) -> list[Claim]:
+        return self.queue.claim("worker", watches or ["line"], 100_000, 3600.0)
+
+    def finish(self, *outcomes: Outcome) -> None:
+        model = self.queue.register_model("0" * 64, "null", 1, ["ok", "ng"], {})
+        assert len(self.queue.finish("worker", model, outcomes)) == len(outcomes)
+
+    def rows(self) -> dict[str, tuple[str, str | None]]:
+        """State and reason by path; fails if a path has two rows."""
+        with self.engine.connect() as connection:
+            rows = connection.exec_driver_sql("select path, state, reason from images").fetchall()
+        assert len({path for path, _, _ in rows}) == len(rows)
+        return {path: (state, reason) for path, state, reason in rows}
+
+    def close(self) -> None:
+        for intake in self._intakes:
+            intake.stop()
+        self.engine.dispose()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()

@@ -1,0 +1,218 @@
+"""Verdict and heat of real networks against references written out by hand (see `support.networks`)."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.networks import CASES, OK_NG, Case, nested, sequential, subclassed
+
+from inspectd.errors import BundleError
+from inspectd.ledger.schema import Verdict
+from inspectd.model.backend import keras, tf
+from inspectd.model.bundle import Bundle, write_bundle
+from inspectd.model.inspector import Finding
+from inspectd.model.keras_inspector import KerasInspector, batch_sizes, next_batch
+from inspectd.model.spec import ImageClass, Preparation, Thresholds
+
+EXACT = 1e-4  # relative to the largest value
+
+
+def difference(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.abs(found - wanted).max() / np.abs(wanted).max())
+
+
+def heats(findings: list[Finding]) -> np.ndarray:
+    return np.stack([finding.heat for finding in findings])
+
+
+def logits(findings: list[Finding]) -> np.ndarray:
+    return np.array([finding.logits for finding in findings])
+
+
+@pytest.fixture(scope="module", params=CASES)
+def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, KerasInspector]:
+    """Each network, saved into a bundle and opened from there."""
+    keras.utils.set_random_seed(3)
+    case = CASES[request.param]()
+    bundle = case.bundle(tmp_path_factory.mktemp("case"))
+    return case, KerasInspector(bundle, device="cpu", precision="float32")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, Bundle]:
+    keras.utils.set_random_seed(3)
+    case = sequential()
+    return case, case.bundle(tmp_path_factory.mktemp("plain"))
+
+
+class TestGradCam:
+    def test_equals_the_whole_graph_reference(self, opened: tuple[Case, KerasInspector]) -> None:
+        case, inspector = opened
+        images = case.images(2)
+        wanted_logits, wanted_heat = case.reference(images)
+        findings = inspector.inspect(images)
+        assert wanted_heat.max() > 0
+        assert difference(heats(findings), wanted_heat) < EXACT
+        assert difference(logits(findings), wanted_logits) < EXACT
+        assert heats(findings).dtype == np.float32
+
+    def test_a_batch_of_eight_equals_eight_of_one(self, opened: tuple[Case, KerasInspector]) -> None:
+        case, inspector = opened
+        images = case.images(8)
+        singly = [inspector.inspect([image])[0] for image in images]
+        inspector.warm_up(8)
+        together = inspector.inspect(images)
+        assert difference(heats(together), heats(singly)) < EXACT
+        assert difference(logits(together), logits(singly)) < EXACT
+        assert inspector.traces == 1
+
+    def test_only_a_loose_activation_is_remarked_on(self, opened: tuple[Case, KerasInspector]) -> None:
+        case, inspector = opened
+        loose = getattr(case.network, "loose", False)
+        assert any("last activation" in remark for remark in inspector.remarks) == loose
+
+    def test_the_articles_network_has_its_size(self) -> None:
+        assert CASES["article"]().network.count_params() == 40_407_874
+
+    def test_survives_saturated_outputs(self, tmp_path: Path) -> None:
+        case = subclassed()
+        images = case.images(2)
+        _, wanted = case.reference(images)
+        case.network.decision.bias.assign([-900.0, 900.0])
+        probabilities = case.network(np.stack(images) / np.float32(255)).numpy()
+        assert (probabilities == [0.0, 1.0]).all()
+        findings = KerasInspector(case.bundle(tmp_path), "cpu", "float32").inspect(images)
+        assert all(finding.verdict == Verdict.DEFECT for finding in findings)
+        assert difference(heats(findings), wanted) < EXACT
+
+    def test_explains_the_defect_or_the_predicted_class(self, plain: tuple[Case, Bundle], tmp_path: Path) -> None:
+        case, _ = plain
+        case.network.layers[-2].bias.assign([5.0, 0.0])
+        try:
+            defect = KerasInspector(case.bundle(tmp_path), "cpu").inspect(case.images(1))[0]
+            (tmp_path / "second").mkdir()
+            predicted = case.bundle(tmp_path / "second", explain="predicted")
+            shown = KerasInspector(predicted, "cpu").inspect(case.images(1))[0]
+        finally:
+            case.network.layers[-2].bias.assign([0.0, 0.0])
+        assert (defect.verdict, defect.label, defect.explained) == (Verdict.OK, "ok", "scratch")
+        assert (shown.verdict, shown.label, shown.explained) == (Verdict.OK, "ok", "ok")
+        assert difference(shown.heat, defect.heat) > 0.01
+
+    def test_a_single_unit_explains_the_defect(self, tmp_path: Path) -> None:
+        keras.utils.set_random_seed(3)
+        case = nested()
+        (finding,) = KerasInspector(case.bundle(tmp_path), "cpu").inspect(case.images(1))
+        assert finding.explained == "scratch"
+        assert len(finding.logits) == 1
+        assert finding.verdict == (Verdict.DEFECT if finding.logits[0] >= 0 else Verdict.OK)
+
+
+CALLS: list[int] = []
+
+
+@keras.saving.register_keras_serializable("tests")
+class Counted(keras.layers.Layer):
+    """Passes its input on and counts how often that really happens."""
+
+    def call(self, inputs: object) -> object:
+        def count(values: object) -> object:
+            CALLS.append(1)
+            return values
+
+        return tf.ensure_shape(tf.py_function(count, [inputs], tf.float32), inputs.shape)
+
+
+def test_one_forward_pass_gives_verdict_and_heat(tmp_path: Path) -> None:
+    case = sequential()
+    network = keras.Sequential([keras.Input((48, 48, 3)), Counted(), *case.network.layers])
+    inspector = KerasInspector(replace(case, network=network).bundle(tmp_path), "cpu")
+    inspector.warm_up(4)
+    CALLS.clear()
+    findings = inspector.inspect(case.images(4))
+    assert len(CALLS) == 1
+    assert heats(findings).max(axis=(1, 2)).min() > 0
+
+
+class TestPrecision:
+    def test_bfloat16_gives_finite_heat_like_that_of_float32(self, tmp_path: Path) -> None:
+        keras.utils.set_random_seed(3)
+        case = nested()
+        bundle = case.bundle(tmp_path)
+        exact = KerasInspector(bundle, "cpu", "float32").inspect(case.images(3))
+        half = KerasInspector(bundle, "cpu", "bfloat16")
+        found = half.inspect(case.images(3))
+        assert half.precision == "bfloat16"
+        assert heats(found).dtype == np.float32
+        assert np.isfinite(heats(found)).all()
+        assert not np.array_equal(heats(found), heats(exact)), "bfloat16 was not used"
+        cosine = (heats(found) * heats(exact)).sum() / np.linalg.norm(heats(found)) / np.linalg.norm(heats(exact))
+        assert cosine > 0.99
+        assert difference(logits(found), logits(exact)) < 0.02
+
+    def test_auto_is_the_precision_of_the_evaluation_or_float32(self, tmp_path: Path) -> None:
+        case = sequential()
+        assert KerasInspector(case.bundle(tmp_path), "cpu").precision == "float32"
+        (tmp_path / "half").mkdir()
+        inspector = KerasInspector(case.bundle(tmp_path / "half", evaluated_in="bfloat16"), "cpu")
+        has_it = "bf16" in Path("/proc/cpuinfo").read_text()
+        assert inspector.precision == ("bfloat16" if has_it else "float32")
+
+
+class TestBatches:
+    def test_every_image_is_judged_in_its_place(self, plain: tuple[Case, Bundle]) -> None:
+        case, bundle = plain
+        inspector = KerasInspector(bundle, "cpu")
+        assert inspector.warm_up(16) > 0
+        images = case.images(29)
+        assert difference(logits(inspector.inspect(images)), case.reference(images)[0]) < EXACT
+        assert inspector.traces == 1
+        assert inspector.inspect([]) == []
+
+    def test_sizes_are_few_and_well_filled(self) -> None:
+        assert batch_sizes(16) == (1, 4, 16)
+        assert batch_sizes(1) == (1,)
+        assert batch_sizes(24) == (1, 4, 16, 24)
+        assert [next_batch(waiting, (1, 4, 16)) for waiting in (1, 2, 3, 4, 11, 12, 40)] == [1, 1, 4, 4, 4, 16, 16]
+
+
+class TestBundlesThatDoNotFit:
+    """Each is a sentence that names what to put right."""
+
+    @pytest.mark.parametrize(
+        ("changes", "sentence"),
+        [
+            ({"classes": (*OK_NG, ImageClass("dent", False))}, "3 classes, but the network has 2 outputs"),
+            ({"layer": "block9_conv9"}, "no layer block9_conv9"),
+            ({"layer": "average"}, "gives no map"),
+            ({"activation": "sigmoid"}, "says sigmoid, but the network ends in softmax"),
+            ({"preparation": Preparation(48, 48, 1)}, "does not take an input of"),
+        ],
+    )
+    def test_is_refused(
+        self, changes: dict[str, object], sentence: str, plain: tuple[Case, Bundle], tmp_path: Path
+    ) -> None:
+        network = plain[1].path / "model.keras"
+        bundle = write_bundle(tmp_path / "bundle", plain[0].spec(**changes), {"model.keras": network})
+        with pytest.raises(BundleError, match=sentence):
+            KerasInspector(bundle, "cpu")
+
+    def test_a_lambda_layer_is_never_run(self, tmp_path: Path) -> None:
+        case = sequential()
+        layers = [keras.Input((48, 48, 3)), keras.layers.Lambda(lambda pixels: pixels * 2), *case.network.layers]
+        bundle = replace(case, network=keras.Sequential(layers)).bundle(tmp_path)
+        with pytest.raises(BundleError, match="holds a Lambda layer"):
+            KerasInspector(bundle, "cpu")
+
+    def test_a_file_that_is_no_network(self, tmp_path: Path) -> None:
+        bundle = write_bundle(tmp_path / "bundle", sequential().spec(), {"model.keras": b"nothing"})
+        with pytest.raises(BundleError, match="cannot be loaded"):
+            KerasInspector(bundle, "cpu")
+
+
+def test_review_lies_between_two_thresholds(plain: tuple[Case, Bundle], tmp_path: Path) -> None:
+    case, _ = plain
+    bundle = case.bundle(tmp_path, thresholds=Thresholds(defect=1e6, review=-1e6))
+    (finding,) = KerasInspector(bundle, "cpu").inspect(case.images(1))
+    assert (finding.verdict, finding.label) == (Verdict.REVIEW, "scratch")

@@ -1,0 +1,183 @@
+"""Small and large networks of every make, each with a plain reference for its logits and its Grad-CAM.
+
+The references are written out by hand from the whole graph, with a tape that watches everything, and share no code with
+the package beyond Keras. Heads have positive weights, so that no reference heat is empty and equal by accident.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inspectd.model.backend import keras, tf
+from inspectd.model.bundle import NETWORK, Bundle, write_bundle
+from inspectd.model.networks import build_network
+from inspectd.model.spec import HeatScale, ImageClass, Preparation, Spec, Thresholds
+
+OK_NG = (ImageClass("ok", True), ImageClass("scratch", False))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, how a bundle describes it, and `parts`: scaled pixels → (target layer's activations, logits)."""
+
+    network: Any
+    parts: Callable[[Any], tuple[Any, Any]]
+    layer: str
+    size: int
+    activation: str = "sigmoid"
+
+    def spec(self, **changes: Any) -> Spec:
+        values = {
+            "name": "trial",
+            "classes": OK_NG,
+            "activation": self.activation,
+            "preparation": Preparation(self.size, self.size),
+            "thresholds": Thresholds(0.0),
+            "heat_scale": {"gradcam": {each.name: HeatScale(0.0, 1.0) for each in changes.get("classes", OK_NG)}},
+            "layer": self.layer,
+        }
+        return Spec(**(values | changes))
+
+    def bundle(self, folder: Path, **changes: Any) -> Bundle:
+        saved = folder / "saved.keras"
+        self.network.save(saved)
+        return write_bundle(folder / "bundle", self.spec(**changes), {NETWORK: saved})
+
+    def images(self, count: int) -> list[np.ndarray]:
+        rng = np.random.default_rng(5)
+        return list(rng.integers(0, 256, (count, self.size, self.size, 3), np.uint8))
+
+    def reference(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Logits and Grad-CAM of the NG class, one image at a time."""
+        found = [self._reference(image) for image in images]
+        return np.stack([logits for logits, _ in found]), np.stack([heat for _, heat in found])
+
+    def _reference(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with tf.GradientTape() as tape:
+            activations, logits = self.parts(tf.constant(image[None], tf.float32) / 255.0)
+            defect = logits[0, -1]
+        gradients = tape.gradient(defect, activations).numpy()[0].astype(np.float64)
+        weighed = (activations.numpy()[0].astype(np.float64) * gradients.mean(axis=(0, 1))).sum(axis=-1)
+        return logits.numpy()[0], np.maximum(weighed, 0)
+
+
+def _positive(*layers: Any) -> None:
+    for layer in layers:
+        layer.kernel.assign(tf.abs(layer.kernel))
+
+
+def _dense(layer: Any, inputs: Any) -> Any:
+    return tf.matmul(inputs, layer.kernel) + layer.bias
+
+
+def article() -> Case:
+    """The article's network, whole: 224×224, two sigmoid units."""
+    network = build_network("vgg16", None, "flatten", 2, Preparation(224, 224))
+    hidden, decision = network.get_layer("hidden"), network.get_layer("decision")
+    _positive(hidden, decision)
+    lower = keras.Model(network.inputs, [network.get_layer("block5_conv3").output, network.get_layer("flatten").output])
+
+    def parts(pixels: Any) -> tuple[Any, Any]:
+        activations, flat = lower(pixels)
+        return activations, _dense(decision, tf.nn.relu(_dense(hidden, flat)))
+
+    return Case(network, parts, "block5_conv3", 224)
+
+
+def nested() -> Case:
+    """VGG16 as a single layer of a functional model, max head, one sigmoid unit."""
+    inner = keras.applications.VGG16(include_top=False, weights=None, input_shape=(64, 64, 3))
+    pixels = keras.Input((64, 64, 3))
+    decision = keras.layers.Dense(1, activation="sigmoid")
+    network = keras.Model(pixels, decision(keras.layers.GlobalMaxPooling2D()(inner(pixels))))
+    _positive(decision)
+    lower = keras.Model(inner.input, [inner.get_layer("block4_conv3").output, inner.output])
+
+    def parts(pixels: Any) -> tuple[Any, Any]:
+        activations, maps = lower(pixels)
+        return activations, _dense(decision, tf.reduce_max(maps, axis=(1, 2)))
+
+    return Case(network, parts, "block4_conv3", 64)
+
+
+def sequential() -> Case:
+    """Sequential, its softmax in a layer of its own."""
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((48, 48, 3)),
+            layers.Conv2D(8, 5, strides=2, activation="relu", name="first"),
+            layers.Conv2D(12, 3, activation="relu", name="second"),
+            layers.GlobalAveragePooling2D(name="average"),
+            layers.Dense(2),
+            layers.Softmax(),
+        ]
+    )
+    first, second, _, decision, _ = network.layers
+    _positive(decision)
+
+    def parts(pixels: Any) -> tuple[Any, Any]:
+        activations = second(first(pixels))
+        return activations, _dense(decision, tf.reduce_mean(activations, axis=(1, 2)))
+
+    return Case(network, parts, "second", 48, "softmax")
+
+
+def mobilenet() -> Case:
+    """MobileNetV2 with its own softmax head: branches that join, and batch normalisation with lived-in statistics."""
+    network = keras.applications.MobileNetV2(weights=None, alpha=0.35, classes=2, input_shape=(64, 64, 3))
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_variance.assign(tf.fill(layer.moving_variance.shape, 0.05))
+    decision = network.layers[-1]
+    _positive(decision)
+    lower = keras.Model(network.inputs, [network.get_layer("out_relu").output, network.layers[-2].output])
+
+    def parts(pixels: Any) -> tuple[Any, Any]:
+        activations, features = lower(pixels)
+        return activations, _dense(decision, features)
+
+    return Case(network, parts, "out_relu", 64, "softmax")
+
+
+@keras.saving.register_keras_serializable("tests")
+class Subclassed(keras.Model):
+    """Written as a class; its activation is a layer's own, or (`loose`) a bare function call that nobody can find."""
+
+    def __init__(self, loose: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.loose = loose
+        self.maps = keras.layers.Conv2D(8, 5, strides=3, activation="relu", name="maps")
+        self.decision = keras.layers.Dense(2, activation=None if loose else "sigmoid")
+
+    def call(self, pixels: Any) -> Any:
+        answer = self.decision(keras.ops.mean(self.maps(pixels), axis=(1, 2)))
+        return keras.ops.sigmoid(answer) if self.loose else answer
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"loose": self.loose}
+
+
+def subclassed(loose: bool = False) -> Case:
+    network = Subclassed(loose)
+    network(np.zeros((1, 40, 40, 3), np.float32))
+    _positive(network.decision)
+
+    def parts(pixels: Any) -> tuple[Any, Any]:
+        activations = network.maps(pixels)
+        return activations, _dense(network.decision, tf.reduce_mean(activations, axis=(1, 2)))
+
+    return Case(network, parts, "maps", 40)
+
+
+CASES = {
+    "article": article,
+    "nested": nested,
+    "sequential": sequential,
+    "mobilenet": mobilenet,
+    "subclassed": subclassed,
+    "subclassed, loose": lambda: subclassed(loose=True),
+}
