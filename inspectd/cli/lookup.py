@@ -1,5 +1,6 @@
 """What the commands that look things up share: the options that narrow a question, and the way to the ledger."""
 
+import gc
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -52,9 +53,9 @@ def moment(text: str | None, option: str, *, now: datetime | None = None) -> dat
     """
     if text is None:
         return None
-    if ago := _AGO.fullmatch(text):
-        return (now or datetime.now()).astimezone() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
+        if ago := _AGO.fullmatch(text):
+            return (now or datetime.now()).astimezone() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         then = datetime.fromisoformat(text)
         if option == "--until" and not re.search(r"[T ]", text):
             then += timedelta(days=1)
@@ -67,9 +68,12 @@ def moment(text: str | None, option: str, *, now: datetime | None = None) -> dat
 
 def open_ledger(option: Path | None) -> "tuple[Config, Engine]":
     """The configuration, and its ledger for reading."""
+    gc.disable()  # the imports make some 100,000 objects and no garbage: looking for it is an eighth of the start
     from inspectd.config import load
+    from inspectd.ledger import query  # noqa: F401  # what every caller imports next
     from inspectd.ledger.database import open_reader
 
+    gc.enable()
     config = load(config_path(option))
     return config, open_reader(config.database)
 

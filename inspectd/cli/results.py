@@ -60,13 +60,13 @@ def results(
     as_csv: CsvOption = False,
 ) -> None:
     """List what was inspected, the newest first. Times are local in the table, UTC in JSON and CSV."""
-    from inspectd.ledger.query import Filter, Follower, Row
-    from inspectd.ledger.query import results as query
-
     refuse_both(as_json, as_csv)
     for_people = not (as_json or as_csv)
     most = IN_A_TABLE if limit is None and for_people else limit or None
     settings, engine = open_ledger(config)
+    from inspectd.ledger.query import Filter, Follower, Row
+    from inspectd.ledger.query import results as query
+
     wanted = Filter(
         since=moment(since, "--since"),
         until=moment(until, "--until"),
@@ -136,8 +136,8 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _line(row: dict[str, Any]) -> str:
-    why = row["reason"] or row["label"]
-    return f"{output.local_time(row['inspected_at'])}  {row['verdict']:<7} {_score(row):>5}  {row['watch']}/{row['path']}  {why}"
+    at, why = output.local_time(row["inspected_at"]), row["reason"] or row["label"]
+    return f"{at}  {row['verdict']:<7} {_score(row):>5}  {row['watch']}: {row['path']}  {why}"
 
 
 def _score(row: dict[str, Any]) -> str:

@@ -35,11 +35,11 @@ def stats(
     as_csv: CsvOption = False,
 ) -> None:
     """Count outcomes by watch, or by local day or hour. The defect rate is that of all images with a verdict."""
+    refuse_both(as_json, as_csv)
+    _, engine = open_ledger(config)
     from inspectd.ledger.query import Filter
     from inspectd.ledger.query import stats as query
 
-    refuse_both(as_json, as_csv)
-    _, engine = open_ledger(config)
     wanted = Filter(since=moment(since, "--since"), until=moment(until, "--until"), watch=watch, model=model, path=path)
     rows = [_record(by, row) for row in query(engine, by, wanted)]
     columns = (by, *COUNTS, "defect_rate")

@@ -66,7 +66,7 @@ def measure(bundle: Bundle, seed: int, pictures: int, batch: int = 16) -> Measur
         rgb = [np.repeat(sample.pixels[:, :, np.newaxis], 3, axis=2) for sample in samples]
         findings = inspector.inspect([inspector.prepare(pixels) for pixels in rgb])
         for sample, finding in zip(samples, findings, strict=True):
-            rejected = finding.verdict != "ok"
+            rejected = finding.verdict == "defect"
             overkills += rejected and sample.kind is None
             escapes += not rejected and sample.kind is not None
             on_defect += rejected and sample.kind is not None and peak_is_on(finding.heat, sample.mask)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from inspectd.demo.textures import texture
 
 Truth = Literal["OK", "NG", "broken"]
+TRUTHS: tuple[Truth, ...] = get_args(Truth)
 Way = Callable[["Shot", Path, Path], None]
 
 FIELDS = r"(?P<part>\d+)_(?P<camera>\w+)"  # what a shot's name says

@@ -126,7 +126,8 @@ def _twist(grain: Plane, rng: np.random.Generator) -> tuple[Plane, Pixels]:
 def _patch(grain: Plane, other: Plane, rng: np.random.Generator) -> tuple[Plane, Pixels]:
     """Put an oval of another surface into this one, with a soft edge."""
     oval = np.zeros((SIZE, SIZE), np.uint8)
-    cv2.ellipse(oval, (rng.uniform(36, SIZE - 36, 2), rng.uniform(26, 40, 2), rng.uniform(0, 180)), 255, -1)
+    center, axes, angle = rng.uniform(36, SIZE - 36, 2), rng.uniform(26, 40, 2), rng.uniform(0, 180)
+    cv2.ellipse(oval, (center.tolist(), axes.tolist(), angle), 255, -1)
     share = cv2.GaussianBlur(oval.astype(np.float32) / 255, (0, 0), 2)
     return grain + share * (other - grain), oval
 

@@ -33,7 +33,7 @@ class Intake:
     Args:
         wake: Called, from any thread, when `tick` should be called soon.
         observe: False to find files by scanning only, as a run that ends by itself does.
-        on_enqueued: Called with the number of images that a transaction added to the queue.
+        on_enqueued: Called with the number of images that a transaction put in the queue, if any.
     """
 
     def __init__(
@@ -211,7 +211,8 @@ class _Gate:
 
     def _tell(self, ready: list[Arrival], stalled: list[Arrival], gone: list[str]) -> None:
         if ready:
-            self._on_enqueued(self._queue.enqueue(self._watch.name, ready))
+            if count := self._queue.enqueue(self._watch.name, ready):
+                self._on_enqueued(count)
             time.sleep(REST)
         if stalled:
             self._queue.stall(self._watch.name, stalled, self._stalled_reason)

@@ -57,13 +57,13 @@ class Hints:
             else:
                 self._lost = True
         if first:
-            self._wake()
+            self._call()
 
     def lose(self) -> None:
         """Events were lost, nobody knows which."""
         with self._lock:
             self._lost = True
-        self._wake()
+        self._call()
 
     def take(self, limit: int) -> tuple[dict[str, bool], bool]:
         """Up to `limit` of the paths, the first ones first, with their `closed`; and whether events were lost."""
@@ -72,9 +72,18 @@ class Hints:
             lost, self._lost = self._lost, False
         return paths, lost
 
+    def _call(self) -> None:
+        try:
+            self._wake()
+        except Exception:  # it would end the observer's thread; without a wake the next tick merely comes later
+            log.exception("The main loop could not be woken.")
+
 
 class Observer:
     """The observer of one watch, replaced when it or its folder is no longer what it was.
+
+    Folders behind links inside the watch give no events, also where links are followed: a loop of links would never
+    end. Their files are found by the scan.
 
     Args:
         events: False to keep an eye on the folder only, without any observer.
@@ -95,7 +104,7 @@ class Observer:
         if self._watch.backend != "auto":
             return self._watch.backend
         mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
-        return "polling" if needs_polling(file_system(self._watch.path.resolve(), mounts)) else "inotify"
+        return "polling" if needs_polling(file_system(Path(os.path.realpath(self._watch.path)), mounts)) else "inotify"
 
     @property
     def missing(self) -> bool:
@@ -142,7 +151,7 @@ class Observer:
         warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
         observer: BaseObserver | None = None
         try:
-            observer = self._build(str(self._watch.path.resolve()))
+            observer = self._build(os.path.realpath(self._watch.path))
             observer.start()
         except OSError as error:
             if observer is not None:

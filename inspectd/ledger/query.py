@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, tzinfo
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Engine, and_, bindparam, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Engine, and_, bindparam, case, func, literal_column, or_, select
 
 from inspectd.clock import utc_text
 from inspectd.ledger.records import Stat
 from inspectd.ledger.schema import OPEN_STATES, State, Verdict, images, inspections, models, reviews
-from inspectd.ledger.transactions import CHUNK
+from inspectd.ledger.transactions import chunks
 
 _LATE = timedelta(seconds=10)  # by how much the wall clock may step back without hiding a result from `Follower`
 
@@ -138,8 +138,8 @@ class StatRow:
 
 _VERDICT = case(
     (images.c.state == State.DONE, inspections.c.verdict),
-    (images.c.state == State.FAILED, literal("failed")),
-    else_=literal("pending"),
+    (images.c.state == State.FAILED, literal_column("'failed'")),
+    else_=literal_column("'pending'"),
 )
 _REVIEWED_AS = (
     select(reviews.c.reviewed_as)
@@ -149,9 +149,9 @@ _REVIEWED_AS = (
     .scalar_subquery()
 )
 _MODEL = models.c.name + "@" + func.substr(models.c.bundle, 1, 8)
-_JOINED = images.outerjoin(inspections, inspections.c.id == images.c.inspection_id).outerjoin(
-    models, models.c.id == inspections.c.model_id
-)
+# The pointer names the inspection; that it is one of this image lets a search begin at the inspections' indexes.
+_current = and_(inspections.c.id == images.c.inspection_id, inspections.c.image_id == images.c.id)
+_JOINED = images.outerjoin(inspections, _current).outerjoin(models, models.c.id == inspections.c.model_id)
 _ROWS = select(
     images.c.id,
     _VERDICT.label("verdict"),
@@ -166,19 +166,17 @@ _ROWS = select(
 
 
 def results(engine: Engine, wanted: Filter) -> Iterator[Row]:
-    """The images that the filter names, newest arrival first, read in pages."""
-    query = _ROWS.where(*_conditions(wanted)).order_by(images.c.id.desc())
-    left, last = wanted.limit, None
-    while left is None or left > 0:
-        size = CHUNK if left is None else min(left, CHUNK)
-        page = query.where(images.c.id < last) if last is not None else query
+    """The images that the filter names, newest arrival first.
+
+    Which they are is decided in one read when the first row is taken; the rows follow in pages.
+    """
+    found = select(images.c.id).select_from(_JOINED).where(*_conditions(wanted)).order_by(images.c.id.desc())
+    with engine.connect() as connection:
+        ids = connection.scalars(found.limit(wanted.limit)).all()
+    for chunk in chunks(ids):
         with engine.connect() as connection:
-            rows = [Row(*tuple(row)) for row in connection.execute(page.limit(size))]
-        yield from rows
-        if len(rows) < size:
-            return
-        last = rows[-1].id
-        left = None if left is None else left - size
+            rows = connection.execute(_ROWS.where(images.c.id.in_(chunk)).order_by(images.c.id.desc())).all()
+        yield from (Row(*tuple(row)) for row in rows)
 
 
 class Follower:
@@ -235,11 +233,13 @@ def stats(
 ) -> list[StatRow]:
     """Counts of outcomes by watch, or by the day or hour in which they fell, in order; times in `zone`, or local."""
     moment = func.coalesce(images.c.finished_at, images.c.seen_at)
-    key = images.c.watch if by == "watch" else func.substr(moment, 1, 16)  # by the minute: zones differ by minutes
+    minute = func.substr(moment, literal_column("1"), literal_column("16"))  # no coarser: zones differ by minutes
+    key = images.c.watch if by == "watch" else minute
     query = select(key, _VERDICT, func.count()).select_from(_JOINED).where(*_conditions(wanted or Filter()))
     with engine.connect() as connection:
         counted = connection.execute(query.group_by(key, _VERDICT)).all()
-    name = {"watch": str, "day": _local("%Y-%m-%d", zone), "hour": _local("%Y-%m-%d %H:00", zone)}[by]
+    names = {"watch": _as_it_is, "day": _local("%Y-%m-%d", zone), "hour": _local("%Y-%m-%d %H:00", zone)}
+    name = names[by]
     named = sorted((name(key), verdict, number) for key, verdict, number in counted)
     return [_stat_row(group, list(rows)) for group, rows in groupby(named, key=lambda row: row[0])]
 
@@ -270,7 +270,7 @@ def _moment(limit: datetime, *, until: bool) -> ColumnElement[bool]:
 
 def _verdict_is(verdict: str) -> ColumnElement[bool]:
     if verdict in tuple(Verdict):
-        return and_(images.c.state == State.DONE, inspections.c.verdict == verdict)
+        return inspections.c.verdict == verdict
     if verdict == State.FAILED:
         return images.c.state == State.FAILED
     return images.c.state.in_((*OPEN_STATES, State.CLAIMED))
@@ -327,6 +327,10 @@ _REVIEWS = (
     .where(reviews.c.image_id == bindparam("image"))
     .order_by(reviews.c.id)
 )
+
+
+def _as_it_is(watch: str) -> str:
+    return watch
 
 
 def _local(form: str, zone: tzinfo | None) -> Callable[[str], str]:

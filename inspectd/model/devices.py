@@ -41,7 +41,7 @@ def open_device(wanted: str) -> Device:
         _use(None)
         idle = idle_gpus() if wanted == "auto" else []
         remark = f"{idle[0]} exists but TensorFlow sees no GPU: running on the processor. {INSTALL}." if idle else ""
-        return Device("cpu", _processor_has_bfloat16(), (remark,) if remark else ())
+        return Device("cpu", processor_has_bfloat16(), (remark,) if remark else ())
     _use(gpus[index])
     details = tf.config.experimental.get_device_details(gpus[index])
     text = f"gpu:{index} {details.get('device_name', '')}".strip()
@@ -66,7 +66,7 @@ def _use(gpu: Any) -> None:
         raise DeviceError("This process already runs on another device. Start a new one for this device.") from error
 
 
-def _processor_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+def processor_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether the processor multiplies in bfloat16: AVX512_BF16 or AMX on x86, BF16 on ARM."""
     try:
         lines = cpuinfo.read_text().splitlines()

@@ -46,6 +46,7 @@ def load_weights_by_name(network: Any, path: Path) -> Loaded:
         given = [array.shape for array in stored[name]]
         if wanted != given:
             raise DataError(f"--weights {path}: {name} has shapes {given}, but this network needs {wanted}.")
+    for name in taken:
         layers[name].set_weights(stored[name])
     left = tuple(name for name in layers if name not in stored)
     return Loaded(tuple(taken), left, tuple(name for name in stored if name not in layers))

@@ -84,18 +84,17 @@ def auc(good: Margins, bad: Margins) -> float:
 
 
 def choose_threshold(good: Margins, bad: Margins) -> float:
-    """The margin with the fewest errors; of several, the middle of the widest gap between neighbouring margins.
+    """The margin with the fewest errors: the middle between two neighbouring margins, or the least of all.
 
-    When good and bad are separated that is the middle of the gap between them.
+    Of several that are equally good, the middle of the widest gap; so for margins that are separated, the middle of the
+    gap between good and bad. The least margin rejects everything, which is what a network that knows nothing deserves.
     """
     values = np.unique(np.concatenate([good, bad]))
-    if len(values) == 1:
-        return float(values[0])
-    middles = (values[:-1] + values[1:]) / 2
-    escapes = np.searchsorted(np.sort(bad), middles, "left")
-    overkills = len(good) - np.searchsorted(np.sort(good), middles, "left")
-    best = np.lexsort((-np.diff(values), escapes + overkills))[0]
-    return float(middles[best])
+    candidates = np.concatenate([values[:1], (values[:-1] + values[1:]) / 2])
+    gaps = np.concatenate([[0.0], np.diff(values)])
+    escapes = np.searchsorted(np.sort(bad), candidates, "left")
+    overkills = len(good) - np.searchsorted(np.sort(good), candidates, "left")
+    return float(candidates[np.lexsort((-gaps, escapes + overkills))[0]])
 
 
 def calibrate(good: Margins, bad: Margins, threshold: float) -> Calibration:

@@ -54,7 +54,7 @@ _BITS_PER_SAMPLE, _PHOTOMETRIC, _TILE_WIDTH, _TILE_LENGTH = 258, 262, 322, 323
 Samples = NDArray[np.uint8]
 
 # By EXIF orientation: how rows and columns as stored become upright.
-_UPRIGHT: dict[int, Callable[[Samples], Samples]] = {
+_UPRIGHT: dict[object, Callable[[Samples], Samples]] = {
     2: lambda stored: stored[:, ::-1],
     3: lambda stored: stored[::-1, ::-1],
     4: lambda stored: stored[::-1],
@@ -88,22 +88,25 @@ def decode(data: bytes, max_pixels: int) -> Decoded:
     """
     kind = identify(data)
     try:
-        image = _open(kind, data, max_pixels)
-        doubt = check(kind, data)
-        image.load()
-        orientation, unknown = _orientation(kind, image)
-        stored = _samples(kind, image)
+        return _decode(kind, data, max_pixels)
     except DecodeError:
         raise
     except Exception as error:  # decoders raise what they like: SyntaxError, struct.error, KeyError, OSError …
         raise _explain(kind, data, error) from error
+
+
+def _decode(kind: Kind, data: bytes, max_pixels: int) -> Decoded:
+    image = _open(kind, data, max_pixels)
+    doubt = check(kind, data)
+    image.load()
+    stored = _samples(kind, image)
     if kind == "JPEG":
         doubt = doubt or _filler_doubt(stored)
-    turn = _UPRIGHT.get(orientation)
+    turn = _UPRIGHT.get(_orientation(kind, image))
     upright = np.ascontiguousarray(turn(stored) if turn else stored)
     pixels = upright if upright.ndim == 3 else cv2.cvtColor(upright, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
     pixels.flags.writeable = False
-    return Decoded(pixels, _bits(kind, image, data), doubt or unknown)
+    return Decoded(pixels, _bits(kind, image, data), doubt)
 
 
 def _open(kind: Kind, data: bytes, max_pixels: int) -> ImageFile:
@@ -140,14 +143,14 @@ def _webp_canvas(data: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def _orientation(kind: Kind, image: ImageFile) -> tuple[int, str | None]:
-    """EXIF orientation 1..8 and, where it cannot be read, the doubt about it. Pillow turns TIFF itself."""
+def _orientation(kind: Kind, image: ImageFile) -> object:
+    """EXIF orientation, of which 2..8 mean something. Pillow turns TIFF itself; EXIF that is rubbish turns nothing."""
     if kind == "TIFF":
-        return 1, None
+        return None
     try:
-        return int(image.getexif().get(_ORIENTATION, 1)), None
-    except Exception:
-        return 1, "may be turned: its EXIF data cannot be read"
+        return image.getexif().get(_ORIENTATION)
+    except Exception:  # as any viewer does: the pixels are sound
+        return None
 
 
 def _samples(kind: Kind, image: ImageFile) -> Samples:

@@ -60,9 +60,11 @@ def check(kind: Kind, data: bytes) -> str | None:
     """
     try:
         return _CHECKS[kind](data)
-    except struct.error:
+    except DecodeError:
+        raise
+    except (struct.error, OverflowError):  # a position beyond the file, or beyond any file
         raise _truncated(kind, "inside a header") from None
-    except ValueError as error:
+    except Exception as error:
         raise DecodeError("damaged", f"The {kind} file is damaged ({error}).") from error
 
 
@@ -123,7 +125,7 @@ def _tiff(data: bytes) -> str | None:
         raise _truncated("TIFF", "before the pixels that its directory points to")
     if extent.raw:
         return _raw_doubt(data, extent.start, extent.end)
-    # Compressed data does not end in zeros: LZW ends in a code of its own, deflate in a checksum. A few may be alignment.
+    # Compressed data does not end in zeros: LZW has an end code, deflate a checksum. Two or three may be alignment.
     zeros = _zeros(data, extent.end)
     if zeros >= 4:
         raise _truncated("TIFF", "and zeros follow")

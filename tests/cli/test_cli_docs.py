@@ -26,13 +26,17 @@ def section(words: str) -> str:
     return re.split(r"^## ", DOCS.read_text().partition(f"\n## `{words}`\n")[2], flags=re.MULTILINE)[0]
 
 
-@pytest.mark.parametrize(("words", "command"), commands(), ids=lambda value: str(value) if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("words", "command"), commands(), ids=lambda value: str(value) if isinstance(value, str) else ""
+)
 def test_every_option_is_documented_and_no_other(words: str, command: Any) -> None:
     text = section(words)
     assert text, f"docs/cli.md has no section `{words}`"
     rows = re.findall(r"^\| `([^|]+)` \|", text, re.MULTILINE)
     documented = {option for row in rows for option in re.findall(r"(?<![\w-])-{1,2}[a-z][a-z-]*", row)}
-    options = {option for param in command.params for option in (*param.opts, *param.secondary_opts) if option[0] == "-"}
+    options = {
+        option for param in command.params for option in (*param.opts, *param.secondary_opts) if option[0] == "-"
+    }
     assert documented == options - {"--help"}
     arguments = {param.metavar or param.name.upper() for param in command.params if param.opts[0][0] != "-"}
     assert {row.strip("`") for row in rows if not row.startswith("-")} == arguments

@@ -24,6 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def model(folder: Path) -> str:
+    """The short identity of the bundle `null` in the folder."""
     return write_null_bundle(folder / "null").short
 
 
@@ -44,7 +45,8 @@ def test_a_line_and_an_overlay_for_each_file(folder: Path, model: str) -> None:
             assert overlay.size == (90, 60)
 
 
-def test_a_bad_file_is_a_line_and_the_others_are_still_judged(folder: Path, model: str) -> None:
+@pytest.mark.usefixtures("model")
+def test_a_bad_file_is_a_line_and_the_others_are_still_judged(folder: Path) -> None:
     code, out, _ = run("cut.png", "missing.png", str(folder), "bright.png")
     assert code == 1
     verdicts = [line.split(": ")[1].partition(",")[0] for line in out.splitlines()]
@@ -52,7 +54,8 @@ def test_a_bad_file_is_a_line_and_the_others_are_still_judged(folder: Path, mode
     assert "unreadable: No such file or directory" in out
 
 
-def test_more_files_than_a_batch_keep_their_order(folder: Path, model: str) -> None:
+@pytest.mark.usefixtures("model")
+def test_more_files_than_a_batch_keep_their_order(folder: Path) -> None:
     code, out, _ = run("--json", *["bright.png", "cut.png", "dark.png"] * 6)
     assert code == 1
     answers = json.loads(out)
@@ -62,7 +65,7 @@ def test_more_files_than_a_batch_keep_their_order(folder: Path, model: str) -> N
     assert {path.name for path in (folder / "overlays").iterdir()} == {Path(overlay).name for overlay in overlays}
 
 
-def test_json_says_everything(folder: Path, model: str) -> None:
+def test_json_says_everything(model: str) -> None:
     [answer] = json.loads(run("--json", "bright.png")[1])
     assert answer["model"] == f"null@{model}"
     assert answer["regions"][0].keys() == {"x", "y", "width", "height", "peak"}
@@ -79,7 +82,8 @@ def test_a_wrong_device_is_wrong_usage_and_a_missing_bundle_a_sentence(folder: P
     assert err.startswith("inspectd: nowhere is not a model bundle")
 
 
-def test_overlays_that_cannot_be_written_are_a_sentence(folder: Path, model: str) -> None:
+@pytest.mark.usefixtures("model")
+def test_overlays_that_cannot_be_written_are_a_sentence() -> None:
     code, _, err = run("bright.png", "--out", "dark.png")
     assert code == 1
     assert "cannot be written: File exists." in err

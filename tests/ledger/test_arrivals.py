@@ -1,0 +1,133 @@
+"""Ingest's side of the queue: what becomes a row, what is the same arrival again, and what is known."""
+
+import os
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select
+from support.ledger import arrivals, enqueue, inspected, read, sha256, stat
+
+from inspectd.ledger.queue import Arrival, Counts, Failed, Queue, Stat, Unsettled, Waiting
+from inspectd.ledger.schema import images
+from inspectd.paths import from_text, to_text
+
+LINE = ["line"]
+
+
+def rows(engine: Engine) -> list[tuple[str, str, int]]:
+    with engine.connect() as connection:
+        query = select(images.c.path, images.c.state, images.c.size).order_by(images.c.id)
+        return [tuple(row) for row in connection.execute(query)]
+
+
+def test_a_file_is_enqueued_once_and_then_known(queue: Queue, engine: Engine) -> None:
+    files = arrivals(3)
+    assert queue.known("line", [(file.path, file.stat) for file in files]) == set()
+    assert queue.enqueue("line", files) == 3
+    assert queue.enqueue("line", files) == 0
+    assert queue.known("line", [(file.path, file.stat) for file in files]) == {file.path for file in files}
+    assert queue.known("other", [(file.path, file.stat) for file in files]) == set()
+    assert queue.known("line", [(files[0].path, stat(99))]) == set()
+    assert [state for _, state, _ in rows(engine)] == ["queued"] * 3
+
+
+def test_an_open_row_takes_the_newer_stat(queue: Queue, engine: Engine) -> None:
+    queue.enqueue("line", [Arrival("a.png", stat(1))])
+    assert queue.enqueue("line", [Arrival("a.png", stat(2))]) == 1
+    assert rows(engine) == [("a.png", "queued", stat(2).size)]
+
+
+def test_new_content_during_a_claim_is_a_row_of_its_own(queue: Queue, engine: Engine) -> None:
+    queue.enqueue("line", [Arrival("a.png", stat(1))])
+    queue.claim("w", LINE, 1, 60)
+    queue.enqueue("line", [Arrival("a.png", stat(2))])
+    assert rows(engine) == [("a.png", "claimed", stat(1).size), ("a.png", "queued", stat(2).size)]
+
+
+def test_known_finds_one_stat_among_many_contents_of_one_name(queue: Queue, model: int) -> None:
+    for number in range(50):
+        queue.enqueue("line", [Arrival("latest.png", stat(number))])
+        queue.finish("w", model, [inspected(claim) for claim in queue.claim("w", LINE, 1, 60)])
+    seen = [("latest.png", stat(17)), ("other.png", stat(49))]
+    assert queue.known("line", seen) == {"latest.png"}
+
+
+def test_a_stalled_file_is_counted_and_comes_back_when_it_is_whole(queue: Queue, engine: Engine) -> None:
+    assert queue.stall("line", [Arrival("a.png", stat(1))], "stalled: still growing after 600 s") == 1
+    assert queue.open_count(LINE) == Counts(stalled=1)
+    assert queue.known("line", [("a.png", stat(1))]) == set()
+    assert queue.claim("w", LINE, 1, 60) == []
+    assert queue.enqueue("line", [Arrival("a.png", stat(2), "4711", {"part": "4711"})]) == 1
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    assert (claim.stat, claim.reason, claim.part, claim.fields) == (stat(2), None, "4711", {"part": "4711"})
+    assert len(rows(engine)) == 1
+
+
+def test_a_second_look_brings_back_the_hash_and_the_reason_of_the_first(queue: Queue, model: int) -> None:
+    queue.enqueue("line", [Arrival("a.png", stat(1))])
+    (first,) = queue.claim("w", LINE, 1, 60)
+    assert first.sha256 is None
+    queue.finish("w", model, [Unsettled(first, "truncated: the file ends early", sha256(7))])
+    assert queue.unsettled("line") == [Waiting("a.png", "truncated: the file ends early")]
+    assert queue.unsettled("other") == []
+    assert queue.enqueue("line", [Arrival("a.png", stat(1))]) == 1  # the very same stat, and yet not ignored
+    (second,) = queue.claim("w", LINE, 1, 60)
+    assert (second.sha256, second.reason, second.attempt) == (sha256(7), "truncated: the file ends early", 2)
+    queue.finish("w", model, [Failed(second, "truncated: the file ends early")])
+    assert queue.known("line", [("a.png", stat(1))]) == {"a.png"}
+
+
+def test_files_that_vanish_before_they_are_judged_end_as_failures(queue: Queue, engine: Engine, model: int) -> None:
+    queue.enqueue("line", arrivals(2))
+    first, _ = queue.claim("w", LINE, 2, 60)
+    queue.finish("w", model, [Unsettled(first)])
+    queue.stall("line", [Arrival("slow.png", stat(9))], "stalled: still growing after 600 s")
+    assert queue.vanished("line", [first.path, "slow.png", "000001.png", "never seen.png"]) == 2
+    assert [state for _, state, _ in rows(engine)] == ["failed", "claimed", "failed"]
+
+
+def test_a_row_whose_files_stat_is_already_judged_still_leaves_settling(
+    queue: Queue, engine: Engine, model: int
+) -> None:
+    """Touched twice while the first content was judged: the older row got the newest stat, this one must not hang."""
+    queue.enqueue("line", [Arrival("a.png", stat(1))])
+    queue.finish("w", model, [inspected(claim, sha=sha256(7)) for claim in queue.claim("w", LINE, 1, 60)])
+    queue.enqueue("line", [Arrival("a.png", stat(2))])
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    queue.enqueue("line", [Arrival("a.png", stat(3))])
+    queue.fold("w", [read(claim, sha256(7), stat(4))])
+    assert rows(engine) == [("a.png", "done", stat(4).size), ("a.png", "queued", stat(3).size)]
+    queue.enqueue("line", [Arrival("a.png", stat(4))])
+    (again,) = queue.claim("w", LINE, 1, 60)
+    assert queue.fold("w", [read(again, sha256(7), stat(4))])
+    assert rows(engine) == [("a.png", "done", stat(4).size)]
+
+
+def test_more_than_a_chunk_in_one_transaction_is_refused(queue: Queue) -> None:
+    with pytest.raises(ValueError, match="at most 500"):
+        queue.enqueue("line", arrivals(501))
+
+
+def test_long_lists_never_meet_a_limit_on_parameters(queue: Queue) -> None:
+    files = arrivals(40_000)
+    enqueue(queue, "line", files)
+    assert len(queue.known("line", [(file.path, file.stat) for file in files])) == 40_000
+    claims = queue.claim("w", LINE, 1_500, 60)
+    assert len(claims) == 1_500
+    assert queue.fold("w", [read(claim, sha256(claim.image_id)) for claim in claims]) == {}
+    assert queue.finish("w", 1, [Unsettled(claim) for claim in claims]) == {claim.image_id for claim in claims}
+    assert queue.vanished("line", [claim.path for claim in claims]) == 1_500
+
+
+@pytest.mark.parametrize(
+    "name", [b"line\nbreak.png", b"x" * 251 + b".png", b"\xff\xfe caf\xe9.png", "né 100%41.png".encode()]
+)
+def test_any_name_goes_in_and_comes_out(queue: Queue, tmp_path: Path, name: bytes) -> None:
+    file = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118 bytes, as the file system has them
+    with open(file, "wb") as stream:  # noqa: PTH123
+        stream.write(b"content")
+    text = to_text(name)
+    queue.enqueue("line", [Arrival(text, Stat.of(os.stat(file)))])  # noqa: PTH116
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    assert os.fsencode(from_text(claim.path)) == name
+    assert claim.stat.size == len(b"content")

@@ -1,0 +1,176 @@
+"""Claims: order, fairness, leases, deaths. The clock is the test's own; the processes are in test_processes.py."""
+
+import pytest
+from sqlalchemy import Engine, select
+from support.ledger import HandClock, arrivals, enqueue, inspected, stat
+
+from inspectd.ledger.queue import Arrival, Counts, Queue, Unsettled
+from inspectd.ledger.schema import images
+
+LINE = ["line"]
+
+
+def states(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        return list(connection.scalars(select(images.c.state).order_by(images.c.id)))
+
+
+def test_oldest_first_and_watches_take_turns(queue: Queue) -> None:
+    queue.enqueue("a", arrivals(4))
+    queue.enqueue("b", arrivals(2))
+    claims = queue.claim("w", ["a", "b"], 5, 60)
+    assert [(claim.watch, claim.path) for claim in claims] == [
+        ("a", "000000.png"),
+        ("b", "000000.png"),
+        ("a", "000001.png"),
+        ("b", "000001.png"),
+        ("a", "000002.png"),
+    ]
+    assert all(claim.attempt == 1 for claim in claims)
+
+
+def test_a_claim_of_one_also_takes_turns(queue: Queue) -> None:
+    queue.enqueue("a", arrivals(3))
+    queue.enqueue("b", arrivals(3))
+    assert [queue.claim("w", ["a", "b"], 1, 60)[0].watch for _ in range(6)] == ["a", "b", "a", "b", "a", "b"]
+
+
+def test_a_backlog_in_one_watch_does_not_hold_up_another(queue: Queue, model: int) -> None:
+    enqueue(queue, "busy", arrivals(20_000))
+    queue.finish("w", model, [inspected(claim) for claim in queue.claim("w", ["busy", "quiet"], 16, 60)])
+    queue.enqueue("quiet", arrivals(1))
+    claimed = [claim.watch for _ in range(2) for claim in queue.claim("w", ["busy", "quiet"], 16, 60)]
+    assert "quiet" in claimed
+
+
+def test_only_the_watches_asked_for(queue: Queue) -> None:
+    queue.enqueue("a", arrivals(1))
+    assert queue.claim("w", ["b"], 5, 60) == []
+    assert queue.claim("w", [], 5, 60) == []
+
+
+def test_a_second_content_of_a_path_waits_for_the_first(queue: Queue, model: int) -> None:
+    queue.enqueue("line", [Arrival("a.png", stat(1))])
+    (first,) = queue.claim("w", LINE, 5, 60)
+    queue.enqueue("line", [Arrival("a.png", stat(2)), Arrival("b.png", stat(3))])
+    assert [claim.path for claim in queue.claim("v", LINE, 5, 60)] == ["b.png"]
+    queue.finish("w", model, [inspected(first)])
+    assert [claim.stat for claim in queue.claim("v", LINE, 5, 60)] == [stat(2)]
+
+
+def test_an_expired_lease_goes_to_the_next_claim_and_its_owner_cannot_finish(
+    queue: Queue, clock: HandClock, model: int
+) -> None:
+    queue.enqueue("line", arrivals(1))
+    (lost,) = queue.claim("w", LINE, 1, lease=10)
+    clock.seconds += 9.9
+    assert queue.claim("v", LINE, 1, 10) == []
+    clock.seconds += 0.2
+    assert queue.finish("w", model, [inspected(lost)]) == set()  # expired, though nobody else has it yet
+    assert queue.renew("w", 10) == 0
+    (found,) = queue.claim("v", LINE, 1, 10)
+    assert (found.image_id, found.attempt, found.alone) == (lost.image_id, 2, True)
+    assert queue.finish("w", model, [inspected(lost)]) == set()
+    assert queue.finish("v", model, [inspected(found)]) == {found.image_id}
+
+
+def test_a_lease_of_another_boot_has_expired(queue: Queue, clock: HandClock) -> None:
+    queue.enqueue("line", arrivals(1))
+    (before,) = queue.claim("w", LINE, 1, 60)
+    clock.boot, clock.seconds = "second boot", 5.0
+    (after,) = queue.claim("w", LINE, 1, 60)
+    assert (after.image_id, after.attempt) == (before.image_id, 2)
+
+
+def test_renewal_keeps_a_lease_alive(queue: Queue, clock: HandClock, model: int) -> None:
+    queue.enqueue("line", arrivals(2))
+    claims = queue.claim("w", LINE, 2, 10)
+    for _ in range(5):
+        clock.seconds += 8
+        assert queue.renew("w", 10) == 2
+    assert queue.finish("w", model, [inspected(claim) for claim in claims]) == {claim.image_id for claim in claims}
+
+
+def test_an_older_attempt_of_the_same_owner_is_fenced(queue: Queue, model: int) -> None:
+    queue.enqueue("line", arrivals(1))
+    (first,) = queue.claim("w", LINE, 1, 60)
+    queue.release("w", died=False)
+    (second,) = queue.claim("w", LINE, 1, 60)
+    assert queue.finish("w", model, [inspected(first)]) == set()
+    assert queue.finish("v", model, [inspected(second)]) == set()
+    assert queue.finish("w", model, [inspected(second)]) == {second.image_id}
+
+
+def test_release_without_a_death_puts_a_batch_back_as_it_was(queue: Queue) -> None:
+    queue.enqueue("line", arrivals(3))
+    queue.claim("w", LINE, 3, 60)
+    assert queue.release("w", died=False) == 3
+    assert [claim.alone for claim in queue.claim("w", LINE, 3, 60)] == [False] * 3
+
+
+def test_after_a_death_each_image_is_claimed_alone(queue: Queue, model: int) -> None:
+    queue.enqueue("line", arrivals(3))
+    queue.claim("w", LINE, 2, 60)
+    queue.release("w", died=True)
+    sizes = []
+    while claims := queue.claim("w2", LINE, 8, 60):
+        assert queue.claim("w2", LINE, 8, 60) == []  # nothing more while it holds an image alone
+        sizes.append(len(claims))
+        queue.finish("w2", model, [inspected(claim) for claim in claims])
+    assert sizes == [1, 1, 1]
+
+
+def test_an_image_is_not_claimed_alone_by_an_owner_that_holds_others(queue: Queue, model: int) -> None:
+    queue.enqueue("line", arrivals(1))
+    queue.claim("w", LINE, 1, 60)
+    queue.enqueue("line", arrivals(1, start=1))
+    held = queue.claim("v", LINE, 1, 60)
+    queue.release("w", died=True)
+    assert queue.claim("v", LINE, 8, 60) == []
+    queue.finish("v", model, [inspected(claim) for claim in held])
+    assert [claim.alone for claim in queue.claim("v", LINE, 8, 60)] == [True]
+
+
+def test_the_third_death_alone_fails_the_image_and_only_it(queue: Queue, engine: Engine, model: int) -> None:
+    queue.enqueue("line", arrivals(2))
+    queue.claim("w", LINE, 2, 60)
+    queue.release("w", died=True)  # of two: nobody is blamed
+    for death in range(3):
+        (killer,) = queue.claim(f"w{death}", LINE, 8, 60)
+        assert killer.path == "000000.png"
+        assert queue.release(f"w{death}", died=True) == 1
+    (other,) = queue.claim("w9", LINE, 8, 60)
+    queue.finish("w9", model, [inspected(other)])
+    assert states(engine) == ["failed", "done"]
+    with engine.connect() as connection:
+        reason = connection.scalar(select(images.c.reason).where(images.c.state == "failed"))
+    assert str(reason).startswith("crashes the worker")
+
+
+def test_a_supervisor_that_starts_takes_back_what_the_last_one_left(queue: Queue) -> None:
+    queue.enqueue("line", arrivals(2))
+    queue.enqueue("other", arrivals(1))
+    queue.claim("gone", ["line", "other"], 3, 60)
+    assert queue.release_watches(LINE) == 2
+    assert queue.open_count(["line", "other"]) == Counts(queued=2, claimed=1)
+    assert [claim.alone for claim in queue.claim("w", LINE, 8, 60)] == [True]
+
+
+@pytest.mark.parametrize("way", ["unsettled", "released", "restarted", "expired"])
+def test_a_claimed_row_gives_way_to_newer_content_of_its_path(
+    queue: Queue, engine: Engine, clock: HandClock, model: int, way: str
+) -> None:
+    queue.enqueue("line", [Arrival("a.png", stat(1))])
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    queue.enqueue("line", [Arrival("a.png", stat(2))])
+    if way == "unsettled":
+        assert queue.finish("w", model, [Unsettled(claim)]) == {claim.image_id}
+    elif way == "released":
+        queue.release("w", died=True)
+    elif way == "restarted":
+        queue.release_watches(LINE)
+    else:
+        clock.seconds += 61
+    (newer,) = queue.claim("v", LINE, 8, 60)
+    assert newer.stat == stat(2)
+    assert states(engine) == ["claimed"]

@@ -1,0 +1,103 @@
+"""The reference networks, and weights put into them by name."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inspectd.errors import DataError
+from inspectd.model.backend import keras
+from inspectd.model.networks import build_network, target_layer
+from inspectd.model.spec import Backbone, Head, Preparation
+from inspectd.model.weights import load_weights_by_name
+
+SMALL = Preparation(64, 48)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "cut", "head", "classes", "last", "target"),
+    [
+        ("vgg16", "block3_conv3", "max", 2, (1, "sigmoid"), "block3_conv3"),
+        ("vgg16", "block2_pool", "avg", 4, (4, "softmax"), "block2_conv2"),
+        ("compact", None, "flatten", 2, (2, "sigmoid"), "stage4_relu"),
+        ("compact", "stage3_relu", "max", 3, (3, "softmax"), "stage3_relu"),
+    ],
+)
+def test_cut_and_head(
+    backbone: Backbone, cut: str | None, head: Head, classes: int, last: tuple[int, str], target: str
+) -> None:
+    network = build_network(backbone, cut, head, classes, SMALL)
+    decision = network.layers[-1]
+    assert (decision.units, decision.activation.__name__) == last
+    assert target_layer(network) == target
+    assert network(np.zeros((2, 48, 64, 3), np.float32)).shape == (2, last[0])
+
+
+def test_the_compact_network_is_small(tmp_path: Path) -> None:
+    build_network("compact", None, "max", 2, Preparation(256, 256)).save(tmp_path / "model.keras")
+    assert (tmp_path / "model.keras").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("backbone", "cut", "to", "imagenet", "sentence"),
+    [
+        ("vgg16", "block6_conv1", SMALL, False, "vgg16 has no such layer. It has block1_conv1"),
+        ("vgg16", None, Preparation(64, 64, 1), False, "needs RGB input"),
+        ("vgg16", None, Preparation(16, 64), False, "at least 32×32"),
+        ("compact", None, SMALL, True, "has no ImageNet weights"),
+    ],
+)
+def test_what_cannot_be_built_is_said(
+    backbone: Backbone, cut: str | None, to: Preparation, imagenet: bool, sentence: str
+) -> None:
+    with pytest.raises(DataError, match=sentence):
+        build_network(backbone, cut, "max", 2, to, imagenet=imagenet)
+
+
+class TestWeightsByName:
+    @pytest.fixture
+    def part(self) -> Any:
+        """The lower half of the compact network, and a layer that it does not have."""
+        lower = build_network("compact", "stage2_relu", "avg", 5, SMALL)
+        lower.layers[-1].name = "other"
+        return lower
+
+    @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
+    def test_fills_what_the_file_has_and_says_so(self, part: Any, tmp_path: Path) -> None:
+        part.save(tmp_path / "part.h5")
+        network = build_network("compact", "stage3_relu", "max", 2, SMALL)
+        untouched = network.get_layer("stage3_conv").get_weights()[0].copy()
+        loaded = load_weights_by_name(network, tmp_path / "part.h5")
+        for name in ("stage1_conv", "stage1_norm", "stage2_conv", "stage2_norm"):
+            pairs = zip(network.get_layer(name).get_weights(), part.get_layer(name).get_weights(), strict=True)
+            assert all(np.array_equal(*pair) for pair in pairs)
+        assert np.array_equal(network.get_layer("stage3_conv").get_weights()[0], untouched)
+        assert str(loaded) == (
+            "weights for stage1_conv, stage1_norm, stage2_conv, stage2_norm; "
+            "not in the file: stage3_conv, stage3_norm, decision; unused: other"
+        )
+
+    @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
+    def test_another_shape_changes_nothing(self, part: Any, tmp_path: Path) -> None:
+        network = build_network("compact", None, "max", 2, SMALL)
+        part.layers[-1].name = "stage3_conv"
+        part.save(tmp_path / "part.h5")
+        before = [weight.copy() for weight in network.get_weights()]
+        with pytest.raises(DataError, match=r"stage3_conv has shapes .*, but this network needs"):
+            load_weights_by_name(network, tmp_path / "part.h5")
+        assert all(np.array_equal(*pair) for pair in zip(before, network.get_weights(), strict=True))
+
+    def test_a_file_of_another_kind(self, part: Any, tmp_path: Path) -> None:
+        part.save_weights(tmp_path / "new.weights.h5")
+        (tmp_path / "text.h5").write_text("no weights")
+        for name in ("new.weights.h5", "text.h5", "missing.h5"):
+            with pytest.raises(DataError, match="no Keras weights by layer name"):
+                load_weights_by_name(part, tmp_path / name)
+
+    @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
+    def test_a_file_with_nothing_in_common(self, part: Any, tmp_path: Path) -> None:
+        layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, name="lonely")]
+        keras.Sequential(layers).save(tmp_path / "stranger.h5")
+        with pytest.raises(DataError, match="it holds lonely, none of which is in this network"):
+            load_weights_by_name(part, tmp_path / "stranger.h5")

@@ -1,0 +1,63 @@
+"""From pixels to the network's input."""
+
+import numpy as np
+import pytest
+
+from inspectd.model.preparation import normalise, prepare
+from inspectd.model.spec import Preparation
+
+
+def test_leaves_an_image_of_the_right_size_alone() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    image.setflags(write=False)
+    assert np.array_equal(prepare(image, Preparation(60, 40)), image)
+
+
+def test_shrinks_by_averaging_so_that_a_thin_line_stays() -> None:
+    image = np.zeros((512, 512, 3), np.uint8)
+    image[:, 101] = 255
+    small = prepare(image, Preparation(128, 128))
+    assert small.shape == (128, 128, 3)
+    assert (small[:, 25] == 64).all()
+    assert small.sum(dtype=np.int64) == small[:, 25].sum(dtype=np.int64)
+
+
+def test_enlarges() -> None:
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[:, 8:] = 200
+    large = prepare(image, Preparation(64, 32))
+    assert large.shape == (32, 64, 3)
+    assert (large[:, 0] == 0).all()
+    assert (large[:, -1] == 200).all()
+
+
+def test_makes_grey_by_the_weights_of_sight() -> None:
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[..., 0] = 255  # red
+    grey = prepare(image, Preparation(32, 32, 1))
+    assert grey.shape == (32, 32, 1)
+    assert np.unique(grey).tolist() == [76]
+
+
+@pytest.mark.parametrize(
+    ("to", "wanted"),
+    [
+        (Preparation(32, 32), [0.0, 0.2, 1.0]),
+        (Preparation(32, 32, 3, "backbone", "compact"), [-1.0, -0.6, 1.0]),
+        (Preparation(32, 32, 3, "backbone", "vgg16"), [255 - 103.939, 51 - 116.779, 0 - 123.68]),
+    ],
+)
+def test_brings_pixels_to_scale(to: Preparation, wanted: list[float]) -> None:
+    pixels = np.array([0.0, 51.0, 255.0], np.float32).reshape(1, 1, 1, 3)
+    found = normalise(pixels, to)
+    assert found.dtype == np.float32
+    assert found.ravel() == pytest.approx(wanted, abs=1e-4)
+
+
+def test_vgg16_is_prepared_as_keras_does() -> None:
+    from inspectd.model.backend import keras
+
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
+    to = Preparation(8, 8, 3, "backbone", "vgg16")
+    wanted = keras.applications.vgg16.preprocess_input(pixels.copy())
+    assert np.allclose(normalise(pixels, to), wanted, atol=1e-4)

@@ -1,0 +1,147 @@
+"""From a folder per class to a bundle that inspects, or to nothing at all."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from inspectd.cli.main import app
+from inspectd.errors import DataError, InspectdError
+from inspectd.ledger.schema import Verdict
+from inspectd.model.backend import keras
+from inspectd.model.bundle import load_bundle
+from inspectd.model.inspector import open_inspector
+from inspectd.training.recipe import Recipe
+from inspectd.training.train import train
+from inspectd.vision.decode import decode
+
+RECIPE = Recipe(
+    backbone="compact", width=48, height=48, weights="none", epochs=5, batch=4, rate=5e-3, precision="float32"
+)
+
+
+class Witness:
+    """Remembers what it was told; `at` interrupts the training when a stage that begins so is reported."""
+
+    def __init__(self, at: str | None = None) -> None:
+        self.at = at
+        self.said: list[str] = []
+        self.stages: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        assert 0 < done <= total
+        if stage not in self.stages:
+            self.stages.append(stage)
+        if self.at and stage.startswith(self.at):
+            raise KeyboardInterrupt
+
+
+def test_a_folder_becomes_a_bundle_that_inspects(data: Path, tmp_path: Path) -> None:
+    (data / "bar" / "broken.png").write_text("nothing")
+    witness = Witness()
+    trained = train(data, tmp_path / "models" / "bars", RECIPE, witness)
+
+    bundle = load_bundle(tmp_path / "models" / "bars")
+    assert bundle == trained
+    spec = bundle.spec
+    assert (spec.name, spec.activation, spec.layer) == ("bars", "sigmoid", "stage4_relu")
+    assert [each.name for each in spec.classes] == ["ok", "bar"]
+    assert (spec.metrics["accuracy"], spec.metrics["auc"]) == (1.0, 1.0)
+    assert spec.metrics["good_max"] < spec.thresholds.defect < spec.metrics["defect_min"]
+    assert spec.training["training_images"] == {"ok": 16, "bar": 10}
+    assert spec.training["validation_images"] == {"ok": 4, "bar": 2}
+    assert spec.training["skipped"] == [line.removeprefix("Skipped ") for line in witness.said if "Skipped" in line]
+    assert spec.training["skipped"][0].startswith("bar/broken.png: ")
+    assert witness.stages == ["reading", *(f"epoch {number} of 5" for number in range(1, 6)), "measuring"]
+    assert Image.open(io.BytesIO((bundle.path / "curves.png").read_bytes())).size == (1200, 480)
+    assert "| escapes | 0 |" in (bundle.path / "card.md").read_text()
+    assert str(tmp_path) not in (bundle.path / "bundle.yaml").read_text()
+
+    inspector = open_inspector(bundle, "cpu")
+    for name, verdict in (("ok", Verdict.OK), ("bar", Verdict.DEFECT)):
+        files = sorted((data / name).glob("0*.png"))
+        images = [inspector.prepare(decode(file.read_bytes(), 10**6).pixels) for file in files]
+        assert {finding.verdict for finding in inspector.inspect(images)} == {verdict}
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_every_kind_of_answer_is_trained_in_bfloat16_and_saved_in_float32(
+    classes: int, data: Path, tmp_path: Path
+) -> None:
+    if classes == 3:
+        (data / "bar").rename(data / "bars")
+        (data / "dots").mkdir()
+        for file in sorted((data / "bars").iterdir())[:5]:
+            file.rename(data / "dots" / file.name)
+    recipe = replace(RECIPE, head="flatten", cut="stage2_relu", epochs=1, precision="bfloat16", width=32, height=32)
+    bundle = train(data, tmp_path / "bundle", recipe, Witness())
+    network = keras.saving.load_model(bundle.path / "model.keras")
+    assert bundle.spec.evaluated_in == "bfloat16"
+    assert bundle.spec.activation == network.layers[-1].activation.__name__ == ("sigmoid", "softmax")[classes - 2]
+    assert network.output_shape == (None, classes)
+    assert {layer.dtype_policy.name for layer in network.layers} == {"float32"}
+    assert network.optimizer is None
+
+
+def test_the_best_epoch_is_kept(data: Path, tmp_path: Path) -> None:
+    """With a rate that ruins the network, the first epochs stay the best ones, and theirs is the network saved."""
+    witness = Witness()
+    bundle = train(data, tmp_path / "bundle", replace(RECIPE, rate=0.5, epochs=4), witness)
+    losses = [
+        float(line.split("validation loss ")[1].split(",")[0]) for line in witness.said if "validation loss" in line
+    ]
+    best = bundle.spec.training["best_epoch"]
+    assert losses[best - 1] == min(losses)
+    assert bundle.spec.metrics["loss"] == pytest.approx(min(losses), rel=1e-3)
+
+
+@pytest.mark.parametrize("stage", ["reading", "epoch 2", "measuring"])
+def test_an_interruption_leaves_nothing(stage: str, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path / "models" / "bars", replace(RECIPE, epochs=2), Witness(at=stage))
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_learning_that_diverges_is_said_and_leaves_nothing(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"diverged.*Lower --rate"):
+        train(data, tmp_path / "bundle", replace(RECIPE, rate=1e30, epochs=3), Witness())
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_what_stands_is_never_overwritten_and_not_even_trained(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    witness = Witness()
+    with pytest.raises(InspectdError, match="exists already"):
+        train(data, tmp_path / "bundle", RECIPE, witness)
+    assert not witness.stages
+
+
+def test_the_same_seed_splits_and_learns_the_same(data: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, epochs=1)
+    first, second = (train(data, tmp_path / name, recipe, Witness()).spec for name in ("one", "two"))
+    assert first.metrics["loss"] == pytest.approx(second.metrics["loss"], rel=1e-3)
+    assert np.isclose(first.thresholds.defect, second.thresholds.defect, rtol=1e-2, atol=1e-3)
+
+
+class TestCommand:
+    def test_trains(self, data: Path, tmp_path: Path) -> None:
+        options = "--backbone compact --size 48x32 --epochs 1 --batch 8 --no-rotations --ok ok".split()
+        result = CliRunner().invoke(app, ["train", str(data), "--out", str(tmp_path / "bars"), *options])
+        assert result.exit_code == 0, result.output
+        spec = load_bundle(tmp_path / "bars").spec
+        assert (spec.preparation.width, spec.preparation.height) == (48, 32)
+        assert (spec.training["rate"], spec.training["flips"], spec.training["rotations"]) == (2e-3, True, False)
+        assert f"Wrote {tmp_path / 'bars'}" in result.output
+
+    @pytest.mark.parametrize("size", ["", "9", "64x", "64x64x64", "9000", "-64", "x"])
+    def test_refuses_a_size_that_is_none(self, size: str, data: Path, tmp_path: Path) -> None:
+        result = CliRunner().invoke(app, ["train", str(data), "--out", str(tmp_path / "bars"), "--size", size])
+        assert result.exit_code == 2
+        assert "give N or WxH" in result.output
