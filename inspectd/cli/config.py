@@ -14,7 +14,10 @@ app = typer.Typer(help="Check a configuration, or write its schema for an editor
 
 @app.command()
 def check(config: ConfigOption = None) -> None:
-    """Check a configuration without touching anything, and say what it means. Exit 78 with every mistake in it."""
+    """Check a configuration without touching anything, and say what it means.
+
+    Exits 78 with every mistake in it, one a line.
+    """
     from inspectd.config import load
 
     path = config_path(config)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from inspectd.demo.report import Report
     from inspectd.ledger.query import Row
 
-VERDICTS = ("ok", "defect", "review", "failed", "pending")
+VERDICTS = ("ok", "defect", "review", "failed")
 RECENT = 12  # outcomes on the live view
 
 
@@ -68,14 +68,16 @@ class _View:
     """What a terminal shows: the newest outcomes, a bar with counts, and a line that says what happens."""
 
     def __init__(self) -> None:
-        self._sentence = ""
+        from rich.spinner import Spinner
+
+        self._now = Spinner("dots")
         self._recent: deque[tuple[Shot, Row]] = deque(maxlen=RECENT)
         self._counts: Counter[str] = Counter()
         self._done, self._total = 0, 0
         self._first, self._last = 0.0, 0.0
 
     def say(self, sentence: str) -> None:
-        self._sentence = sentence
+        self._now.update(text=output.printable(sentence))
 
     def show(self, shot: "Shot", row: "Row", done: int, total: int) -> None:
         self._last = time.monotonic()
@@ -88,16 +90,15 @@ class _View:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
-        from rich.text import Text
 
         if not self._total:
-            return Text(self._sentence)
+            return self._now
         outcomes = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for title in ("verdict", "score", "part", "file", "truth", "why"):
-            outcomes.add_column(title, no_wrap=True, overflow="ellipsis")
+        for title in ("verdict", "score", "file", "truth", "why it failed"):
+            outcomes.add_column(title, no_wrap=True)
         for shot, row in tuple(self._recent):
-            cells = _score(row), row.part or "", shot.name, shot.kind, row.reason or ""
-            outcomes.add_row(output.styled(row.verdict), *map(output.printable, cells))
+            code = (row.reason or "").partition(":")[0]
+            outcomes.add_row(output.styled(row.verdict), _score(row), shot.name, shot.kind, code)
         bar = Table.grid(padding=(0, 2))
         counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self._counts.items()))
         rate = (self._done - 1) / max(self._last - self._first, 1e-3)
@@ -107,7 +108,7 @@ class _View:
             counts,
             f"{rate:.1f} images/s",
         )
-        return Group(outcomes, "", bar, Text(self._sentence))
+        return Group(outcomes, "", bar, self._now)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from inspectd.cli.output import local_time
 from inspectd.ledger.query import Detail, InspectionDetail, Row
 
 MOST = 20  # images that are told in full
+WORST_FIRST = ("defect", "failed", "review", "pending", "ok")
 
 
 def sentence(detail: Detail) -> str:
@@ -33,7 +34,7 @@ def sentence(detail: Detail) -> str:
 def summary(what: str, details: Sequence[Detail]) -> str:
     """One sentence about several images: how many of which outcome."""
     verdicts = [detail.row.verdict for detail in details]
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in WORST_FIRST if verdict in verdicts)
     shown = f"the newest {MOST}" if len(details) > MOST else "the newest first"
     return f"{len(details)} images are known as {what}: {counts}; {shown}:"
 

@@ -17,7 +17,10 @@ DEMO_MODEL = PACKAGE / "demo" / "model"
 
 
 def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; it is created.")]) -> None:
-    """Lay out a working folder: a commented config.yaml, folders for images and overlays, and the demo model."""
+    """Lay out a working folder that runs as it is, with the demo model.
+
+    It gets a commented config.yaml, folders for images and overlays, and a model. Nothing is overwritten.
+    """
     for name in ("config.yaml", *FOLDERS):
         if os.path.lexists(directory / name):
             raise InspectdError(f"{directory / name} exists already and is not overwritten: choose another folder.")

@@ -48,7 +48,10 @@ def inspect(
         Literal["auto", "float32", "bfloat16"], typer.Option(help="The arithmetic of the network.")
     ] = "auto",
 ) -> None:
-    """Judge files and draw their overlays, with no daemon and no ledger. Exit 1 if any could not be judged."""
+    """Judge files and draw their overlays, with no daemon and no ledger.
+
+    Exits 1 if any of them could not be judged; the others are judged all the same.
+    """
     from inspectd.config.schema import DEVICE, IN_WORDS
     from inspectd.model.bundle import load_bundle
     from inspectd.model.inspector import open_inspector

@@ -38,7 +38,9 @@ ScoreMinOption = Annotated[float | None, typer.Option("--score-min", min=0, max=
 ScoreMaxOption = Annotated[float | None, typer.Option("--score-max", min=0, max=1, help="With at most this score.")]
 PathOption = Annotated[
     str | None,
-    typer.Option("--path", metavar="GLOB", help="With a path in the watch like this: *, ? and [abc] match, * also /."),
+    typer.Option(
+        "--path", metavar="GLOB", help="With a path in the watch like this: *, ? and \\[abc] match, * also /."
+    ),
 ]
 
 _AGO = re.compile(r"(\d{1,6})([mhd])")

@@ -59,7 +59,10 @@ def results(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """List what was inspected, the newest first. Times are local in the table, UTC in JSON and CSV."""
+    """List what was inspected, the newest first.
+
+    Times are local in the table, UTC in JSON and CSV.
+    """
     refuse_both(as_json, as_csv)
     for_people = not (as_json or as_csv)
     most = IN_A_TABLE if limit is None and for_people else limit or None

@@ -34,7 +34,10 @@ def stats(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """Count outcomes by watch, or by local day or hour. The defect rate is that of all images with a verdict."""
+    """Count outcomes by watch, or by local day or hour.
+
+    The defect rate is the share of defects among the images with a verdict.
+    """
     refuse_both(as_json, as_csv)
     _, engine = open_ledger(config)
     from inspectd.ledger.query import Filter

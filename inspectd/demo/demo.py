@@ -55,6 +55,7 @@ def run_demo(root: Path, pictures: int, seed: int, screen: Screen) -> Report:
         screen.say(f"The daemon is ready. The camera drops {len(taken)} files into {place.incoming}.")
         seconds = _follow(place, daemon, taken, screen)
         screen.say("Stopping the daemon …")
+    screen.say("The daemon has stopped.")
     rows = tuple(results(open_reader(load(place.config).database), Filter(watch=WATCH)))
     report = Report(place, tuple(taken), rows, seconds)
     write_sheet(report)

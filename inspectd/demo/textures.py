@@ -35,7 +35,7 @@ class Sample:
 def texture(seed: int, index: int, defect: bool) -> Sample:
     """The picture number `index` of the camera `seed`, about 3 ms of one core.
 
-    With and without `defect` it shows the same surface: the two differ inside the mask only.
+    With and without `defect` it shows the same surface: the two differ in and close around the mask.
     """
     rng = np.random.default_rng([seed, index])
     grain = _grain(rng)
@@ -91,13 +91,16 @@ def _scratch(grain: Plane, rng: np.random.Generator) -> tuple[Plane, Pixels]:
     length, bend = rng.uniform(50, 90), rng.uniform(-0.15, 0.15)
     along = np.linspace(-0.5, 0.5, 24)
     arc = length * np.stack([along, bend * (1 - 4 * along**2)], axis=1)
-    turn = rng.uniform(-0.9, 0.9)
+    turn = rng.uniform(-0.7, 0.7)
     rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     return _engrave(grain, arc @ rotation, rng.choice([-1, 1]) * rng.uniform(2.8, 3.6), rng)
 
 
 def _engrave(grain: Plane, line: NDArray[np.float64], depth: float, rng: np.random.Generator) -> tuple[Plane, Pixels]:
-    """Cut a thin line (points (n, 2), any origin) at a random place. Its rims give back the light that it takes."""
+    """Cut a thin line (points (n, 2), any origin) at a random place; its rims give back the light that it takes.
+
+    `depth` is in standard deviations of the grain, negative for a dark line.
+    """
     low, high = line.min(axis=0), line.max(axis=0)
     line = line - low + rng.uniform(16, SIZE - 16 - (high - low))
     drawn = np.zeros((SIZE, SIZE), np.uint8)

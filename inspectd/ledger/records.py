@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from inspectd.ledger.schema import Verdict
+from inspectd.region import Region
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,6 @@ class Finished:
     stat: Stat
     outcome: str  # a Verdict, or "failed"
     finished_at: str
-
-
-@dataclass(frozen=True)
-class Region:
-    """A hot region in the original image's pixels, and the highest heat in it on the fixed scale, 0..1."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-    peak: float
 
 
 @dataclass(frozen=True)

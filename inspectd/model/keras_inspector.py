@@ -33,6 +33,8 @@ class KerasInspector:
         self.device = place.text
         self.precision = _choose(precision, bundle.spec, place)
         self.remarks = list(place.remarks)
+        if self.precision == "bfloat16" and not place.bfloat16:
+            self.remarks.append(f"{place.text} has no bfloat16 of its own: it will be slower than float32.")
         self._sizes: tuple[int, ...] = (1,)
         self._open()
 

@@ -3,28 +3,19 @@
 A scale that is the same for every image makes regions comparable, and makes "none" a valid answer: a good part is dark.
 """
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from inspectd.region import Region
+
+__all__ = ["Region", "regions", "strength"]
 
 Strength = NDArray[np.float32]
 
 MIDPOINT = 0.5
 _MOST = 32
 _GRID = 1024  # the long side of the grid on which regions are found: heat is coarse, and huge images must cost no more
-
-
-@dataclass(frozen=True)
-class Region:
-    """A box in the original image's pixels around one hot part; `peak` is its hottest point, 0.5..1 of the scale."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-    peak: float
 
 
 def strength(heat: NDArray[np.floating], low: float, high: float) -> Strength:

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
@@ -17,9 +17,10 @@ import numpy as np
 from inspectd.clock import utc_now
 from inspectd.config import Config
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Claim, Failed, Finished, Heat, Inspected, Outcome, Read, Region, Unsettled
+from inspectd.ledger.records import Claim, Failed, Finished, Heat, Inspected, Outcome, Read, Unsettled
 from inspectd.ledger.schema import State, Verdict
 from inspectd.model.inspector import Finding, Inspector
+from inspectd.region import Region
 from inspectd.vision.decode import Decoded, DecodeError, decode
 from inspectd.vision.overlay import Style, draw, encode
 from inspectd.vision.regions import regions
@@ -82,8 +83,7 @@ class Pipeline:
         self._pool = pool
         self._progress = progress
         self._putting_away = {watch.name for watch in config.watch if watch.after != "keep"}
-        overlay = config.overlay
-        self._style = Style(overlay.format, overlay.colormap, overlay.scale, overlay.caption)
+        self._style = Style(**config.overlay.model_dump(exclude={"write"}))
 
     def judge(self, claims: Sequence[Claim]) -> Judged:
         """Take a batch of claims to its outcomes; one for each claim that was not folded."""
@@ -154,7 +154,6 @@ class Pipeline:
         verdict = Verdict.REVIEW if image.doubt else finding.verdict
         found = regions(finding.heat, finding.scale.low, finding.scale.high, image.size)
         wanted = self._config.overlay.write
-        thresholds = bundle.spec.thresholds
         files: list[tuple[Path, bytes]] = []
         overlay: Path | None = None
         if wanted == "all" or (wanted == "not_ok" and verdict is not Verdict.OK):
@@ -168,10 +167,9 @@ class Pipeline:
             label=finding.label,
             logits=finding.logits,
             score=finding.score,
-            thresholds={"defect": thresholds.defect}
-            | ({} if thresholds.review is None else {"review": thresholds.review}),
+            thresholds=bundle.spec.thresholds.as_dict(),
             overlay=str(overlay) if overlay else None,
-            regions=tuple(Region(**asdict(region)) for region in found),
+            regions=tuple(found),
             heat=stored_heat(finding.heat),
             timings={**image.timings, "infer": infer_ms, "overlay": _milliseconds(started)},
             precision=self._inspector.precision,
@@ -182,7 +180,7 @@ class Pipeline:
             files.append(((self._config.output / name).with_suffix(".json"), sidecar(inspected, self._config.output)))
         return inspected, files
 
-    def _draw(self, image: Prepared, finding: Finding, verdict: Verdict, found: Sequence[Region]) -> bytes:
+    def _draw(self, image: Prepared, finding: Finding, verdict: Verdict, found: list[Region]) -> bytes:
         decoded = image.decoded or decode(image.source.data, self._config.limits.pixels)
         low, high = finding.scale.low, finding.scale.high
         caption = f"{verdict.upper()} {finding.label} {finding.score:.3f}" if self._style.caption else None

@@ -118,7 +118,7 @@ class Worker:
             pipeline = Pipeline(self._config, inspector, self._queue, self._settings.owner, pool, self._alive)
             lanes.append(Lane(inspector, pipeline, self._register(bundle), watches))
         first = lanes[0].inspector
-        models = [f"{lane.inspector.bundle.spec.name}@{lane.inspector.bundle.short}" for lane in lanes]
+        models = [lane.inspector.bundle.title for lane in lanes]
         self._line.say(Ready(first.device, first.precision, models, slowest))
         return lanes
 

@@ -29,7 +29,7 @@ def at(ledger: Ledger, path: str) -> str:
 def test_a_part_is_answered_with_all_its_images_and_why_one_was_rejected(ledger: Ledger) -> None:
     left, right = ledger.ids["4711_left.png"], ledger.ids["4711_right.png"]
     lines = told(ledger, "4711")
-    assert lines[0] == "2 images are known as 4711: 1 ok, 1 defect; the newest first:"
+    assert lines[0] == "2 images are known as 4711: 1 defect, 1 ok; the newest first:"
     assert (
         f"Part 4711 (image {left}, 4711_left.png in watch line-1) was inspected on {at(ledger, '4711_left.png')} and "
         "rejected for crack with score 0.983 by demo@aaaaaaaa, seen in 40 × 32 pixels at x 120, y 88 (peak 0.950)."

@@ -1,4 +1,4 @@
-"""docs/config.md against the schema: every key, its default, its choices and its range, and nothing that is not there."""
+"""docs/config.md against the schema: every key, its default, choices and range, and none that is not there."""
 
 import json
 import re

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
-from support.ledger import HandClock, register
+from support.queueing import HandClock, register
 
 from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue

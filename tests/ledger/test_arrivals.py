@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select
-from support.ledger import arrivals, enqueue, inspected, read, sha256, stat
+from support.queueing import arrivals, enqueue, inspected, read, sha256, stat
 
 from inspectd.ledger.queue import Arrival, Counts, Failed, Queue, Stat, Unsettled, Waiting
 from inspectd.ledger.schema import images

@@ -2,7 +2,7 @@
 
 import pytest
 from sqlalchemy import Engine, select
-from support.ledger import HandClock, arrivals, enqueue, inspected, stat
+from support.queueing import HandClock, arrivals, enqueue, inspected, stat
 
 from inspectd.ledger.queue import Arrival, Counts, Queue, Unsettled
 from inspectd.ledger.schema import images

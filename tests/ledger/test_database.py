@@ -1,0 +1,296 @@
+"""The database file: created, upgraded, refused, and read by others while the daemon runs and while it does not."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, text
+from support.queueing import arrivals, inspected
+
+from inspectd.errors import LedgerError
+from inspectd.ledger.database import alembic_config, open_reader, open_writer, upgrade
+from inspectd.ledger.mounts import file_system, is_network
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.schema import REVISION, Base
+from inspectd.resources import resource
+
+OBJECTS = "SELECT name, sql FROM sqlite_master WHERE type = '{}' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+SECOND = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.add_column("images", sa.Column("station", sa.String))
+    {last}
+"""
+
+
+def objects(file: Path, kind: str) -> list[tuple[str, str]]:
+    with sqlite3.connect(file) as connection:
+        return connection.execute(OBJECTS.format(kind)).fetchall()
+
+
+@pytest.fixture
+def file(tmp_path: Path, url: str) -> Path:  # noqa: ARG001 the url's fixture creates it
+    return tmp_path / "inspectd.db"
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    """The migrations of a later release: one more than there is."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(resource("migrations"), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "versions" / "0002_station.py").write_text(SECOND.format(last="pass"))
+    return folder
+
+
+def test_migrations_make_what_the_models_say(engine: Engine, file: Path, tmp_path: Path) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+    plain = tmp_path / "plain.db"
+    Base.metadata.create_all(create_engine(f"sqlite:///{plain}"))
+    assert objects(file, "index") == objects(plain, "index")
+
+
+def test_the_revision_in_the_code_is_the_newest_migration() -> None:
+    assert ScriptDirectory.from_config(alembic_config()).get_current_head() == REVISION
+
+
+def test_the_view_has_exactly_its_columns(file: Path) -> None:
+    with sqlite3.connect(file) as connection:
+        columns = [row[0] for row in connection.execute("SELECT * FROM verdicts").description]
+    names = "verdict reason reviewed_as watch path part inspected_at label score model overlay sha256"
+    assert " ".join(columns) == names
+
+
+def test_the_writers_settings(engine: Engine) -> None:
+    with engine.connect() as connection:
+        names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+    assert settings == ["wal", 2, 1, 30_000]
+
+
+def test_a_write_transaction_holds_the_lock_from_its_beginning(engine: Engine, file: Path) -> None:
+    other = sqlite3.connect(file, timeout=0, isolation_level=None)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT 1"))
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+    other.execute("BEGIN IMMEDIATE")
+    other.close()
+
+
+def test_upgrade_of_a_current_database_changes_nothing(url: str, file: Path, queue: Queue) -> None:
+    queue.enqueue("line", arrivals(1))
+    upgrade(url)
+    assert queue.open_count(["line"]).queued == 1
+    assert list(file.parent.glob("*.before-*")) == []
+
+
+def test_an_upgrade_copies_the_database_first_and_the_daemon_may_have_it_open(
+    url: str, file: Path, queue: Queue, scripts: Path
+) -> None:
+    queue.enqueue("line", arrivals(3))  # still in the -wal file: a copy of the main file alone would miss them
+    upgrade(url, scripts)
+    (copy,) = file.parent.glob("inspectd.db.before-0002-*")
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert connection.execute("SELECT count(*) FROM images").fetchall() == [(3,)]
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
+        assert connection.execute("SELECT count(station), count(*) FROM images").fetchall() == [(0, 3)]
+
+
+def test_an_upgrade_that_fails_changes_nothing(url: str, file: Path, scripts: Path) -> None:
+    (scripts / "versions" / "0002_station.py").write_text(SECOND.format(last="raise RuntimeError('half way')"))
+    before = objects(file, "table")
+    with pytest.raises(RuntimeError, match="half way"):
+        upgrade(url, scripts)
+    assert objects(file, "table") == before
+    open_writer(url).dispose()
+
+
+def test_a_newer_database_is_refused_and_left_alone(url: str, file: Path, scripts: Path) -> None:
+    upgrade(url, scripts)
+    before = file.read_bytes()
+    for use in (upgrade, open_writer, open_reader):
+        with pytest.raises(LedgerError, match=r"newer inspectd \(schema 0002; this one knows 0001\)"):
+            use(url)
+    assert file.read_bytes() == before
+
+
+def test_an_older_database_is_for_upgrade_only(url: str, file: Path) -> None:
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0000'")
+    for use in (open_writer, open_reader):
+        with pytest.raises(LedgerError, match="older schema 0000"):
+            use(url)
+
+
+@pytest.mark.parametrize("use", [upgrade, open_writer, open_reader])
+def test_what_is_no_ledger_is_refused_in_a_sentence(tmp_path: Path, use: object) -> None:
+    assert callable(use)
+    (tmp_path / "text.db").write_text("This is a shopping list, not a database. " * 50)
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    for name, sentence in (("text.db", "is not an inspectd database"), ("other.db", "belongs to another program")):
+        with pytest.raises(LedgerError, match=sentence):
+            use(f"sqlite:///{tmp_path / name}")
+
+
+@pytest.mark.parametrize("url", ["postgresql://host/db", "sqlite://", "sqlite:///:memory:", "inspectd.db", "sqlite:"])
+def test_what_names_no_sqlite_file_is_refused(url: str) -> None:
+    with pytest.raises(LedgerError, match="must name a SQLite file"):
+        open_reader(url)
+
+
+def test_a_missing_database_and_a_missing_folder(tmp_path: Path) -> None:
+    for use in (open_writer, open_reader):
+        with pytest.raises(LedgerError, match="There is no results database"):
+            use(f"sqlite:///{tmp_path / 'none.db'}")
+    assert not (tmp_path / "none.db").exists()
+    with pytest.raises(LedgerError, match="Its folder must exist"):
+        upgrade(f"sqlite:///{tmp_path / 'none' / 'inspectd.db'}")
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(LedgerError, match="is empty"):
+        open_reader(f"sqlite:///{tmp_path / 'empty.db'}")
+
+
+def test_a_damaged_database_gives_a_sentence(url: str, file: Path, queue: Queue, engine: Engine) -> None:
+    for start in range(0, 2_000, 500):
+        queue.enqueue("line", arrivals(500, start))
+    engine.dispose()
+    content = bytearray(file.read_bytes())
+    content[8 * 4096 :] = b"\xa5" * (len(content) - 8 * 4096)
+    file.write_bytes(content)
+    with pytest.raises(LedgerError, match="is damaged"), open_reader(url).connect() as connection:
+        connection.execute(text("SELECT sum(length(path)), max(reason) FROM images")).all()
+
+
+def test_a_path_that_needs_quoting(tmp_path: Path) -> None:
+    folder = tmp_path / "50% #1 ü"
+    folder.mkdir()
+    url = f"sqlite:///{folder / 'results.db'}"
+    upgrade(url)
+    with open_reader(url).connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM images")) == 0
+
+
+def test_a_reader_cannot_write(url: str) -> None:
+    with pytest.raises(LedgerError, match="cannot be written"), open_reader(url).begin() as connection:
+        connection.execute(text("DELETE FROM images"))
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_the_sqlite_module_reads_while_the_writer_is_open_and_closed(
+    url: str, file: Path, queue: Queue, engine: Engine, model: int, running: bool
+) -> None:
+    queue.enqueue("line", arrivals(2))
+    queue.finish("w", model, [inspected(claim) for claim in queue.claim("w", ["line"], 1, 60)])
+    if not running:
+        engine.dispose()
+    assert file.with_name("inspectd.db-wal").exists() == running
+    for address in (f"file:{file}?mode=ro", f"file:{file}"):
+        connection = sqlite3.connect(address, uri=True)
+        assert connection.execute("SELECT verdict FROM verdicts ORDER BY path").fetchall() == [("ok",), ("pending",)]
+        connection.close()
+    with open_reader(url).connect() as reader:
+        assert reader.scalar(text("SELECT count(*) FROM verdicts")) == 2
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder as `StateDirectoryMode=2770` makes it, which another user of its group can reach."""
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    folder.chmod(0o2770)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_the_umask_alone_decides_who_shares_the_database(shared: Path) -> None:
+    before = os.umask(0o007)
+    try:
+        upgrade(f"sqlite:///{shared / 'inspectd.db'}")
+        engine = open_writer(f"sqlite:///{shared / 'inspectd.db'}")
+        Queue(engine).event("start", "a test")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in shared.iterdir()}
+        engine.dispose()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("inspectd.db", "inspectd.db-wal", "inspectd.db-shm"), 0o660)
+
+
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("mode", [0o2770, 0o2750])
+def test_another_user_of_the_group_reads(shared: Path, running: bool, mode: int) -> None:
+    """Needs root to become another user; without it, the same user reads, which must work as well."""
+    script = (
+        "import sys; from inspectd.ledger.database import open_reader; from sqlalchemy import text\n"
+        "with open_reader(sys.argv[1]).connect() as c: print(c.scalar(text('SELECT count(*) FROM verdicts')))"
+    )
+    url = f"sqlite:///{shared / 'inspectd.db'}"
+    identity = {"user": 65534, "group": 65534, "extra_groups": [shared.stat().st_gid]} if os.geteuid() == 0 else {}
+    before = os.umask(0o007)
+    try:
+        upgrade(url)
+        engine = open_writer(url)
+        Queue(engine).enqueue("line", arrivals(3))
+        if not running:
+            engine.dispose()
+        shared.chmod(mode)
+        command = [sys.executable, "-c", script, url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **identity)  # type: ignore[call-overload]
+        Queue(engine).event("stop", "the owner can still write")
+        engine.dispose()
+    finally:
+        os.umask(before)
+    assert (done.stdout.strip(), done.stderr) == ("3", "")
+
+
+MOUNTS = r"""
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 22 0:40 / /mnt/share rw,relatime shared:2 - nfs4 server:/export rw
+31 22 0:41 / /mnt/with\040blank rw - cifs //server/share rw
+32 30 0:42 / /mnt/share/local rw - tmpfs tmpfs rw
+33 22 0:43 / /home/me/remote rw - fuse.sshfs me@host: rw
+34 22 0:44 / /auto rw - autofs systemd-1 rw
+35 34 0:45 / /auto rw - nfs server:/auto rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/var/lib/inspectd", "ext4"),
+        ("/mnt/share/line", "nfs4"),
+        ("/mnt/shared", "ext4"),
+        ("/mnt/with blank/db", "cifs"),
+        ("/mnt/share/local/db", "tmpfs"),
+        ("/home/me/remote", "fuse.sshfs"),
+        ("/auto/db", "nfs"),
+    ],
+)
+def test_the_file_system_of_a_folder(folder: str, kind: str) -> None:
+    assert file_system(Path(folder), MOUNTS.strip()) == kind
+    assert is_network(kind) == (kind not in ("ext4", "tmpfs"))
+
+
+@pytest.mark.parametrize(
+    "kind", ["ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs", "fuseblk", "f2fs", "ntfs3", "vfat"]
+)
+def test_local_file_systems_are_welcome(kind: str) -> None:
+    assert not is_network(kind)

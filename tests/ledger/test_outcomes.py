@@ -1,0 +1,133 @@
+"""What becomes of a claim: verdicts, failures, folds, and what is owed to the file afterwards."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+from support.queueing import HandClock, arrivals, inspected, read, register, sha256, stat
+
+from inspectd.ledger.queue import After, Arrival, Counts, Failed, Finished, Queue, Unsettled, Verdict
+from inspectd.ledger.schema import images, inspections
+
+LINE = ["line"]
+
+
+def only(engine: Engine, table: Any) -> Any:
+    with engine.connect() as connection:
+        return connection.execute(select(table)).one()
+
+
+def judge_one(queue: Queue, model: int, number: int, content: int, after: tuple[str, ...] = ()) -> int:
+    """Drop a.png with this stat and judge it as this content; returns its image id."""
+    queue.enqueue("line", [Arrival("a.png", stat(number))])
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    queue.finish("w", model, [inspected(claim, sha=sha256(content))], after)
+    return claim.image_id
+
+
+def test_a_batch_of_every_outcome_is_recorded(queue: Queue, engine: Engine, model: int) -> None:
+    queue.enqueue("line", arrivals(3))
+    good, bad, moving = queue.claim("w", LINE, 3, 60)
+    outcomes = [
+        inspected(good, Verdict.DEFECT, 0.75),
+        Failed(bad, "not an image: no format fits", sha256(5)),
+        Unsettled(moving),
+    ]
+    assert queue.finish("w", model, outcomes) == {good.image_id, bad.image_id, moving.image_id}
+    assert queue.open_count(LINE) == Counts(settling=1)
+    row = only(engine, inspections)
+    assert (row.image_id, row.verdict, row.logits, row.score) == (good.image_id, "defect", [1.5, -2.5], 0.75)
+    assert row.regions == [{"x": 1, "y": 2, "width": 3, "height": 4, "peak": 0.5}]
+    assert (row.heat, row.heat_width, row.heat_max) == (bytes(range(64)), 8, 1.25)
+    with engine.connect() as connection:
+        done, failed, settling = connection.execute(select(images).order_by(images.c.id)).all()
+    assert (done.state, done.inspection_id, done.sha256, done.finished_at) == (
+        "done",
+        row.id,
+        sha256(good.image_id),
+        row.inspected_at,
+    )
+    assert (failed.state, failed.reason, failed.sha256) == ("failed", "not an image: no format fits", sha256(5))
+    assert (settling.state, settling.lease_owner, settling.finished_at) == ("settling", None, None)
+
+
+def test_an_image_judged_before_by_the_same_model_keeps_its_verdict(queue: Queue, engine: Engine, model: int) -> None:
+    judge_one(queue, model, 1, 1)
+    with engine.begin() as connection:  # as an operator would, to have it looked at again
+        connection.execute(images.update().values(state="queued", inspection_id=None))
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    assert queue.finish("w", model, [inspected(claim, Verdict.DEFECT)]) == {claim.image_id}
+    assert only(engine, inspections).verdict == "ok"
+    assert only(engine, images).inspection_id == only(engine, inspections).id
+
+
+def test_a_touched_file_gets_no_second_verdict(queue: Queue, engine: Engine, model: int) -> None:
+    first = judge_one(queue, model, 1, content=7)
+    queue.enqueue("line", [Arrival("a.png", stat(2))])
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    folded = queue.fold("w", [read(claim, sha256(7))])
+    image = only(engine, images)
+    assert folded == {claim.image_id: Finished(first, "line", "a.png", stat(2), "ok", image.finished_at)}
+    assert (image.id, image.size, image.state, image.after) == (first, stat(2).size, "done", None)
+    assert queue.known("line", [("a.png", stat(2))]) == {"a.png"}
+    assert queue.finish("w", model, [inspected(claim)]) == set()
+
+
+def test_other_content_is_not_folded_nor_is_old_content_that_comes_back(queue: Queue, model: int) -> None:
+    judge_one(queue, model, 1, content=7)
+    judge_one(queue, model, 2, content=8)
+    queue.enqueue("line", [Arrival("a.png", stat(3)), Arrival("b.png", stat(4))])
+    again, other = queue.claim("w", LINE, 2, 60)
+    assert queue.fold("w", [read(again, sha256(7)), read(other, sha256(8))]) == {}
+
+
+def test_a_failure_is_folded_like_a_verdict(queue: Queue, engine: Engine, model: int) -> None:
+    queue.enqueue("line", [Arrival("a.png", stat(1))])
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    queue.finish("w", model, [Failed(claim, "damaged: bad checksum", sha256(7))])
+    queue.enqueue("line", [Arrival("a.png", stat(2))])
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    assert queue.fold("w", [read(claim, sha256(7))])[claim.image_id].outcome == "failed"
+    assert only(engine, images).reason == "damaged: bad checksum"
+
+
+def test_a_lost_claim_folds_nothing(queue: Queue, clock: HandClock, model: int) -> None:
+    judge_one(queue, model, 1, content=7)
+    queue.enqueue("line", [Arrival("a.png", stat(2))])
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    clock.seconds += 61
+    assert queue.fold("w", [read(claim, sha256(7))]) == {}
+    assert queue.claim("v", LINE, 1, 60)[0].image_id == claim.image_id
+
+
+def test_what_is_owed_to_a_file_survives_until_it_is_settled(queue: Queue, engine: Engine, model: int) -> None:
+    first = judge_one(queue, model, 1, content=7, after=("line",))
+    (owed,) = queue.owed(LINE, 10)
+    assert (owed.image_id, owed.path, owed.stat, owed.outcome) == (first, "a.png", stat(1), "ok")
+    assert queue.owed(["other"], 10) == []
+    queue.settle_after([(first, After.MOVED, "archive/line/ok/a.png")])
+    assert queue.owed(LINE, 10) == []
+    assert only(engine, images).moved_to == "archive/line/ok/a.png"
+    queue.settle_after([(first, After.KEPT, None)])  # too late: it has been settled
+    assert only(engine, images).after == "moved"
+
+
+def test_a_folded_file_owes_again(queue: Queue, model: int) -> None:
+    first = judge_one(queue, model, 1, content=7, after=("line",))
+    queue.settle_after([(first, After.MOVED, "archive/a.png")])
+    queue.enqueue("line", [Arrival("a.png", stat(2))])
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    queue.fold("w", [read(claim, sha256(7))], after=("line",))
+    assert [(owed.image_id, owed.stat) for owed in queue.owed(LINE, 10)] == [(first, stat(2))]
+
+
+def test_a_watch_that_keeps_its_files_owes_nothing(queue: Queue, model: int) -> None:
+    judge_one(queue, model, 1, content=7, after=("other",))
+    assert queue.owed(LINE, 10) == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_model_is_registered_once_by_its_bundle(queue: Queue, times: int) -> None:
+    rows = {register(queue) for _ in range(times)}
+    assert len(rows) == 1
+    assert register(queue, bundle="cd" * 32) not in rows

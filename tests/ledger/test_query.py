@@ -1,0 +1,172 @@
+"""Queries: every filter, one image in full, statistics, and following what comes."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import Engine, event, insert, text, update
+from support.queueing import arrivals, inspected, register, stat
+
+from inspectd.ledger.database import open_reader
+from inspectd.ledger.query import Filter, Follower, StatRow, results, show, stats
+from inspectd.ledger.queue import Arrival, Failed, Queue, Verdict
+from inspectd.ledger.schema import images, inspections, reviews
+
+NAMES = ["ok-1.png", "crack-1.png", "doubt-1.png", "broken.png", "sub/ok-1.png", "waiting.png"]
+
+
+@pytest.fixture
+def reader(url: str, queue: Queue, engine: Engine, model: int) -> Engine:
+    """One image of every verdict on `line`, by two models, and one more on `press`; an hour apart from 10:30 UTC."""
+    other = register(queue, "press-model", "cd" * 32)
+    queue.enqueue(
+        "line", [Arrival(name, stat(i), part=f"p{i}", fields={"part": f"p{i}"}) for i, name in enumerate(NAMES[:4])]
+    )
+    ok, crack, doubt, broken = queue.claim("w", ["line"], 4, 60)
+    outcomes = [
+        inspected(ok, Verdict.OK, 0.1),
+        inspected(crack, Verdict.DEFECT, 0.9),
+        inspected(doubt, Verdict.REVIEW, 0.5),
+        Failed(broken, "truncated: the file ends early"),
+    ]
+    queue.finish("w", model, outcomes)
+    queue.enqueue("press", [Arrival("sub/ok-1.png", stat(4), part="p1")])
+    queue.finish("w", other, [inspected(claim, Verdict.OK, 0.2) for claim in queue.claim("w", ["press"], 1, 60)])
+    queue.enqueue("press", [Arrival("waiting.png", stat(5))])
+    with engine.begin() as connection:
+        for hour, image_id in enumerate(range(1, 7)):
+            at = f"2026-11-23T{10 + hour}:30:00.000Z"
+            connection.execute(update(inspections).where(inspections.c.image_id == image_id).values(inspected_at=at))
+            done = {"finished_at": at} if image_id < 6 else {}
+            connection.execute(update(images).where(images.c.id == image_id).values(seen_at=at, **done))
+    return open_reader(url)
+
+
+def at(hour: int) -> datetime:
+    return datetime(2026, 11, 23, hour, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        (Filter(), [6, 5, 4, 3, 2, 1]),
+        (Filter(limit=2), [6, 5]),
+        (Filter(limit=0), []),
+        (Filter(watch="line"), [4, 3, 2, 1]),
+        (Filter(part="p1"), [5, 2]),
+        (Filter(part="p1", watch="line"), [2]),
+        (Filter(verdict="ok"), [5, 1]),
+        (Filter(verdict="defect"), [2]),
+        (Filter(verdict="review"), [3]),
+        (Filter(verdict="failed"), [4]),
+        (Filter(verdict="pending"), [6]),
+        (Filter(label="crack"), [3, 2]),
+        (Filter(model="demo"), [3, 2, 1]),
+        (Filter(model="press-model@cdcd"), [5]),
+        (Filter(model="press-model@ab"), []),
+        (Filter(score_min=0.2, score_max=0.5), [5, 3]),
+        (Filter(since=at(12)), [6, 5, 4, 3]),
+        (Filter(until=at(12)), [2, 1]),
+        (Filter(since=at(13), until=at(14)), [4]),
+        (Filter(path="crack-1.png"), [2]),
+        (Filter(path="*ok-1.png"), [5, 1]),
+        (Filter(path="sub/*"), [5]),
+        (Filter(path="[!o]*-?.png"), [5, 3, 2]),
+        (Filter(path="OK*"), []),
+    ],
+)
+def test_filters(reader: Engine, wanted: Filter, ids: list[int]) -> None:
+    assert [row.id for row in results(reader, wanted)] == ids
+
+
+def test_a_row_reads_as_in_the_view(reader: Engine) -> None:
+    with reader.connect() as connection:
+        view = {tuple(row) for row in connection.execute(text("SELECT * FROM verdicts"))}
+    rows = list(results(reader, Filter()))
+    assert {tuple(vars(row).values())[1:] for row in rows} == view
+    assert (rows[-2].verdict, rows[-2].model, rows[-2].inspected_at) == (
+        "defect",
+        "demo@abababab",
+        "2026-11-23T11:30:00.000Z",
+    )
+
+
+def test_results_come_in_pages_without_a_gap(url: str, queue: Queue) -> None:
+    for start in range(0, 1_500, 500):
+        queue.enqueue("line", arrivals(500, start))
+    rows = results(open_reader(url), Filter(limit=1_200))
+    assert [row.id for row in rows] == list(range(1_500, 300, -1))
+
+
+def test_a_literal_beginning_of_a_glob_uses_an_index(reader: Engine, engine: Engine) -> None:
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _note(_c: object, _cursor: object, statement: str, values: tuple[object, ...], *_: object) -> None:
+        asked.append((statement, values))
+
+    list(results(engine, Filter(path="sub/*", limit=5)))
+    statement, values = next(one for one in asked if "GLOB" in one[0])
+    with reader.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    assert any("images_path (path>? AND path<?)" in row[3] for row in plan)
+
+
+def test_show_finds_an_image_by_id_part_path_and_name(reader: Engine) -> None:
+    assert [detail.row.id for detail in show(reader, "2")] == [2]
+    assert [detail.row.id for detail in show(reader, "p1")] == [5, 2]
+    assert [detail.row.id for detail in show(reader, "p1", watch="line")] == [2]
+    assert [detail.row.id for detail in show(reader, "sub/ok-1.png")] == [5]
+    assert [detail.row.id for detail in show(reader, "ok-1.png")] == [1]
+    assert [detail.row.id for detail in show(reader, "ok-1.png", watch="press")] == [5]
+    assert show(reader, "99999999999999999999") == []
+
+
+def test_show_tells_everything(reader: Engine, engine: Engine) -> None:
+    with engine.begin() as connection:
+        for reviewed_as in ("ok", "defect"):
+            values = {"reviewed_at": "2026-11-24T08:00:00.000Z", "reviewer": "Ada", "note": None}
+            connection.execute(insert(reviews).values(image_id=2, reviewed_as=reviewed_as, **values))
+    (detail,) = show(reader, "crack-1.png")
+    assert (detail.row.reviewed_as, [review.reviewed_as for review in detail.reviews]) == ("defect", ["ok", "defect"])
+    assert (detail.state, detail.stat, detail.fields, detail.attempt) == ("done", stat(1), {"part": "p1"}, 1)
+    (judged,) = detail.inspections
+    assert (judged.verdict, judged.label, judged.score, judged.logits) == ("defect", "crack", 0.9, [1.5, -2.5])
+    assert (judged.model, judged.version, judged.bundle, judged.classes) == (
+        "demo@abababab",
+        1,
+        "ab" * 32,
+        ["ok", "crack"],
+    )
+    assert judged.regions == [{"x": 1, "y": 2, "width": 3, "height": 4, "peak": 0.5}]
+
+
+def test_stats_by_watch_count_every_image_once(reader: Engine) -> None:
+    line, press = stats(reader, "watch")
+    assert line == StatRow("line", total=4, ok=1, defect=1, review=1, failed=1, pending=0)
+    assert press == StatRow("press", total=2, ok=1, defect=0, review=0, failed=0, pending=1)
+    assert (line.defect_rate, press.defect_rate) == (1 / 3, 0.0)
+    assert StatRow("none", 1, 0, 0, 0, 1, 0).defect_rate is None
+
+
+def test_stats_fall_into_local_days_and_hours(reader: Engine) -> None:
+    kathmandu = timezone(timedelta(hours=5, minutes=45))
+    assert [(row.group, row.total) for row in stats(reader, "day", zone=UTC)] == [("2026-11-23", 6)]
+    far_east = timezone(timedelta(hours=12))
+    days = [(row.group, row.total) for row in stats(reader, "day", zone=far_east)]
+    assert days == [("2026-11-23", 2), ("2026-11-24", 4)]
+    hours = stats(reader, "hour", Filter(watch="line"), zone=kathmandu)
+    assert [row.group for row in hours] == [f"2026-11-23 {hour}:00" for hour in (16, 17, 18, 19)]
+
+
+def test_a_follower_tells_each_outcome_once_and_oldest_first(reader: Engine, queue: Queue, model: int) -> None:
+    follower = Follower(reader, Filter(watch="line"))
+    assert follower.poll() == []
+    queue.enqueue("line", arrivals(4))
+    claims = queue.claim("w", ["line"], 4, 60)
+    queue.finish("w", model, [inspected(claims[2])])
+    queue.finish("w", model, [inspected(claims[0])])  # an earlier arrival that is finished later
+    assert [row.path for row in follower.poll()] == [claims[2].path, claims[0].path]
+    assert follower.poll() == []
+    queue.finish("w", model, [inspected(claims[1]), Failed(claims[3], "truncated: short")])
+    assert [row.verdict for row in follower.poll()] == ["ok", "failed"]
+    assert follower.poll() == []
