@@ -108,28 +108,24 @@ def _read(path: Path) -> "Decoded | str":
 
 def _conclude(path: str, image: "Decoded", finding: "Finding", inspector: "Inspector", overlay: Path) -> Answer:
     """Draw the overlay of a judged image and say everything about it."""
-    from inspectd.vision.overlay import Style, draw, encode
-    from inspectd.vision.regions import regions
+    from inspectd.model.explanation import explain
+    from inspectd.vision.overlay import Style
 
-    low, high = finding.scale.low, finding.scale.high
     height, width = image.pixels.shape[:2]
-    found = regions(finding.heat, low, high, (width, height))
-    verdict = "review" if image.doubt else str(finding.verdict)
-    caption = f"{verdict.upper()} {finding.label} {finding.score:.3f}"
-    style = Style()
+    explanation = explain(finding, (width, height), image.doubt)
     try:
         overlay.parent.mkdir(parents=True, exist_ok=True)
-        overlay.write_bytes(encode(draw(image.pixels, finding.heat, low, high, found, caption, style), style.format))
+        overlay.write_bytes(explanation.picture(image.pixels, Style()))
     except OSError as error:
         raise InspectdError(f"The overlay {overlay} cannot be written: {error.strerror}.") from None
     return Answer(
         path=path,
-        verdict=verdict,
+        verdict=explanation.verdict,
         reason=image.doubt,
         label=finding.label,
         score=finding.score,
         logits=finding.logits,
-        regions=tuple(asdict(region) for region in found),
+        regions=tuple(asdict(region) for region in explanation.regions),
         overlay=to_text(str(overlay)),
         model=inspector.bundle.title,
     )

@@ -22,12 +22,12 @@ from inspectd.ledger.records import (
     Inspected,
     Outcome,
     Read,
-    Region,
     Stat,
     Unsettled,
     Waiting,
 )
 from inspectd.ledger.schema import OPEN_STATES, After, State, Verdict, events, images, inspections, models
+from inspectd.region import Region
 
 __all__ = [
     "After",

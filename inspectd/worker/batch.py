@@ -4,7 +4,6 @@ Every image of a batch ends in exactly one outcome, whatever its bytes do to a d
 outcomes and the files that belong to them are handed on together, so that the worker can make them durable in order.
 """
 
-import json
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,18 +16,16 @@ import numpy as np
 from inspectd.clock import utc_now
 from inspectd.config import Config
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Claim, Failed, Finished, Heat, Inspected, Outcome, Read, Unsettled
-from inspectd.ledger.schema import State, Verdict
+from inspectd.ledger.records import Claim, Failed, Finished, Inspected, Outcome, Read, Unsettled
+from inspectd.ledger.schema import Verdict
+from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, Inspector
-from inspectd.region import Region
 from inspectd.vision.decode import Decoded, DecodeError, decode
-from inspectd.vision.overlay import Style, draw, encode
-from inspectd.vision.regions import regions
+from inspectd.vision.overlay import Style
+from inspectd.worker.artifacts import artifact_path, outcome_of, sidecar, stored_heat
 from inspectd.worker.source import Source, SourceError, read
 
-HEAT_STORED = 32  # cells a side, at most, of the heatmap that the ledger keeps
 PIXELS_KEPT = 64 * 1024 * 1024  # bytes; larger images are decoded again for their overlay, so that a batch stays small
-STEM_BYTES = 80  # of the source's name, in the overlay's name
 SUFFIX = {"jpeg": ".jpg", "png": ".png"}
 
 
@@ -109,7 +106,7 @@ class Pipeline:
         findings = self._inspector.inspect([image.tensor for image in prepared]) if prepared else []
         infer = _milliseconds(started) / max(1, len(prepared))
         self._progress()
-        files: list[tuple[Path, bytes]] = []
+        files = [file for outcome in outcomes if isinstance(outcome, Failed) for file in self._sidecar(outcome)]
         for inspected, written in self._pool.map(self._conclude, prepared, findings, repeat(infer)):
             outcomes.append(inspected)
             files += written
@@ -151,46 +148,38 @@ class Pipeline:
         """The record of one finding, its overlay and its sidecar."""
         bundle = self._inspector.bundle
         started = time.perf_counter()
-        verdict = Verdict.REVIEW if image.doubt else finding.verdict
-        found = regions(finding.heat, finding.scale.low, finding.scale.high, image.size)
+        explanation = explain(finding, image.size, image.doubt)
         wanted = self._config.overlay.write
         files: list[tuple[Path, bytes]] = []
         overlay: Path | None = None
-        if wanted == "all" or (wanted == "not_ok" and verdict is not Verdict.OK):
-            overlay = overlay_path(image.claim, bundle.short, SUFFIX[self._config.overlay.format])
-            files.append((self._config.output / overlay, self._draw(image, finding, verdict, found)))
+        if wanted == "all" or (wanted == "not_ok" and explanation.verdict is not Verdict.OK):
+            overlay = artifact_path(image.claim, bundle.short, SUFFIX[self._style.format])
+            decoded = image.decoded or decode(image.source.data, self._config.limits.pixels)
+            files.append((self._config.output / overlay, explanation.picture(decoded.pixels, self._style)))
         inspected = Inspected(
             claim=image.claim,
             sha256=image.source.sha256,
-            verdict=verdict,
+            verdict=explanation.verdict,
             reason=image.doubt,
             label=finding.label,
             logits=finding.logits,
             score=finding.score,
             thresholds=bundle.spec.thresholds.as_dict(),
             overlay=str(overlay) if overlay else None,
-            regions=tuple(found),
+            regions=tuple(explanation.regions),
             heat=stored_heat(finding.heat),
             timings={**image.timings, "infer": infer_ms, "overlay": _milliseconds(started)},
             precision=self._inspector.precision,
             device=self._inspector.device,
         )
-        if self._config.sidecar:
-            name = overlay or overlay_path(image.claim, bundle.short, SUFFIX[self._config.overlay.format])
-            files.append(((self._config.output / name).with_suffix(".json"), sidecar(inspected, self._config.output)))
-        return inspected, files
+        return inspected, files + self._sidecar(inspected)
 
-    def _draw(self, image: Prepared, finding: Finding, verdict: Verdict, found: list[Region]) -> bytes:
-        decoded = image.decoded or decode(image.source.data, self._config.limits.pixels)
-        low, high = finding.scale.low, finding.scale.high
-        caption = f"{verdict.upper()} {finding.label} {finding.score:.3f}" if self._style.caption else None
-        picture = draw(decoded.pixels, finding.heat, low, high, found, caption, self._style)
-        return encode(picture, self._style.format)
-
-
-def outcome_of(outcome: Inspected | Failed) -> str:
-    """The verdict, or ``failed``."""
-    return outcome.verdict if isinstance(outcome, Inspected) else State.FAILED
+    def _sidecar(self, outcome: Inspected | Failed) -> list[tuple[Path, bytes]]:
+        """What a PLC or MES waits for, if the configuration wants it: for a failure too, because silence is no OK."""
+        if not self._config.sidecar:
+            return []
+        path = artifact_path(outcome.claim, self._inspector.bundle.short, ".json")
+        return [(self._config.output / path, sidecar(outcome, self._config.output))]
 
 
 def _second_look(claim: Claim, reason: str | None, sha256: str | None) -> Outcome:
@@ -201,45 +190,6 @@ def _second_look(claim: Claim, reason: str | None, sha256: str | None) -> Outcom
     if same and claim.sha256 == sha256 and not reason.startswith("vanished"):
         return Failed(claim, reason, sha256)
     return Unsettled(claim, reason, sha256)
-
-
-def overlay_path(claim: Claim, model: str, suffix: str) -> Path:
-    """``{watch}/{day seen}/{stem}-{image id}-{model 8}``: a retry, even after midnight, overwrites its own."""
-    stem = Path(claim.path).stem.encode()[:STEM_BYTES].decode(errors="ignore")
-    safe = "".join(char if char.isprintable() else "_" for char in stem)
-    return Path(claim.watch, claim.seen_at[:10], f"{safe}-{claim.image_id}-{model}{suffix}")
-
-
-def sidecar(inspected: Inspected, output: Path) -> bytes:
-    """What a PLC or MES reads beside the overlay."""
-    claim = inspected.claim
-    record = {
-        "verdict": inspected.verdict,
-        "label": inspected.label,
-        "score": inspected.score,
-        "reason": inspected.reason,
-        "part": claim.part,
-        "watch": claim.watch,
-        "path": claim.path,
-        "overlay": str(output / inspected.overlay) if inspected.overlay else None,
-        "sha256": inspected.sha256,
-    }
-    return json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n"
-
-
-def stored_heat(heat: np.ndarray) -> Heat:
-    """The heatmap as the ledger keeps it: at most 32×32 cells of uint8, 255 standing for its maximum.
-
-    Args:
-        heat: float32 (h, w), ≥ 0. Larger maps are reduced by the maximum of each block, which keeps thin cracks.
-    """
-    rows = -(-heat.shape[0] // HEAT_STORED)
-    columns = -(-heat.shape[1] // HEAT_STORED)
-    padded = np.pad(heat, ((0, -heat.shape[0] % rows), (0, -heat.shape[1] % columns)))
-    small = padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns).max(axis=(1, 3))
-    top = float(small.max())
-    cells = np.zeros(small.shape, np.uint8) if top <= 0 else np.round(small * (255 / top)).astype(np.uint8)
-    return Heat(cells.tobytes(), small.shape[1], small.shape[0], max(top, 0.0))
 
 
 def _milliseconds(started: float) -> float:

@@ -62,10 +62,12 @@ class Bench:
         while self.intake.tick(self.now) <= self.now:
             pass
 
-    def until_settled(self) -> None:
-        """Move the clock until nothing is waited for."""
-        while not self.intake.quiet():
-            self.run(SETTLE)
+    def arrives(self, path: str) -> None:
+        """Wait for word of a file, and move the clock only while something settles, until the file is queued."""
+        while not self.is_known(path):
+            self.until(lambda: self.is_known(path) or not self.intake.quiet(), f"word of {path}")
+            while not self.intake.quiet():
+                self.run(SETTLE)
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Let the observers speak, and tick without moving the clock, until the condition holds."""

@@ -125,8 +125,7 @@ def test_every_way_of_arriving(bench: Any, way: Way, backend: str) -> None:
     else:
         bench.until(lambda: not bench.intake.quiet() or bench.is_known(path), "word of the file")
         assert way in EITHER or not bench.is_known(path)
-        bench.until_settled()
-        bench.until(lambda: bench.is_known(path), "the file queued")
+        bench.arrives(path)
     assert set(bench.rows()) == {"old.png", path}
     assert bench.intake.quiet()
 
@@ -138,8 +137,7 @@ def test_loops_of_links_hold_up_no_event(bench: Any, backend: str, follow_links:
         (bench.folder / name).symlink_to(".")
     started(bench, backend, follow_links=follow_links)
     (bench.folder / "a.png").write_bytes(b"image")
-    bench.until(lambda: not bench.intake.quiet() or bench.is_known("a.png"), "word of the file")
-    bench.run(SETTLE)
+    bench.arrives("a.png")
     assert set(bench.rows()) == {"a.png"}
 
 
@@ -188,12 +186,12 @@ def test_a_folder_deleted_and_made_again_is_watched_again(bench: Any, backend: s
     assert intake.missing == []
     assert sum("watched again" in message for message in bench.log.messages) == 1
     (bench.folder / "a.png").write_bytes(b"image")
-    bench.until(lambda: bench.is_known("a.png") or not intake.quiet(), "word of a file in the new folder")
+    bench.arrives("a.png")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_folder_replaced_between_two_looks_is_scanned_and_watched(bench: Any, backend: str) -> None:
-    intake = started(bench, backend)
+    started(bench, backend)
     bench.folder.rename(bench.outside / "renamed")
     bench.folder.mkdir()
     (bench.folder / "early.png").write_bytes(b"image")
@@ -204,8 +202,7 @@ def test_a_folder_replaced_between_two_looks_is_scanned_and_watched(bench: Any, 
         bench.until(lambda: len(lost_events(bench)) > 1, "the first picture of the new folder")
     (bench.outside / "renamed" / "gone.png").write_bytes(b"image")
     (bench.folder / "late.png").write_bytes(b"image")
-    bench.until(lambda: bench.is_known("late.png") or not intake.quiet(), "word of a file in the new folder")
-    bench.run(SETTLE)
+    bench.arrives("late.png")
     assert set(bench.rows()) == {"early.png", "late.png"}
 
 

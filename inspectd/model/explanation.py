@@ -1,0 +1,43 @@
+"""From what the network found to what people are shown: the final verdict, the hot regions, the picture.
+
+The one place where a finding is put beside its image, shared by the daemon and by `inspectd inspect`, so that both show
+the same thing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspectd.ledger.schema import Verdict
+from inspectd.model.inspector import Finding
+from inspectd.region import Region
+from inspectd.vision.overlay import Style, draw, encode
+from inspectd.vision.regions import regions
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A finding on its image.
+
+    Attributes:
+        verdict: What stands in the record: `review` wherever the file itself is in doubt.
+        regions: The hot parts in the image's pixels, hottest first; none is a valid answer.
+    """
+
+    finding: Finding
+    verdict: Verdict
+    regions: list[Region]
+
+    def picture(self, pixels: NDArray[np.uint8], style: Style) -> bytes:
+        """The overlay as a file, for pixels uint8 (H, W, 3)."""
+        finding = self.finding
+        caption = f"{self.verdict.upper()} {finding.label} {finding.score:.3f}" if style.caption else None
+        low, high = finding.scale.low, finding.scale.high
+        return encode(draw(pixels, finding.heat, low, high, self.regions, caption, style), style.format)
+
+
+def explain(finding: Finding, size: tuple[int, int], doubt: str | None) -> Explanation:
+    """Put a finding beside an image of `size` (width, height); `doubt` says why the file may not be whole."""
+    verdict = Verdict.REVIEW if doubt else finding.verdict
+    return Explanation(finding, verdict, regions(finding.heat, finding.scale.low, finding.scale.high, size))
