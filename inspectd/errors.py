@@ -21,6 +21,10 @@ class LedgerError(InspectdError):
     """The results database cannot be used as it is."""
 
 
+class LedgerUnavailable(LedgerError):
+    """The results database takes nothing just now (locked, disk full, disk error); trying again later may help."""
+
+
 class BundleError(InspectdError):
     """A model bundle is missing, damaged or not what it says."""
 

@@ -136,7 +136,7 @@ def _tell(report: "Report") -> None:
     output.say("")
     rate = len(report.taken) / max(report.seconds, 1e-3)
     output.say(
-        f"{report.escapes} escapes (a defect passed as OK), {report.overkills} overkills (a good part rejected). "
+        f"Escapes (a defect passed as OK): {report.escapes}. Overkills (a good part rejected): {report.overkills}. "
         f"{len(report.taken)} files in {report.seconds:.1f} s: {rate:.1f} images/s, as the camera sets the pace."
     )
     for shot, row in report.pairs:

@@ -88,7 +88,7 @@ def write_sheet(report: Report) -> bool:
     if not tiles:
         return False
     sheet = contact_sheet(
-        f"{len(tiles)} of {len(report.taken)} files, with {report.escapes} escapes and {report.overkills} overkills",
+        f"{len(tiles)} of {len(report.taken)} files (escapes: {report.escapes}, overkills: {report.overkills})",
         "Errors first, then defects of each kind, then the good surfaces with the highest scores.",
         tiles,
     )

@@ -81,7 +81,7 @@ def _light(rng: np.random.Generator) -> tuple[Plane, float]:
 def _crack(grain: Plane, rng: np.random.Generator) -> tuple[Plane, Pixels]:
     """A jagged dark line across the grain, 5 to 8 pieces of about 10 pixels."""
     pieces = rng.integers(5, 9)
-    headings = rng.uniform(-0.7, 0.7) + rng.normal(0, 0.45, pieces)
+    headings = rng.uniform(-0.6, 0.6) + rng.uniform(-0.7, 0.7, pieces)  # bounded: no piece runs along the grain
     steps = rng.uniform(8, 13, (pieces, 1)) * np.stack([np.cos(headings), np.sin(headings)], axis=1)
     return _engrave(grain, np.cumsum(steps, axis=0), -rng.uniform(3.4, 4.2), rng)
 

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, bindparam, delet
 from inspectd.clock import Clock, utc_now
 from inspectd.ledger.records import Claim, Stat
 from inspectd.ledger.schema import State, images
-from inspectd.ledger.transactions import IS_CLAIMED, Found, Transactions, chunks, is_claimed, is_open
+from inspectd.ledger.transactions import IS_CLAIMED, Found, Transactions, chunks, is_claimed, is_open, not_searched
 
 DEATHS = 3  # of workers that held nothing but one image, before the image is blamed
 FREE: dict[str, Any] = {"lease_owner": None, "lease_boot": None, "lease_until": None}
@@ -38,7 +38,7 @@ _WAITING = (
 )
 _TAKE = (
     update(images)
-    .where(images.c.id.in_(bindparam("ids", expanding=True)), images.c.state == State.QUEUED)
+    .where(images.c.id.in_(bindparam("ids", expanding=True)), not_searched(images.c.state) == State.QUEUED)
     .values(
         state=State.CLAIMED,
         attempt=images.c.attempt + 1,

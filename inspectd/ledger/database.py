@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, NullPool, QueuePool
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from inspectd.errors import LedgerError
+from inspectd.errors import LedgerError, LedgerUnavailable
 from inspectd.ledger.mounts import refuse_network
 from inspectd.ledger.schema import REVISION
 from inspectd.resources import resource
@@ -37,6 +37,8 @@ _SENTENCES = {
     sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error. Check the disk and the system's log.",
     sqlite3.SQLITE_BUSY: "is locked by another program. Close the shell or tool that holds a transaction open on it.",
 }
+# What an operator puts right while the daemon waits; all others need a person before anything may go on.
+_PASSING = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY}
 
 _CONNECT: dict[str, Any] = {
     "timeout": BUSY_SECONDS,
@@ -155,7 +157,8 @@ def _engine(path: Path, connect: Callable[[], sqlite3.Connection], pool: type[Qu
     def _explain(context: ExceptionContext) -> None:
         code = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF  # the primary of an extended code
         if code in _SENTENCES:
-            raise LedgerError(f"The database {path} {_SENTENCES[code]}") from context.original_exception
+            kind = LedgerUnavailable if code in _PASSING else LedgerError
+            raise kind(f"The database {path} {_SENTENCES[code]}") from context.original_exception
 
     return engine
 

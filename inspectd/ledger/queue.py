@@ -27,6 +27,7 @@ from inspectd.ledger.records import (
     Waiting,
 )
 from inspectd.ledger.schema import OPEN_STATES, After, State, Verdict, events, images, inspections, models
+from inspectd.ledger.transactions import not_searched
 from inspectd.region import Region
 
 __all__ = [
@@ -60,7 +61,7 @@ class Queue(Arrivals, Outcomes):
         query = (
             select(images, inspections.c.verdict)
             .outerjoin(inspections, inspections.c.id == images.c.inspection_id)
-            .where(_IS_OWED, images.c.watch.in_(watches))
+            .where(_IS_OWED, not_searched(images.c.watch).in_(watches))
             .order_by(images.c.id)
             .limit(limit)
         )

@@ -30,6 +30,14 @@ def is_claimed(table: FromClause) -> ColumnElement[bool]:
     return table.c.state == literal_column(f"'{State.CLAIMED}'")
 
 
+def not_searched(column: ColumnElement[str]) -> ColumnElement[str]:
+    """The column's value where no index may serve it, because another condition finds fewer rows.
+
+    SQLite guesses that any equality finds few; `state` and `watch` may each find a million.
+    """
+    return column.concat("")
+
+
 IS_OPEN = is_open(images)
 IS_CLAIMED = is_claimed(images)
 

@@ -12,10 +12,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy.exc import OperationalError
-
 from inspectd import __version__, config
-from inspectd.errors import ConfigError, InspectdError
+from inspectd.errors import ConfigError, InspectdError, LedgerUnavailable
 from inspectd.ingest.intake import Intake
 from inspectd.ledger.database import database_file, open_writer, upgrade
 from inspectd.ledger.queue import Queue
@@ -105,7 +103,14 @@ class Daemon:
         self._intake = self._new_intake()
 
     def _new_intake(self) -> Intake:
-        intake = Intake(self._config.watch, self._config.limits, self._queue, self._wake, observe=not self._once)
+        intake = Intake(
+            self._config.watch,
+            self._config.limits,
+            self._queue,
+            self._wake,
+            observe=not self._once,
+            on_enqueued=lambda _: self._supervisor.wake(),
+        )
         intake.start()
         return intake
 
@@ -123,8 +128,8 @@ class Daemon:
                 self._report(now)
                 if self._once and self._finished():
                     return
-            except OperationalError as error:
-                self._trouble(str(error.orig))
+            except LedgerUnavailable as error:
+                self._trouble(str(error))
             else:
                 self._trouble(None)
             self._wait(due)
@@ -215,10 +220,10 @@ class Daemon:
             systemd.alive()
             try:
                 self._wait(min(self._supervisor.tick(time.monotonic()), patience))
-            except OperationalError as error:
-                self._trouble(str(error.orig))
+            except LedgerUnavailable as error:
+                self._trouble(str(error))
                 time.sleep(TROUBLE)
-        with suppress(OperationalError):
+        with suppress(LedgerUnavailable):
             self._supervisor.kill()
             self._queue.event("stop", f"{self._supervisor.judged} images judged")
         log.info("stopped; %d images judged", self._supervisor.judged)

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import cv2
-from sqlalchemy.exc import OperationalError
 
 from inspectd.config import Config
 from inspectd.durable import write_all
-from inspectd.errors import ConfigError, InspectdError
+from inspectd.errors import ConfigError, InspectdError, LedgerUnavailable
 from inspectd.ledger.database import open_writer
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Finished
@@ -187,7 +186,7 @@ class Worker:
         while True:
             try:
                 result = action()
-            except (OSError, OperationalError) as error:
+            except (OSError, LedgerUnavailable) as error:
                 if not self._troubled:
                     log.error("no new work until the disk and the ledger accept results again: %s", error)
                 self._troubled = True
@@ -214,6 +213,9 @@ def main(channel_fd: int) -> int:
         try:
             worker = Worker(config, Queue(open_writer(config.database)), line)
             lanes = worker.open_lanes(pool)
+        except LedgerUnavailable as error:
+            log.error("%s", error)
+            return os.EX_TEMPFAIL
         except InspectdError as error:
             line.say(Refused(str(error)))
             return ConfigError.exit_code

@@ -1,8 +1,8 @@
 """Claims: order, fairness, leases, deaths. The clock is the test's own; the processes are in test_processes.py."""
 
 import pytest
-from sqlalchemy import Engine, select
-from support.queueing import HandClock, arrivals, enqueue, inspected, stat
+from sqlalchemy import Engine, event, select
+from support.queueing import HandClock, arrivals, enqueue, inspected, read, stat
 
 from inspectd.ledger.queue import Arrival, Counts, Queue, Unsettled
 from inspectd.ledger.schema import images
@@ -174,3 +174,27 @@ def test_a_claimed_row_gives_way_to_newer_content_of_its_path(
     (newer,) = queue.claim("v", LINE, 8, 60)
     assert newer.stat == stat(2)
     assert states(engine) == ["claimed"]
+
+
+def test_the_statements_of_a_batch_do_not_grow_with_the_backlog(queue: Queue, engine: Engine, model: int) -> None:
+    asked: list[tuple[str, tuple[object, ...]]] = []
+    queue.enqueue("line", arrivals(40))
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _note(_c: object, _cursor: object, statement: str, values: object, _context: object, many: bool) -> None:
+        if not statement.startswith(("BEGIN", "EXPLAIN", "INSERT")):
+            asked.append((statement, values[0] if many else values))  # type: ignore[index, arg-type]
+
+    claims = queue.claim("w", LINE, 16, 60)
+    queue.fold("w", [read(claim, "0" * 64) for claim in claims])
+    queue.finish("w", model, [inspected(claim) for claim in claims], after=LINE)
+    assert len(queue.owed(["line", "other"], 100)) == 16
+    with engine.connect() as connection:
+        for statement, values in list(asked):
+            plan = " / ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values))
+            assert "SCAN images" not in plan or "SCAN images USING INDEX images_after" in plan
+            assert "TEMP B-TREE" not in plan
+            assert "images_seen (watch=?)" not in plan
+            if "(state=?)" in plan:  # a search through all rows of one state: only of the claimed ones, which are few
+                assert "state = 'claimed'" in statement
+    assert len(asked) >= 6
