@@ -174,7 +174,7 @@ class _Gate:
 
     def _take_back(self, now: float) -> None:
         for waiting in self._queue.unsettled(self._watch.name):
-            self.settler.put_back(from_text(waiting.path), now, second_look=waiting.reason is not None)
+            self.settler.put_back(from_text(waiting.path), now, second_look=waiting.second_look)
 
     def _take_hints(self, now: float) -> None:
         paths, lost = self.hints.take(CHUNK)

@@ -7,7 +7,7 @@ same arrival with a newer stat; only a file whose last row is claimed or finishe
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, insert, not_, or_, select, update
 
 from inspectd.clock import utc_now
 from inspectd.ledger.records import Arrival, Stat, Waiting
@@ -16,21 +16,27 @@ from inspectd.ledger.transactions import CHUNK, IS_OPEN, Found, Transactions, ch
 
 _STAT = (images.c.size, images.c.mtime_ns, images.c.ctime_ns)
 _PUT_OFF = (State.SETTLING, State.STALLED)
+_IS_VANISHED = and_(images.c.state == State.FAILED, images.c.reason.startswith("vanished:"))
 
 
 class Arrivals(Transactions):
     """What ingest may do to the ledger."""
 
     def known(self, watch: str, seen: Sequence[tuple[str, Stat]]) -> set[str]:
-        """The paths that need no further look: queued, claimed or finished with exactly the stat given."""
+        """The paths that need no further look: queued, claimed or finished with exactly the stat given.
+
+        A row that failed because its file had vanished is no answer for a file that is there.
+        """
+        answered = not_(or_(images.c.state.in_(_PUT_OFF), _IS_VANISHED))
         with self._reading() as connection:
-            return {path for path, _ in _exact(connection, watch, seen, images.c.state.not_in(_PUT_OFF))}
+            return {path for path, _ in _exact(connection, watch, seen, answered)}
 
     def enqueue(self, watch: str, arrivals: Sequence[Arrival]) -> int:
         """Queue whole files, at most 500 in one call (one transaction); returns how many became queued or changed.
 
         An open row of a path gets the new stat and becomes queued; it keeps the hash and reason of a first look. A
-        path whose exact stat is already in the ledger is ignored. Everything else is a new row.
+        path whose exact stat is already in the ledger is ignored, unless that row failed because the file had vanished
+        (a disk that was away for a while): it is opened again. Everything else is a new row.
         """
         return self._record(watch, arrivals, State.QUEUED, None)
 
@@ -39,10 +45,15 @@ class Arrivals(Transactions):
         return self._record(watch, arrivals, State.STALLED, reason)
 
     def unsettled(self, watch: str) -> list[Waiting]:
-        """The files that a worker put back and that ingest must see settle again."""
-        query = select(images.c.path, images.c.reason).where(images.c.state == State.SETTLING, images.c.watch == watch)
+        """The files that a worker put back, and those that stalled: ingest must see them settle, or vanish."""
+        query = select(images.c.path, images.c.reason, images.c.state).where(
+            images.c.state.in_(_PUT_OFF), images.c.watch == watch
+        )
         with self._reading() as connection:
-            return [Waiting(path, reason) for path, reason in connection.execute(query.order_by(images.c.id))]
+            return [
+                Waiting(path, second_look=state == State.SETTLING and reason is not None)
+                for path, reason, state in connection.execute(query.order_by(images.c.id))
+            ]
 
     def vanished(self, watch: str, paths: Iterable[str]) -> int:
         """Close the settling and stalled rows of files that are gone: they end as failures, not in silence."""
@@ -65,12 +76,16 @@ class Arrivals(Transactions):
         latest = {arrival.path: arrival for arrival in arrivals}
         with self._writing() as connection:
             opened = _open_rows(connection, watch, latest)
-            taken = _exact(connection, watch, [(a.path, a.stat) for a in latest.values()], ~IS_OPEN)
-            new, changed = [], []
+            seen = [(arrival.path, arrival.stat) for arrival in latest.values()]
+            taken = _exact(connection, watch, seen, not_(or_(IS_OPEN, _IS_VANISHED)))
+            back = _exact(connection, watch, seen, _IS_VANISHED)
+            new, changed, returned = [], [], []
             for path, arrival in latest.items():
                 row, known = opened.get(path), (path, arrival.stat) in taken
                 if row is not None:
                     changed += _changes(row, arrival, state, reason, keep_stat=known)
+                elif (path, arrival.stat) in back:
+                    returned.append({"row": back[path, arrival.stat], "state": state, "reason": reason})
                 elif not known:
                     new.append(_new_row(watch, arrival, state, reason))
             if new:
@@ -78,7 +93,11 @@ class Arrivals(Transactions):
                 connection.execute(insert(images), [row | {"seen_at": now} for row in new])
             if changed:
                 connection.execute(update(images).where(images.c.id == bindparam("row")), changed)
-        return len(new) + len(changed)
+            if returned:
+                connection.execute(
+                    update(images).where(images.c.id == bindparam("row")).values(finished_at=None), returned
+                )
+        return len(new) + len(changed) + len(returned)
 
 
 def _open_rows(connection: Connection, watch: str, paths: Iterable[str]) -> Mapping[str, Found]:
@@ -91,15 +110,15 @@ def _open_rows(connection: Connection, watch: str, paths: Iterable[str]) -> Mapp
 
 
 def _exact(
-    connection: Connection, watch: str, seen: Iterable[tuple[str, Stat]], condition: ColumnElement[bool]
-) -> set[tuple[str, Stat]]:
-    """Those of the pairs (path, stat) that a row of the watch holds exactly and that meets the condition.
+    connection: Connection, watch: str, seen: Sequence[tuple[str, Stat]], condition: ColumnElement[bool]
+) -> dict[tuple[str, Stat], int]:
+    """Those of the pairs (path, stat) that a row of the watch holds exactly and that meets the condition, with its id.
 
     Looked up in the order of ctime, because a file that is overwritten every second has a row for each of its
     contents: within the narrow range of one chunk the index finds only a few of them.
     """
-    query = select(images.c.path, *_STAT).where(images.c.watch == watch, condition)
-    found: set[tuple[str, Stat]] = set()
+    query = select(images.c.id, images.c.path, *_STAT).where(images.c.watch == watch, condition)
+    found: dict[tuple[str, Stat], int] = {}
     for chunk in chunks(sorted(seen, key=lambda pair: pair[1].ctime_ns)):
         rows = connection.execute(
             query.where(
@@ -107,8 +126,8 @@ def _exact(
                 images.c.ctime_ns.between(chunk[0][1].ctime_ns, chunk[-1][1].ctime_ns),
             )
         )
-        found.update((path, Stat(*stat)) for path, *stat in rows)
-    return found.intersection(seen)
+        found |= {(path, Stat(*stat)): id for id, path, *stat in rows}
+    return {pair: found[pair] for pair in seen if pair in found}
 
 
 def _new_row(watch: str, arrival: Arrival, state: State, reason: str | None) -> dict[str, Any]:

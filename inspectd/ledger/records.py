@@ -38,10 +38,10 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A file that a worker put back. It is enqueued again once it has settled."""
+    """A file that a worker put back, or that stalled. It is enqueued again once it has settled."""
 
     path: str
-    reason: str | None  # None: it changed while it was read; a text: it could not be judged and is due a second look
+    second_look: bool  # it could not be judged; otherwise it changed while it was read, or never became whole
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def test_a_second_look_brings_back_the_hash_and_the_reason_of_the_first(queue: Q
     (first,) = queue.claim("w", LINE, 1, 60)
     assert first.sha256 is None
     queue.finish("w", model, [Unsettled(first, "truncated: the file ends early", sha256(7))])
-    assert queue.unsettled("line") == [Waiting("a.png", "truncated: the file ends early")]
+    assert queue.unsettled("line") == [Waiting("a.png", second_look=True)]
     assert queue.unsettled("other") == []
     assert queue.enqueue("line", [Arrival("a.png", stat(1))]) == 1  # the very same stat, and yet not ignored
     (second,) = queue.claim("w", LINE, 1, 60)
@@ -84,6 +84,19 @@ def test_files_that_vanish_before_they_are_judged_end_as_failures(queue: Queue, 
     queue.stall("line", [Arrival("slow.png", stat(9))], "stalled: still growing after 600 s")
     assert queue.vanished("line", [first.path, "slow.png", "000001.png", "never seen.png"]) == 2
     assert [state for _, state, _ in rows(engine)] == ["failed", "claimed", "failed"]
+
+
+def test_a_file_that_comes_back_after_it_had_vanished_is_taken_up_again(queue: Queue, engine: Engine) -> None:
+    """A disk that was away for a while: the same file, the same stat, and the failure no longer true."""
+    queue.stall("line", [Arrival("a.png", stat(1))], "stalled: still growing after 600 s")
+    assert queue.unsettled("line") == [Waiting("a.png", second_look=False)]
+    assert queue.vanished("line", ["a.png"]) == 1
+    assert queue.unsettled("line") == []
+    assert queue.known("line", [("a.png", stat(1))]) == set()
+    assert queue.enqueue("line", [Arrival("a.png", stat(1))]) == 1
+    assert rows(engine) == [("a.png", "queued", stat(1).size)]
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    assert claim.reason is None
 
 
 def test_a_row_whose_files_stat_is_already_judged_still_leaves_settling(
