@@ -131,8 +131,8 @@ defect (within {near} pixels) for {measured.on_defect} of the {measured.found} d
 ## Limits
 
 It knows nothing but these surfaces. Real parts, another direction of the grain, colour, another size or a defect of
-another kind are outside of what it was shown, and its verdicts on them mean nothing. Train a model of your own with
-`inspectd train`.
+another kind are outside of what it was shown, and its verdicts on them mean nothing. Of its own defects it misses
+first the cracks that happen to run along the grain. Train a model of your own with `inspectd train`.
 
 ## How it is made again
 

@@ -79,9 +79,9 @@ def _light(rng: np.random.Generator) -> tuple[Plane, float]:
 
 
 def _crack(grain: Plane, rng: np.random.Generator) -> tuple[Plane, Pixels]:
-    """A jagged dark line across the grain, 5 to 8 pieces of about 10 pixels."""
+    """A jagged dark line, more across the grain than along it: 5 to 8 pieces of about 10 pixels."""
     pieces = rng.integers(5, 9)
-    headings = rng.uniform(-0.6, 0.6) + rng.uniform(-0.7, 0.7, pieces)  # bounded: no piece runs along the grain
+    headings = rng.uniform(-0.6, 0.6) + rng.uniform(-0.7, 0.7, pieces)  # at most 75° off
     steps = rng.uniform(8, 13, (pieces, 1)) * np.stack([np.cos(headings), np.sin(headings)], axis=1)
     return _engrave(grain, np.cumsum(steps, axis=0), -rng.uniform(3.4, 4.2), rng)
 
