@@ -32,7 +32,8 @@ class Explanation:
     def picture(self, pixels: NDArray[np.uint8], style: Style) -> bytes:
         """The overlay as a file, for pixels uint8 (H, W, 3)."""
         finding = self.finding
-        caption = f"{self.verdict.upper()} {finding.label} {finding.score:.3f}" if style.caption else None
+        named = "" if finding.label.lower() == self.verdict else f" {finding.label}"
+        caption = f"{self.verdict.upper()}{named} {finding.score:.3f}"
         low, high = finding.scale.low, finding.scale.high
         return encode(draw(pixels, finding.heat, low, high, self.regions, caption, style), style.format)
 

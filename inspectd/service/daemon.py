@@ -15,7 +15,7 @@ from pathlib import Path
 from inspectd import __version__, config
 from inspectd.errors import ConfigError, InspectdError, LedgerUnavailable
 from inspectd.ingest.intake import Intake
-from inspectd.ledger.database import database_file, open_writer, upgrade
+from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.service import systemd
 from inspectd.service.locks import Locks
@@ -88,11 +88,14 @@ class Daemon:
         """Lock, bring the ledger up to date, give back what an earlier run held, start ingest and the first worker."""
         if self._once and (missing := [watch for watch in self._config.watch if not watch.path.is_dir()]):
             raise ConfigError(f"the folder of watch {missing[0].name}, {missing[0].path}, is not there.")
-        self._config.output.mkdir(parents=True, exist_ok=True)
-        ledger = database_file(self._config.database)
+        ledger = self._config.database_file
         lock = ledger.with_name(ledger.name + ".lock")
-        ledger.parent.mkdir(parents=True, exist_ok=True)
-        lock.touch()
+        try:
+            self._config.output.mkdir(parents=True, exist_ok=True)
+            ledger.parent.mkdir(parents=True, exist_ok=True)
+            lock.touch()
+        except OSError as error:
+            raise ConfigError(f"{error.filename} cannot be created: {error.strerror}.") from None
         self._locks.take([lock], "ledger of")
         self._locks.take([watch.path for watch in self._config.watch], "watch")
         upgrade(self._config.database)
@@ -175,6 +178,7 @@ class Daemon:
         if ready and (ready, refused) != self._announced:
             self._announced = (ready, refused)
             systemd.ready("reload refused: " + refused if refused else "Ready")
+            self._queue.event("ready", self._standing())
             log.info("ready: %s", self._standing())
         if now >= self._status_at:
             self._status_at = now + STATUS_EVERY

@@ -153,9 +153,10 @@ class Worker:
         if judged is None:
             return False
         accepted = self._persist(lambda: self._commit(lane, judged)) or set()
-        self._judged += len(accepted)
+        finished = judged.finished(accepted)
+        self._judged += len(finished) - len(judged.folded)
         self._alive()
-        owed = [finished for finished in judged.finished(accepted) if finished.watch in self._putting_away]
+        owed = [each for each in finished if each.watch in self._putting_away]
         self._persist(lambda: self._put_away(owed))
         return True
 
