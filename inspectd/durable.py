@@ -14,7 +14,7 @@ def write_all(files: Iterable[tuple[Path, bytes]]) -> None:
     folders: set[Path] = set()
     for path, data in files:
         if path.parent not in folders:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             folders.add(path.parent)
         temporary = path.with_name(f".{path.name}.tmp")
         with temporary.open("wb") as file:
@@ -24,6 +24,15 @@ def write_all(files: Iterable[tuple[Path, bytes]]) -> None:
         temporary.rename(path)
     for folder in folders:
         fsync_folder(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it; each new name is durable."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    fsync_folder(folder.parent)
 
 
 def fsync_folder(folder: Path) -> None:

@@ -93,8 +93,8 @@ def overwrite_in_place(path: Path) -> None:
     path.write_bytes(NEWER)
 
 
-def run_until_line(step: int, action: Callable[[], Any], interfere: Callable[[], None]) -> bool:
-    """Run `action`, calling `interfere` before the step-th line that after.py executes; whether it was reached."""
+def run_with(actions: dict[int, Callable[[], None]], call: Callable[[], Any]) -> bool:
+    """Run `call` with an action before each given line that after.py executes; whether the first was reached."""
     seen = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
@@ -103,16 +103,21 @@ def run_until_line(step: int, action: Callable[[], Any], interfere: Callable[[],
             return None
         if event == "line":
             seen += 1
-            if seen == step:
-                interfere()
+            if seen in actions:
+                actions[seen]()
         return trace
 
     sys.settrace(trace)
     try:
-        action()
+        call()
     finally:
         sys.settrace(None)
-    return seen >= step
+    return seen >= min(actions)
+
+
+def run_until_line(step: int, call: Callable[[], Any], interfere: Callable[[], None]) -> bool:
+    """Run `call`, interfering before the step-th line; whether it was reached."""
+    return run_with({step: interfere}, call)
 
 
 @pytest.mark.parametrize("rule", ["move", "delete"])
@@ -139,16 +144,17 @@ def test_an_overwrite_at_any_step_destroys_nothing_unjudged(
     assert step > 15, "the interference must have had steps to interfere with"
 
 
+class Crash(BaseException):
+    """The process dies here."""
+
+
+def die() -> None:
+    raise Crash
+
+
 @pytest.mark.parametrize("rule", ["move", "delete"])
 def test_a_crash_at_any_step_is_taken_up_again(tmp_path: Path, rule: Literal["move", "delete"]) -> None:
-    """Abandoned at any line, a second call finishes what the first began."""
-
-    class Crash(BaseException):
-        pass
-
-    def crash() -> None:
-        raise Crash
-
+    """Abandoned at any line, a second call finishes what the first began and says what became of the file."""
     step = 0
     while True:
         step += 1
@@ -157,11 +163,51 @@ def test_a_crash_at_any_step_is_taken_up_again(tmp_path: Path, rule: Literal["mo
         watch = make_watch(root, rule)
         owed = make_owed(watch)
         try:
-            run_until_line(step, lambda watch=watch, owed=owed: carry_out(watch, owed), crash)
+            run_until_line(step, lambda watch=watch, owed=owed: carry_out(watch, owed), die)
         except Crash:
-            carry_out(watch, owed)
+            became, moved_to = carry_out(watch, owed)
         else:
             break
+        assert became is (After.MOVED if rule == "move" else After.DELETED), f"crashed at step {step}"
+        assert (moved_to is not None) == (rule == "move"), f"crashed at step {step}"
         assert contents(watch.path) == [], f"crashed at step {step}"
         assert contents(root) == ([JUDGED] if rule == "move" else []), f"crashed at step {step}"
     assert step > 10
+
+
+@pytest.mark.parametrize("rule", ["move", "delete"])
+@pytest.mark.parametrize("interference", [replace_by_rename, overwrite_in_place])
+def test_an_overwrite_and_then_a_crash_destroy_nothing_unjudged(
+    tmp_path: Path, rule: Literal["move", "delete"], interference: Callable[[Path], None]
+) -> None:
+    """Overwritten before one line, dead before a later one: the next attempt must not trust the private name."""
+    for step in range(1, 40):
+        for later in range(step + 1, step + 12):
+            root = tmp_path / f"{step}-{later}"
+            root.mkdir()
+            watch = make_watch(root, rule)
+            owed = make_owed(watch)
+            source = watch.path / "a.png"
+            actions = {step: lambda source=source: interference(source), later: die}
+            try:
+                interfered = run_with(actions, lambda watch=watch, owed=owed: carry_out(watch, owed))
+            except Crash:
+                interfered = True
+                carry_out(watch, owed)
+            if not interfered:
+                return
+            visible = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
+            assert NEWER in [path.read_bytes() for path in visible], f"lost at {step}, dead at {later}"
+    raise AssertionError("the steps never ended")
+
+
+def test_the_longest_names_are_moved_and_put_back(tmp_path: Path) -> None:
+    watch = make_watch(tmp_path, "move")
+    name = "x" * 251 + ".png"
+    carry_out(watch, make_owed(watch, name))
+    second = make_owed(watch, name, image_id=8)
+    (watch.path / name).write_bytes(NEWER)
+    second = Finished(8, "line", name, Stat.of((watch.path / name).stat()), "ok", second.finished_at)
+    became, _ = carry_out(watch, second)
+    assert became is After.MOVED
+    assert sorted(contents(tmp_path / "archive")) == sorted([JUDGED, NEWER])
