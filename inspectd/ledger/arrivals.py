@@ -7,7 +7,7 @@ same arrival with a newer stat; only a file whose last row is claimed or finishe
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, insert, not_, or_, select, update
 
 from inspectd.clock import utc_now
 from inspectd.ledger.records import Arrival, Stat, Waiting
@@ -79,15 +79,18 @@ class Arrivals(Transactions):
             seen = [(arrival.path, arrival.stat) for arrival in latest.values()]
             taken = _exact(connection, watch, seen, not_(or_(IS_OPEN, _IS_VANISHED)))
             back = _exact(connection, watch, seen, _IS_VANISHED)
-            new, changed, returned = [], [], []
+            new, changed, returned, obsolete = [], [], [], []
             for path, arrival in latest.items():
                 row, known = opened.get(path), (path, arrival.stat) in taken
                 if row is not None:
                     changed += _changes(row, arrival, state, reason, keep_stat=known)
+                    obsolete += [back[path, arrival.stat]] if (path, arrival.stat) in back else []
                 elif (path, arrival.stat) in back:
                     returned.append({"row": back[path, arrival.stat], "state": state, "reason": reason})
                 elif not known:
                     new.append(_new_row(watch, arrival, state, reason))
+            if obsolete:  # the file is back, and its open row speaks for it
+                connection.execute(delete(images).where(images.c.id.in_(obsolete)))
             if new:
                 now = utc_now()
                 connection.execute(insert(images), [row | {"seen_at": now} for row in new])

@@ -4,7 +4,8 @@ An outcome counts only while its claim holds (fencing); otherwise it is thrown a
 image. One content under one name has one verdict by one model, however often it is dropped, touched or retried.
 """
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -24,21 +25,23 @@ class Outcomes(Claims):
     def fold(self, owner: str, reads: Sequence[Read], after: Collection[str] = ()) -> dict[int, Finished]:
         """Recognise files that were touched, restored or dropped again without new content.
 
-        Where a path's last finished row has the sha256 that was just read, that row gets the new stat and the claimed
-        row is deleted: one content under one name has one verdict. In the `after` watches the older row becomes
-        pending again, so that the file is moved or deleted like its first copy.
+        Where a path's last finished row is a verdict on the very sha256 that was just read, that row gets the new stat
+        and the claimed row is deleted: one content under one name has one verdict. In the `after` watches the older row
+        becomes pending again, so that the file is moved or deleted like its first copy. A failure is no verdict: what
+        once was too large may be judged after the limit was raised.
 
         Returns:
             By the claim's image id, the older row that now stands for the file. Claims whose lease is lost are not in
             it. Nearly always empty, at the cost of one SELECT and no write.
         """
         by_id = {read.claim.image_id: read for read in reads}
+        contents = {read.claim.image_id: read.sha256 for read in reads}
         with self._reading() as connection:
-            if not _repeats(connection, by_id):
+            if not _repeats(connection, contents, State.DONE):
                 return {}
         with self._writing() as connection:
             held = self._held(connection, owner, [read.claim for read in reads])
-            repeats = {id: row for id, row in _repeats(connection, by_id).items() if id in held}
+            repeats = {id: row for id, row in _repeats(connection, contents, State.DONE).items() if id in held}
             for image_id, older in repeats.items():
                 _fold(connection, older, by_id[image_id], owed=older.watch in after)
         return {
@@ -47,7 +50,7 @@ class Outcomes(Claims):
                 watch=older.watch,
                 path=older.path,
                 stat=by_id[image_id].stat,
-                outcome=older.verdict or State.FAILED,
+                outcome=older.verdict,
                 finished_at=older.finished_at,
             )
             for image_id, older in repeats.items()
@@ -59,7 +62,8 @@ class Outcomes(Claims):
         The outcome of a claim that is no longer held (state, owner, attempt and an unexpired lease) is thrown away:
         someone else answers for that image now. In the `after` watches, finished images are marked as owing their file
         a move or a deletion. An `Unsettled` whose path already has an open row is deleted: that row speaks for the
-        file's present content. An image that this model has already judged keeps that first verdict.
+        file's present content. An image that this model has already judged keeps that first verdict. A file that fails
+        again for the same reason, with the same content, is folded into its earlier failure.
         """
         with self._writing() as connection:
             now = utc_now()  # under the lock: outcomes become visible in the order of their times
@@ -68,7 +72,7 @@ class Outcomes(Claims):
             inspected = [outcome for outcome in accepted if isinstance(outcome, Inspected)]
             _insert_inspections(connection, model_id, inspected, now)
             _update_rows(connection, _DONE, [_done(outcome, model_id, now, after) for outcome in inspected])
-            failed = [outcome for outcome in accepted if isinstance(outcome, Failed)]
+            failed = _fold_failures(connection, [each for each in accepted if isinstance(each, Failed)], after)
             _update_rows(connection, _FAILED, [_failed(outcome, now, after) for outcome in failed])
             unsettled = [outcome for outcome in accepted if isinstance(outcome, Unsettled)]
             delete_superseded(connection, [outcome.claim.image_id for outcome in unsettled])
@@ -92,10 +96,30 @@ _LAST_FINISHED = (
 )
 
 
-def _repeats(connection: Connection, reads: dict[int, Read]) -> dict[int, Found]:
-    """By claimed image id, the last finished row of the path where its content is what was read."""
-    rows = chain.from_iterable(connection.execute(_LAST_FINISHED, {"ids": chunk}) for chunk in chunks(reads))
-    return {row.claimed_id: row for row in rows if row.sha256 == reads[row.claimed_id].sha256}
+def _repeats(connection: Connection, contents: Mapping[int, str | None], state: State) -> dict[int, Found]:
+    """By claimed image id, the last finished row of the path where it is in `state` and its content the one given."""
+    rows = chain.from_iterable(connection.execute(_LAST_FINISHED, {"ids": chunk}) for chunk in chunks(contents))
+    return {row.claimed_id: row for row in rows if row.state == state and row.sha256 == contents[row.claimed_id]}
+
+
+def _fold_failures(connection: Connection, failed: Sequence[Failed], after: Collection[str]) -> list[Failed]:
+    """Fold repeated failures into the rows that already tell of them; returns the new ones."""
+    contents = {outcome.claim.image_id: outcome.sha256 for outcome in failed}
+    earlier = _repeats(connection, contents, State.FAILED)
+    new = []
+    for outcome in failed:
+        older = earlier.get(outcome.claim.image_id)
+        if older is None or _code(older.reason) != _code(outcome.reason):
+            new.append(outcome)
+        else:
+            claim = outcome.claim
+            _fold(connection, older, Read(claim, outcome.sha256 or "", claim.stat), owed=claim.watch in after)
+    return new
+
+
+def _code(reason: str | None) -> str:
+    """What stands before the colon of a reason."""
+    return (reason or "").partition(":")[0]
 
 
 def _fold(connection: Connection, older: Found, read: Read, *, owed: bool) -> None:
@@ -150,7 +174,7 @@ def _inspection(outcome: Inspected, model_id: int, now: str) -> dict[str, Any]:
         "inspected_at": now,
         "verdict": outcome.verdict,
         "label": outcome.label,
-        "logits": list(outcome.logits),
+        "logits": [logit if math.isfinite(logit) else None for logit in outcome.logits],  # JSON has no NaN
         "score": outcome.score,
         "thresholds": dict(outcome.thresholds),
         "overlay": outcome.overlay,

@@ -56,11 +56,11 @@ def idle_gpus(dev: Path = Path("/dev")) -> list[Path]:
 def _use(gpu: Any) -> None:
     """Hides every other GPU, so that no memory is taken there and everything is placed on this one."""
     visible = [gpu] if gpu else []
-    if tf.config.get_visible_devices("GPU") == visible:
-        return
     try:
-        tf.config.set_visible_devices(visible, "GPU")
-        if gpu:
+        if tf.config.get_visible_devices("GPU") != visible:
+            tf.config.set_visible_devices(visible, "GPU")
+        if gpu and not tf.config.experimental.get_memory_growth(gpu):
+            # Else TensorFlow takes the whole GPU, and a worker that is to replace this one finds none left.
             tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError as error:
         raise DeviceError("This process already runs on another device. Start a new one for this device.") from error

@@ -4,6 +4,7 @@ The one place where a finding is put beside its image, shared by the daemon and 
 the same thing.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +23,13 @@ class Explanation:
 
     Attributes:
         verdict: What stands in the record: `review` wherever the file itself is in doubt.
+        reason: Why it is under review, where the score alone does not say it.
         regions: The hot parts in the image's pixels, hottest first; none is a valid answer.
     """
 
     finding: Finding
     verdict: Verdict
+    reason: str | None
     regions: list[Region]
 
     def picture(self, pixels: NDArray[np.uint8], style: Style) -> bytes:
@@ -41,4 +44,7 @@ class Explanation:
 def explain(finding: Finding, size: tuple[int, int], doubt: str | None) -> Explanation:
     """Put a finding beside an image of `size` (width, height); `doubt` says why the file may not be whole."""
     verdict = Verdict.REVIEW if doubt else finding.verdict
-    return Explanation(finding, verdict, regions(finding.heat, finding.scale.low, finding.scale.high, size))
+    reason = f"in doubt: the file {doubt}" if doubt else None
+    if not all(map(math.isfinite, finding.logits)):
+        reason = "no answer: the network gave no finite number"
+    return Explanation(finding, verdict, reason, regions(finding.heat, finding.scale.low, finding.scale.high, size))

@@ -33,6 +33,11 @@ class KerasInspector:
         self.device = place.text
         self.precision = _choose(precision, bundle.spec, place)
         self.remarks = list(place.remarks)
+        if self.precision != bundle.spec.evaluated_in:
+            self.remarks.append(
+                f"{bundle.title} was evaluated in {bundle.spec.evaluated_in} and runs in {self.precision}: its scores, "
+                "threshold and heat may differ a little from what was measured."
+            )
         if self.precision == "bfloat16" and not place.bfloat16:
             self.remarks.append(f"{place.text} has no bfloat16 of its own: it will be slower than float32.")
         self._sizes: tuple[int, ...] = (1,)
@@ -131,8 +136,10 @@ class _Call:
             by_class = logits
         else:
             by_class = logits * tf.constant([-1.0 if each.ok else 1.0 for each in classes])
-        barred = [-np.inf if each.ok and self.spec.explain == "defect" else 0.0 for each in classes]
-        explained = tf.argmax(by_class + tf.constant(barred, tf.float32), axis=1, output_type=tf.int32)
+        # Chosen among the candidates alone: whatever an answer that is no number does to argmax, there is a heat scale.
+        candidates = [index for index, each in enumerate(classes) if not (each.ok and self.spec.explain == "defect")]
+        strongest = tf.argmax(tf.gather(by_class, candidates, axis=1), axis=1, output_type=tf.int32)
+        explained = tf.gather(candidates, strongest)
         return explained, tf.gather(by_class, explained, axis=1, batch_dims=1)
 
     def _only(self, seen: list[Any]) -> Any:

@@ -144,7 +144,8 @@ def _heat_scale(
     for index, each in enumerate(classes):
         if each.ok:
             continue
-        high = float(np.median(maxima[targets == index]))
+        explaining = np.array([finding.explained == each.name for finding in findings]) & (targets == index)
+        high = float(np.median(maxima[explaining if explaining.any() else targets == index]))
         if high <= low:
             remarks.append(
                 f"The heat does not tell {each.name} from good: its median maximum is {high:.4g}, and 1 in 100 good "

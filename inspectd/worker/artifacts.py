@@ -54,7 +54,7 @@ def stored_heat(heat: NDArray[np.float32]) -> Heat:
     """
     rows = -(-heat.shape[0] // HEAT_STORED)
     columns = -(-heat.shape[1] // HEAT_STORED)
-    padded = np.pad(heat, ((0, -heat.shape[0] % rows), (0, -heat.shape[1] % columns)))
+    padded = np.pad(np.nan_to_num(heat), ((0, -heat.shape[0] % rows), (0, -heat.shape[1] % columns)))
     small = padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns).max(axis=(1, 3))
     top = float(small.max())
     cells = np.zeros(small.shape, np.uint8) if top <= 0 else np.round(small * (255 / top)).astype(np.uint8)

@@ -87,6 +87,7 @@ class Pipeline:
         sources: list[tuple[Claim, Source]] = []
         outcomes: list[Outcome] = []
         for claim, source in zip(claims, self._pool.map(self._read, claims), strict=True):
+            self._progress()
             if isinstance(source, Source):
                 sources.append((claim, source))
             else:
@@ -97,6 +98,7 @@ class Pipeline:
         prepared: list[Prepared] = []
         fresh = [(claim, source) for claim, source in sources if claim.image_id not in folded]
         for result in self._pool.map(self._prepare, fresh):
+            self._progress()
             if isinstance(result, Prepared):
                 prepared.append(result)
             else:
@@ -108,6 +110,7 @@ class Pipeline:
         self._progress()
         files = [file for outcome in outcomes if isinstance(outcome, Failed) for file in self._sidecar(outcome)]
         for inspected, written in self._pool.map(self._conclude, prepared, findings, repeat(infer)):
+            self._progress()
             outcomes.append(inspected)
             files += written
         return Judged(outcomes, files, list(folded.values()))
@@ -160,7 +163,7 @@ class Pipeline:
             claim=image.claim,
             sha256=image.source.sha256,
             verdict=explanation.verdict,
-            reason=image.doubt,
+            reason=explanation.reason,
             label=finding.label,
             logits=finding.logits,
             score=finding.score,

@@ -99,6 +99,15 @@ def test_a_file_that_comes_back_after_it_had_vanished_is_taken_up_again(queue: Q
     assert claim.reason is None
 
 
+def test_an_open_row_takes_the_place_of_a_vanished_one(queue: Queue, engine: Engine) -> None:
+    """A disk comes back over a folder in which the same name was dropped meanwhile."""
+    queue.stall("line", [Arrival("a.png", stat(1))], "stalled: still growing after 600 s")
+    queue.vanished("line", ["a.png"])
+    queue.enqueue("line", [Arrival("a.png", stat(2))])
+    assert queue.enqueue("line", [Arrival("a.png", stat(1))]) == 1
+    assert rows(engine) == [("a.png", "queued", stat(1).size)]
+
+
 def test_a_row_whose_files_stat_is_already_judged_still_leaves_settling(
     queue: Queue, engine: Engine, model: int
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, select
 from support.queueing import HandClock, arrivals, inspected, read, register, sha256, stat
 
-from inspectd.ledger.queue import After, Arrival, Counts, Failed, Finished, Queue, Unsettled, Verdict
+from inspectd.ledger.queue import After, Arrival, Claim, Counts, Failed, Finished, Queue, Unsettled, Verdict
 from inspectd.ledger.schema import images, inspections
 
 LINE = ["line"]
@@ -81,14 +81,24 @@ def test_other_content_is_not_folded_nor_is_old_content_that_comes_back(queue: Q
     assert queue.fold("w", [read(again, sha256(7)), read(other, sha256(8))]) == {}
 
 
-def test_a_failure_is_folded_like_a_verdict(queue: Queue, engine: Engine, model: int) -> None:
-    queue.enqueue("line", [Arrival("a.png", stat(1))])
-    (claim,) = queue.claim("w", LINE, 1, 60)
-    queue.finish("w", model, [Failed(claim, "damaged: bad checksum", sha256(7))])
-    queue.enqueue("line", [Arrival("a.png", stat(2))])
-    (claim,) = queue.claim("w", LINE, 1, 60)
-    assert queue.fold("w", [read(claim, sha256(7))])[claim.image_id].outcome == "failed"
-    assert only(engine, images).reason == "damaged: bad checksum"
+def test_a_repeated_failure_is_folded_and_a_cured_one_is_judged(queue: Queue, engine: Engine, model: int) -> None:
+    def states() -> list[tuple[str, int]]:
+        with engine.connect() as connection:
+            query = select(images.c.state, images.c.size).order_by(images.c.id)
+            return [tuple(row) for row in connection.execute(query)]
+
+    def drop_again(number: int) -> Claim:
+        queue.enqueue("line", [Arrival("a.png", stat(number))])
+        (claim,) = queue.claim("w", LINE, 1, 60)
+        assert queue.fold("w", [read(claim, sha256(7))]) == {}, "a failure is no verdict: it must be tried again"
+        return claim
+
+    queue.finish("w", model, [Failed(drop_again(1), "too large: 99 bytes", sha256(7))])
+    queue.finish("w", model, [Failed(drop_again(2), "too large: 99 bytes", sha256(7))])
+    assert states() == [("failed", stat(2).size)]
+    queue.finish("w", model, [Failed(drop_again(3), "damaged: bad checksum", sha256(7))])
+    queue.finish("w", model, [inspected(drop_again(4), sha=sha256(7))])
+    assert states() == [("failed", stat(2).size), ("failed", stat(3).size), ("done", stat(4).size)]
 
 
 def test_a_lost_claim_folds_nothing(queue: Queue, clock: HandClock, model: int) -> None:

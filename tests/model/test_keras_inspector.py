@@ -11,9 +11,11 @@ from inspectd.errors import BundleError
 from inspectd.ledger.schema import Verdict
 from inspectd.model.backend import keras, tf
 from inspectd.model.bundle import Bundle, write_bundle
+from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding
 from inspectd.model.keras_inspector import KerasInspector, batch_sizes, next_batch
 from inspectd.model.spec import ImageClass, Preparation, Thresholds
+from inspectd.worker.artifacts import stored_heat
 
 EXACT = 1e-4  # relative to the largest value
 
@@ -99,6 +101,16 @@ class TestGradCam:
         assert (defect.verdict, defect.label, defect.explained) == (Verdict.OK, "ok", "scratch")
         assert (shown.verdict, shown.label, shown.explained) == (Verdict.OK, "ok", "ok")
         assert difference(shown.heat, defect.heat) > 0.01
+
+    @pytest.mark.parametrize("bias", [float("nan"), float("-inf")])
+    def test_an_answer_that_is_no_number_is_for_review(self, tmp_path: Path, bias: float) -> None:
+        case = subclassed()
+        case.network.decision.bias.assign([0.0, bias])
+        (finding,) = KerasInspector(case.bundle(tmp_path), "cpu", "float32").inspect(case.images(1))
+        assert (finding.verdict, finding.explained) == (Verdict.REVIEW, "scratch")
+        explanation = explain(finding, (64, 64), None)
+        assert (explanation.reason or "").startswith("no answer:")
+        assert stored_heat(finding.heat).maximum >= 0
 
     def test_a_single_unit_explains_the_defect(self, tmp_path: Path) -> None:
         keras.utils.set_random_seed(3)
