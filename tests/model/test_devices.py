@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from inspectd.errors import DeviceError
+from inspectd.model import devices
 from inspectd.model.devices import idle_gpus, open_device, processor_has_bfloat16
 
 
@@ -55,3 +56,16 @@ os.write(2, b"mine")
 """
     ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
     assert (ended.stdout, ended.stderr) == (b"", b"mine")
+
+
+def test_memory_grows_on_the_only_gpu_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No GPU is needed to see what TensorFlow is told: else it would take all of the memory of the only one."""
+    told: list[tuple[str, bool]] = []
+    config = devices.tf.config
+    monkeypatch.setattr(config, "list_physical_devices", lambda _: ["gpu"])
+    monkeypatch.setattr(config, "get_visible_devices", lambda _: ["gpu"])
+    monkeypatch.setattr(config.experimental, "get_device_details", lambda _: {"compute_capability": (9, 0)})
+    monkeypatch.setattr(config.experimental, "get_memory_growth", lambda _: False)
+    monkeypatch.setattr(config.experimental, "set_memory_growth", lambda gpu, on: told.append((gpu, on)))
+    assert open_device("gpu").bfloat16
+    assert told == [("gpu", True)]
