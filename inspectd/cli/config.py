@@ -7,21 +7,34 @@ import typer
 
 from inspectd.cli.options import ConfigOption, config_path
 from inspectd.cli.output import say
-from inspectd.errors import InspectdError
+from inspectd.errors import BundleError, ConfigError, InspectdError
 
 app = typer.Typer(help="Check a configuration, or write its schema for an editor.", no_args_is_help=True)
 
 
 @app.command()
 def check(config: ConfigOption = None) -> None:
-    """Check a configuration without touching anything, and say what it means.
+    """Check a configuration and its models without touching anything, and say what it means.
 
     Exits 78 with every mistake in it, one a line.
     """
     from inspectd.config import load
+    from inspectd.model.bundle import load_bundle
 
     path = config_path(config)
     found = load(path)
+    wrong = [
+        f"the folder of watch {watch.name}, {watch.path}, is not there."
+        for watch in found.watch
+        if not watch.path.is_dir()
+    ]
+    for model in dict.fromkeys(watch.model for watch in found.watch):
+        try:
+            load_bundle(model)
+        except BundleError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ConfigError("\n".join(wrong))
     say(f"{path} is right.")
     say(f"database  {found.database_file}")
     say(f"output    {found.output}")

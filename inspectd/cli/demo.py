@@ -1,7 +1,6 @@
 """`inspectd demo`: a camera, the daemon and the ledger at work before one's eyes, on this machine alone."""
 
 import shlex
-import shutil
 import signal
 import sys
 import time
@@ -146,7 +145,7 @@ def _tell(report: "Report") -> None:
         output.say(f"Contact sheet: {place.sheet}    Overlays: {place.output}    Log: {place.log}")
     output.say("Ask the ledger:")
     config, ledger = shlex.quote(str(place.config)), shlex.quote(str(place.ledger))
-    program = _program()
+    program = output.program()
     output.say(f"  {program} results -c {config} --verdict defect")
     output.say(f"  {program} show -c {config} {report.taken[0].name}")
     output.say(f"  {program} stats -c {config} --by hour")
@@ -159,12 +158,3 @@ def _tell(report: "Report") -> None:
 
 def _score(row: "Row") -> str:
     return "" if row.score is None else f"{row.score:.3f}"
-
-
-def _program() -> str:
-    """How a user calls inspectd here: by name if it is on the PATH, else by its path."""
-    beside = Path(sys.executable).with_name("inspectd")
-    if shutil.which("inspectd") or not beside.exists():
-        return "inspectd"
-    here = Path.cwd()
-    return shlex.quote(str(beside.relative_to(here) if beside.is_relative_to(here) else beside))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from inspectd.cli.output import say
+from inspectd.cli.output import program, say
 from inspectd.errors import InspectdError
 from inspectd.resources import PACKAGE, resource
 
@@ -33,7 +33,7 @@ def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="The fold
         raise InspectdError(f"{error.filename or directory} cannot be written: {error.strerror}.") from None
     config = shlex.quote(str(directory / "config.yaml"))
     say(f"{directory} is laid out. Next:")
-    say(f"  inspectd run -c {config}")
+    say(f"  {program()} run -c {config}")
     say(f"  drop images into {directory / 'incoming'}")
-    say(f"  inspectd results -c {config}")
+    say(f"  {program()} results -c {config}")
     say("The demo model knows only the demo's textures: train your own with `inspectd train`, then set `model`.")

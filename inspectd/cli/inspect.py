@@ -121,7 +121,7 @@ def _conclude(path: str, image: "Decoded", finding: "Finding", inspector: "Inspe
     return Answer(
         path=path,
         verdict=explanation.verdict,
-        reason=image.doubt,
+        reason=explanation.reason,
         label=finding.label,
         score=finding.score,
         logits=finding.logits,

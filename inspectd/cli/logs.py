@@ -37,6 +37,7 @@ def setup_logging() -> None:
     handler.setFormatter(_Formatter(_stderr_is_the_journal()))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("inspectd").setLevel(logging.INFO)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # Keras imports it; where its cache lies is no news
 
 
 def _stderr_is_the_journal() -> bool:

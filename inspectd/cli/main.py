@@ -4,6 +4,7 @@ A command's module is imported only when that command is asked for (the top-leve
 pays for another's imports. Exit codes: 0 done; 1 it could not be done; 2 wrong usage; 78 wrong configuration.
 """
 
+import errno
 import io
 import sys
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,9 @@ COMMANDS = {
     "stats": Entry("stats", "stats", "Look up"),
     "worker": Entry("run", "worker", None),
 }
+
+# What no command can help and a person can: permissions, a full disk, a read-only one.
+OF_THE_MACHINE = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @cache
@@ -80,8 +84,17 @@ class Program(TyperGroup):
                 return super().invoke(ctx)
         except InspectdError as error:
             for line in str(error).splitlines():
-                print(f"inspectd: {printable(line)}", file=sys.stderr)  # noqa: T201
+                _complain(line)
             raise typer.Exit(error.exit_code) from None
+        except OSError as error:
+            if error.errno not in OF_THE_MACHINE:
+                raise
+            _complain(f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}.")
+            raise typer.Exit(1) from None
+
+
+def _complain(sentence: str) -> None:
+    print(f"inspectd: {printable(sentence)}", file=sys.stderr)  # noqa: T201
 
 
 app = typer.Typer(name="inspectd", cls=Program, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -42,7 +42,7 @@ def config_path(option: Path | None) -> Path:
     if named := os.environ.get(CONFIG_VARIABLE):
         return Path(named)
     for place in CONFIG_PLACES:
-        if place.exists():
+        if os.path.lexists(place):  # a link that this user may not follow is named in the error, not passed over
             return place
     raise ConfigError(
         f"there is no {CONFIG_PLACES[0]} here and no {CONFIG_PLACES[1]}: name a configuration with --config FILE, "

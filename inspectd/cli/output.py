@@ -5,12 +5,16 @@ marks) are shown as escapes and nothing is taken for markup; JSON keeps them exa
 """
 
 import csv
+import errno
 import json
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -29,6 +33,15 @@ def printable(text: str) -> str:
 def local_time(utc: str | None) -> str:
     """A time of the ledger, UTC, as local time for people; empty for None."""
     return datetime.fromisoformat(utc).astimezone().strftime("%Y-%m-%d %H:%M:%S") if utc else ""
+
+
+def program() -> str:
+    """How a user calls inspectd here: by name if it is on the PATH, else by its path."""
+    beside = Path(sys.executable).with_name("inspectd")
+    if shutil.which("inspectd") or not beside.exists():
+        return "inspectd"
+    here = Path.cwd()
+    return shlex.quote(str(beside.relative_to(here) if beside.is_relative_to(here) else beside))
 
 
 def say(text: str) -> None:
@@ -70,7 +83,7 @@ def _cell(value: object) -> object:
 
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
-    """Print a table as wide as its content, or as the terminal, folding what is too long.
+    """Print a table as wide as its content, or as the terminal, folding what is too long; none where there is no row.
 
     Args:
         right: columns that are aligned to the right.
@@ -82,7 +95,10 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Se
         table.add_column(column, overflow="fold", justify="right" if column in right else "left", no_wrap=False)
     for row in rows:
         table.add_row(*(styled(value) for value in row))
-    console().print(table)
+    if table.row_count:
+        console().print(table)
+    else:
+        print("No image matches.", file=sys.stderr)  # noqa: T201
 
 
 def styled(text: str) -> Any:
@@ -112,6 +128,14 @@ def until_reader_leaves() -> Iterator[None]:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # What is still buffered would fail again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         raise typer.Exit(0) from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # `> FILE` on a full disk
+            _forget_output()
+        raise
+
+
+def _forget_output() -> None:
+    """What is still buffered would fail again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

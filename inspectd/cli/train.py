@@ -1,5 +1,6 @@
 """`inspectd train`: a folder of images per class becomes a bundle."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from inspectd.cli.output import printable, say
+from inspectd.cli.output import printable, program, say
 from inspectd.model.spec import Backbone, Head, Preprocess
 from inspectd.training.recipe import Recipe
 
@@ -113,4 +114,4 @@ def _run(data: Path, out: Path, recipe: Recipe) -> None:
         bundle = train_bundle(data, out, recipe, _Screen(bar))
     metrics = bundle.spec.metrics
     say(f"Wrote {bundle.path} ({bundle.title}): validation accuracy {metrics['accuracy']}, AUC {metrics['auc']}.")
-    say(f"Try it: inspectd inspect --model {bundle.path} FILE…")
+    say(f"Try it: {program()} inspect --model {shlex.quote(str(bundle.path))} FILE…")

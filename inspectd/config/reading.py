@@ -13,7 +13,9 @@ from inspectd.errors import ConfigError
 
 
 def load(path: Path) -> Config:
-    """Read and check a configuration; its relative paths become absolute, from the folder of ``path``.
+    """Read and check a configuration; its relative paths become absolute, from the folder of the file.
+
+    The folder is that of the file itself: /etc/inspectd/config.yaml may be a link to a working folder's.
 
     Raises:
         ConfigError: one line for each mistake, in the order of the file: where, which key, what is wrong, what is
@@ -24,7 +26,7 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path} is empty; `inspectd init DIR` lays out a working one.")
     if not isinstance(document.data, dict):
         raise ConfigError(f"{document.at(1)}: the file must hold keys and values, such as `output: output`.")
-    folder = path.absolute().parent
+    folder = path.resolve().parent
     mistakes = list(document.duplicates)
     try:
         config = Config.model_validate(document.data, context=folder)

@@ -41,7 +41,8 @@ def train(data: Path, out: Path, recipe: Recipe, witness: Witness) -> Bundle:
         BundleError: `out` exists or cannot be written.
     """
     started = time.monotonic()
-    _refuse_existing(out)
+    _refuse_unwritable(out)
+    _refuse_missing(recipe.weights)
     device = open_device("auto")
     for remark in device.remarks:
         witness.say(remark)
@@ -83,9 +84,20 @@ def _choices(recipe: Recipe) -> dict[str, Any]:
     return choices | {"weights": Path(recipe.weights).name}
 
 
-def _refuse_existing(out: Path) -> None:
+def _refuse_unwritable(out: Path) -> None:
+    """Hours of training must not end in a bundle that cannot be written."""
     if out.exists():
         raise DataError(f"{out} exists already and a bundle is never overwritten. Choose another --out or remove it.")
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    try:
+        tempfile.TemporaryDirectory(dir=folder).cleanup()
+    except OSError as error:
+        raise DataError(f"{out} cannot be written: {folder}: {error.strerror}. Choose another --out.") from None
+
+
+def _refuse_missing(weights: str) -> None:
+    if weights not in ("imagenet", "none") and not Path(weights).is_file():
+        raise DataError(f"--weights {weights}: there is no such file. Give imagenet, none or a Keras `.h5` file.")
 
 
 def _precision(recipe: Recipe, device: Device) -> Precision:

@@ -11,6 +11,7 @@ from inspectd.cli.main import app
 from inspectd.config import json_schema, load
 from inspectd.errors import InspectdError
 from inspectd.model.bundle import load_bundle
+from inspectd.model.null import write_null_bundle
 
 CONFIG = "database: sqlite:///inspectd.db\noutput: output\nwatch: [{name: a, path: in, model: models/demo}]\n"
 
@@ -18,6 +19,13 @@ CONFIG = "database: sqlite:///inspectd.db\noutput: output\nwatch: [{name: a, pat
 def run(*arguments: str) -> tuple[int, str, str]:
     done = CliRunner().invoke(app, list(arguments))
     return done.exit_code, done.stdout, done.stderr
+
+
+def lay_out(folder: Path) -> None:
+    """Everything that CONFIG names."""
+    (folder / "config.yaml").write_text(CONFIG)
+    (folder / "in").mkdir()
+    write_null_bundle(folder / "models" / "demo")
 
 
 @pytest.fixture
@@ -28,7 +36,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_check_says_what_was_understood_and_touches_nothing(folder: Path) -> None:
-    (folder / "config.yaml").write_text(CONFIG)
+    lay_out(folder)
+    before = sorted(folder.rglob("*"))
     code, out, _ = run("config", "check")
     assert code == 0
     assert out.splitlines() == [
@@ -37,13 +46,31 @@ def test_check_says_what_was_understood_and_touches_nothing(folder: Path) -> Non
         f"output    {folder}/output",
         f"watch     a: {folder}/in, judged by {folder}/models/demo, then kept",
     ]
-    assert list(folder.iterdir()) == [folder / "config.yaml"]
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_check_names_what_run_would_refuse(folder: Path) -> None:
+    (folder / "config.yaml").write_text(CONFIG)
+    code, out, err = run("config", "check")
+    assert (code, out) == (78, "")
+    assert err.splitlines() == [
+        f"inspectd: the folder of watch a, {folder}/in, is not there.",
+        f"inspectd: {folder}/models/demo is not a model bundle: there is no such folder. "
+        "Point `model` at a folder that `inspectd train` wrote.",
+    ]
+
+
+def test_a_configuration_that_may_not_be_followed_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "config.yaml").symlink_to("beyond")
+    monkeypatch.setattr(options, "CONFIG_PLACES", (Path("config.yaml"), Path("other.yaml")))
+    assert "config.yaml does not exist" in run("config", "check")[2]
 
 
 def test_the_option_wins_over_the_variable_and_the_variable_over_the_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("config.yaml", "variable.yaml", "option.yaml"):
+    lay_out(folder)
+    for name in ("variable.yaml", "option.yaml"):
         (folder / name).write_text(CONFIG)
     assert run("config", "check")[1].startswith("config.yaml")
     monkeypatch.setenv(options.CONFIG_VARIABLE, "variable.yaml")
@@ -52,6 +79,8 @@ def test_the_option_wins_over_the_variable_and_the_variable_over_the_folder(
 
 
 def test_the_system_s_configuration_comes_last(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay_out(folder)
+    (folder / "config.yaml").unlink()
     places = (Path("config.yaml"), folder / "etc.yaml")
     monkeypatch.setattr(options, "CONFIG_PLACES", places)
     code, _, err = run("config", "check")

@@ -71,6 +71,7 @@ setup_logging()
 logging.getLogger("inspectd.ingest.intake").info("%s", "a\\nb.png")
 logging.getLogger("inspectd.worker.worker").warning("hot")
 logging.getLogger("elsewhere").info("quiet")
+logging.getLogger("matplotlib").warning("no cache")
 """
 
 

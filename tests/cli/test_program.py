@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from inspectd import __version__
 from inspectd.cli.main import COMMANDS, app
+from inspectd.model.null import write_null_bundle
 
 CONFIG = "database: sqlite:///inspectd.db\noutput: output\nwatch: [{name: a, path: in, model: models/demo}]\n"
 
@@ -76,6 +77,25 @@ def test_an_error_of_the_program_shows_its_traceback(tmp_path: Path) -> None:
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 
+def test_what_the_machine_refuses_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, inspectd.config\n"
+        "def load(path): raise PermissionError(13, os.strerror(13), 'models/demo')\n"
+        "inspectd.config.load = load\n"
+    )
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    done = inspectd("config", "check", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "inspectd: models/demo: Permission denied.\n")
+
+
+def test_a_full_disk_behind_standard_output_is_a_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "inspectd", "config", "schema"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"inspectd: No space left on device.\n")
+
+
 def test_a_reader_that_leaves_early_ends_the_program_quietly() -> None:
     program = subprocess.Popen(
         [sys.executable, "-m", "inspectd", "config", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -89,6 +109,8 @@ def test_a_reader_that_leaves_early_ends_the_program_quietly() -> None:
 
 def test_a_name_that_the_terminal_cannot_show_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "Prüfung.yaml").write_text(CONFIG)
+    (tmp_path / "in").mkdir()
+    write_null_bundle(tmp_path / "models" / "demo")
     done = inspectd("config", "check", "-c", "Prüfung.yaml", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert done.returncode == 0
     assert r"Pr\xfcfung.yaml is right." in done.stdout

@@ -89,6 +89,11 @@ def test_a_table_says_when_it_does_not_show_all(ledger: Ledger) -> None:
     assert ledger.run("results", "--limit", "0")[2] == ""
 
 
+@pytest.mark.parametrize("command", ["results", "stats"])
+def test_a_table_without_a_row_is_a_sentence(command: str, ledger: Ledger) -> None:
+    assert ledger.run(command, "--watch", "nosuch") == (0, "", "No image matches.\n")
+
+
 @pytest.mark.parametrize(
     "options",
     [["--since", "yesterday"], ["--verdict", "bad"], ["--score-min", "2"], ["--limit", "-1"], ["--json", "--csv"]],

@@ -52,6 +52,14 @@ def test_paths_are_relative_to_the_file(file: Path, monkeypatch: pytest.MonkeyPa
         assert watch.move_to == f"{file.parent}/archive/{{watch}}/{{verdict}}/{{date}}"
 
 
+def test_paths_are_relative_to_the_file_itself_and_not_to_a_link_to_it(file: Path, tmp_path: Path) -> None:
+    file.write_text(RIGHT)
+    link = tmp_path / "etc" / "inspectd.yaml"
+    link.parent.mkdir()
+    link.symlink_to(file)
+    assert load(link) == load(file)
+
+
 def test_absolute_paths_stay(file: Path) -> None:
     file.write_text(RIGHT.replace("output: output", "output: /srv/out").replace("///", "////var/lib/"))
     config = load(file)

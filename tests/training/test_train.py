@@ -123,6 +123,19 @@ def test_what_stands_is_never_overwritten_and_not_even_trained(data: Path, tmp_p
     assert not witness.stages
 
 
+def test_what_cannot_be_written_is_not_even_trained(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    witness = Witness()
+    with pytest.raises(DataError, match=r"bars cannot be written: .*file: Not a directory"):
+        train(data, tmp_path / "file" / "bars", RECIPE, witness)
+    assert not witness.said
+
+
+def test_weights_that_are_not_there_are_a_sentence(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"--weights nosuch\.h5: there is no such file\."):
+        train(data, tmp_path / "bars", replace(RECIPE, weights="nosuch.h5"), Witness())
+
+
 def test_the_same_seed_splits_and_learns_the_same(data: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, epochs=1)
     first, second = (train(data, tmp_path / name, recipe, Witness()).spec for name in ("one", "two"))
