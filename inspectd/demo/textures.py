@@ -118,7 +118,7 @@ def _smear(grain: Plane, rng: np.random.Generator) -> tuple[Plane, Pixels]:
     wipe = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     cv2.line(wipe, (0, reach + rise), (2 * reach, reach - rise), 1.0)
     wiped = cv2.filter2D(grain, -1, wipe)
-    return _patch(grain, wiped / wiped.std(), rng)
+    return _patch(grain, wiped / np.float32(wiped.std()), rng)
 
 
 def _twist(grain: Plane, rng: np.random.Generator) -> tuple[Plane, Pixels]:

@@ -237,13 +237,17 @@ def test_the_umask_alone_decides_who_shares_the_database(shared: Path) -> None:
 @pytest.mark.parametrize("running", [True, False])
 @pytest.mark.parametrize("mode", [0o2770, 0o2750])
 def test_another_user_of_the_group_reads(shared: Path, running: bool, mode: int) -> None:
-    """Needs root to become another user; without it, the same user reads, which must work as well."""
+    """Needs root to become another user; without it, the same user reads, which must work as well.
+
+    The other user may not be allowed to where this Python lies, so everything is imported before the change.
+    """
     script = (
-        "import sys; from inspectd.ledger.database import open_reader; from sqlalchemy import text\n"
+        "import os, sys, sqlalchemy.dialects.sqlite; from inspectd.ledger.database import open_reader\n"
+        "from sqlalchemy import create_engine, text; create_engine('sqlite://').connect().close()\n"
+        "if os.geteuid() == 0: os.setgroups([int(sys.argv[2])]); os.setgid(65534); os.setuid(65534)\n"
         "with open_reader(sys.argv[1]).connect() as c: print(c.scalar(text('SELECT count(*) FROM verdicts')))"
     )
     url = f"sqlite:///{shared / 'inspectd.db'}"
-    identity = {"user": 65534, "group": 65534, "extra_groups": [shared.stat().st_gid]} if os.geteuid() == 0 else {}
     before = os.umask(0o007)
     try:
         upgrade(url)
@@ -252,8 +256,8 @@ def test_another_user_of_the_group_reads(shared: Path, running: bool, mode: int)
         if not running:
             engine.dispose()
         shared.chmod(mode)
-        command = [sys.executable, "-c", script, url]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, **identity)  # type: ignore[call-overload]
+        command = [sys.executable, "-c", script, url, str(shared.stat().st_gid)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         Queue(engine).event("stop", "the owner can still write")
         engine.dispose()
     finally:
