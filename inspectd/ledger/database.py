@@ -25,7 +25,7 @@ from inspectd.resources import resource
 if TYPE_CHECKING:
     from alembic.config import Config
 
-BUSY_SECONDS = 30.0
+BUSY_SECONDS = 10.0  # well below the silence that counts as a hang: a locked ledger is not one
 
 _SENTENCES = {
     sqlite3.SQLITE_NOTADB: "is not an inspectd database: SQLite cannot read it. Set `database:` to another file.",
@@ -48,7 +48,7 @@ _CONNECT: dict[str, Any] = {
 
 
 def open_writer(url: str) -> Engine:
-    """The ledger for the processes of the daemon: every transaction takes the write lock at once, or waits 30 s for it.
+    """The ledger for the processes of the daemon: every transaction takes the write lock at once, or waits 10 s for it.
 
     Raises:
         LedgerError: no such database, not at this software's schema, on a network file system, or not usable.

@@ -56,12 +56,12 @@ _IS_OWED = images.c.after == literal_column(f"'{After.PENDING}'")  # as its part
 class Queue(Arrivals, Outcomes):
     """Everything that ingest, the worker and the supervisor do to the ledger. One instance serves one process."""
 
-    def owed(self, watches: Sequence[str], limit: int) -> list[Finished]:
-        """Finished images whose file still has to be moved or deleted, oldest first."""
+    def owed(self, watches: Sequence[str], limit: int, beyond: int = 0) -> list[Finished]:
+        """Finished images whose file still has to be moved or deleted, by their ids, from `beyond` on."""
         query = (
             select(images, inspections.c.verdict)
             .outerjoin(inspections, inspections.c.id == images.c.inspection_id)
-            .where(_IS_OWED, not_searched(images.c.watch).in_(watches))
+            .where(_IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond)
             .order_by(images.c.id)
             .limit(limit)
         )

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from inspectd import __version__, config
-from inspectd.errors import ConfigError, InspectdError, LedgerUnavailable
+from inspectd.errors import ConfigError, InspectdError, LedgerError, LedgerUnavailable
 from inspectd.ingest.intake import Intake
 from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
@@ -99,6 +99,7 @@ class Daemon:
         self._locks.take([lock], "ledger of")
         self._locks.take([watch.path for watch in self._config.watch], "watch")
         upgrade(self._config.database)
+        self._ledger_id = _file_id(ledger)
         self._queue = Queue(open_writer(self._config.database))
         self._queue.release_watches([watch.name for watch in self._config.watch])
         self._queue.event("start", f"inspectd {__version__}, {self._path}")
@@ -131,6 +132,8 @@ class Daemon:
                 self._report(now)
                 if self._once and self._finished():
                     return
+                if self._troubled:  # a loop without trouble may have had nothing to write
+                    self._queue.event("ledger", "takes writes again")
             except LedgerUnavailable as error:
                 self._trouble(str(error))
             else:
@@ -140,6 +143,7 @@ class Daemon:
     def _prove_new_configuration(self, now: float) -> None:
         """Read the configuration again and hand it to a new worker; the old one serves until that is ready."""
         systemd.reloading()
+        self._announced = None  # systemd waits for READY, whatever comes of it
         try:
             new = config.load(self._path)
             fixed = [key for key in RESTART_ONLY if getattr(new, key) != getattr(self._config, key)]
@@ -165,27 +169,51 @@ class Daemon:
         log.info("configuration reloaded from %s", self._path)
 
     def _finished(self) -> bool:
-        """Whether everything that lies in the watches has its outcome, which is the end of a run with `--once`."""
+        """Whether everything that lies in the watches has its outcome, which is the end of a run with `--once`.
+
+        Raises:
+            InspectdError: when a watch's folder went away meanwhile: nobody knows what lay in it.
+        """
         if not (self._supervisor.ready and self._intake.quiet()):
             return False
+        missing = self._intake.missing
         counts = self._queue.open_count([watch.name for watch in self._config.watch])
-        return counts.queued + counts.claimed + counts.settling == 0
+        there = self._queue.open_count([watch.name for watch in self._config.watch if watch.name not in missing])
+        if counts.queued + counts.claimed + there.settling:
+            return False
+        if missing:
+            raise InspectdError(f"the folder of watch {missing[0]} went away; what lay in it waits for the next run.")
+        return True
 
     def _report(self, now: float) -> None:
         """READY once a model is loaded, then the state of things every few seconds, to systemd and, once, the log."""
         ready = self._supervisor.ready
         refused = self._supervisor.refused
-        if ready and (ready, refused) != self._announced:
+        if ready and not self._supervisor.candidate and (ready, refused) != self._announced:
             self._announced = (ready, refused)
             systemd.ready("reload refused: " + refused if refused else "Ready")
             self._queue.event("ready", self._standing())
             log.info("ready: %s", self._standing())
         if now >= self._status_at:
             self._status_at = now + STATUS_EVERY
+            self._hold_places()
             counts = self._queue.open_count([watch.name for watch in self._config.watch])
             work = f"{counts.queued} queued, {counts.claimed} in hand, {counts.stalled} stalled"
             problem = f"reload refused: {refused}; " if refused else ""
             systemd.status(f"{problem}{self._standing()}; {work}; {self._supervisor.judged} judged since the start")
+
+    def _hold_places(self) -> None:
+        """Look whether the folders and the ledger are still those that we locked and opened.
+
+        Raises:
+            InspectdError: when another supervisor has a folder that was made anew, or the ledger's file is gone: what
+                is written to a deleted file is lost, and a new start makes a new one.
+        """
+        self._locks.take([watch.path for watch in self._config.watch], "watch")
+        if _file_id(self._config.database_file) != self._ledger_id:
+            raise LedgerError(
+                f"The database {self._config.database_file} was deleted or replaced: start inspectd anew."
+            )
 
     def _standing(self) -> str:
         """Device, models and watches in one line."""
@@ -204,10 +232,11 @@ class Daemon:
 
     def _wait(self, due: float) -> None:
         """Sleep until something is due, a file arrives, a worker speaks or a signal comes."""
-        ends = [worker.channel for worker in self._supervisor.workers]
-        timeout = max(0.0, due - time.monotonic())
-        readable, _, _ = select.select([self._wake_read, *(end.fileno() for end in ends)], [], [], timeout)
-        if self._wake_read in readable:
+        ends = select.poll()  # select() knows no descriptor above 1023, which many watches need
+        for descriptor in (self._wake_read, *self._supervisor.lines):
+            ends.register(descriptor, select.POLLIN)
+        spoken = dict(ends.poll(1000 * max(0.0, due - time.monotonic())))
+        if self._wake_read in spoken:
             os.read(self._wake_read, PIPE)
 
     def _wake(self) -> None:
@@ -231,3 +260,12 @@ class Daemon:
             self._supervisor.kill()
             self._queue.event("stop", f"{self._supervisor.judged} images judged")
         log.info("stopped; %d images judged", self._supervisor.judged)
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """Which file this path leads to now; None if to none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino

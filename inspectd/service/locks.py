@@ -15,15 +15,22 @@ class Locks:
         self._held: dict[Path, int] = {}
 
     def take(self, paths: Iterable[Path], what: str) -> None:
-        """Lock each path that is there and not yet held by us; a folder is locked itself, without a file in it.
+        """Lock each path that can be opened; a folder is locked itself, without a file in it.
+
+        A path that we hold is looked at again: where it leads to another file or folder by now, that one is locked.
 
         Raises:
             InspectdError: when another process holds one of them.
         """
         for path in paths:
-            if path in self._held or not path.exists():
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            except OSError:  # whoever reads it says so
                 continue
-            descriptor = os.open(path, os.O_RDONLY)
+            held = self._held.get(path)
+            if held is not None and os.path.samestat(os.fstat(held), os.fstat(descriptor)):
+                os.close(descriptor)
+                continue
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -32,6 +39,8 @@ class Locks:
                     f"another inspectd already serves the {what} {path}: stop it first, or give this one its own."
                 ) from None
             self._held[path] = descriptor
+            if held is not None:
+                os.close(held)
 
     def release(self, paths: Iterable[Path]) -> None:
         for path in paths:

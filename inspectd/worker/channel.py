@@ -1,4 +1,4 @@
-"""The line between the supervisor and a worker: one socket pair, one JSON message a packet.
+"""The line between the supervisor and a worker: one socket pair, one message (compressed JSON) a packet.
 
 A closed line is a message too: a worker whose supervisor is gone must exit, and a supervisor whose worker is gone must
 replace it. Nothing said here is needed for correctness; the ledger alone decides what is claimed and what is done.
@@ -7,6 +7,7 @@ replace it. Nothing said here is needed for correctness; the ledger alone decide
 import contextlib
 import json
 import socket
+import zlib
 from dataclasses import asdict, dataclass
 
 
@@ -56,7 +57,7 @@ class Stop:
 
 
 Message = Ready | Refused | Progress | Settings | Wake | Stop
-PACKET = 1 << 17  # bytes; a configuration of several hundred watches still fits
+PACKET = 1 << 17  # bytes; a configuration of thousands of watches, which are much alike, fits when compressed
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Ready, Refused, Progress, Settings, Wake, Stop)}
 
 
@@ -74,7 +75,7 @@ class Channel:
 
     def send(self, message: Message) -> None:
         """Send one message; one that cannot be delivered is dropped, because the other end is gone or stuck."""
-        packet = json.dumps([type(message).__name__, asdict(message)]).encode()
+        packet = zlib.compress(json.dumps([type(message).__name__, asdict(message)]).encode())
         with contextlib.suppress(OSError):
             self._end.send(packet)
 
@@ -91,7 +92,7 @@ class Channel:
             packet = b""
         if not packet:
             raise EOFError("the other end is closed")
-        kind, fields = json.loads(packet)
+        kind, fields = json.loads(zlib.decompress(packet))
         return _KINDS[kind](**fields)
 
 

@@ -21,11 +21,14 @@ log = logging.getLogger(__name__)
 
 LEASE = 60.0  # seconds a claim lasts unless renewed
 RENEW = LEASE / 4
+LOOK = 1.0  # seconds between two looks at the workers; what they say wakes us at once
+LAST_LOOK = 0.05  # ... at one that has hung up and will be gone in a moment
 WARM_UP = 300.0  # seconds to load, trace and warm every model
 HANG_LEAST = 30.0  # seconds of silence that are never yet a hang
 HANG_BATCHES = 20  # ... nor is silence shorter than this many of the slowest warm-up batches
 START_TRIES = 3  # crashes in warm-up before the first READY that we put up with
 BACK_OFF_MOST = 60.0  # seconds between two starts of a worker that keeps dying
+BACK_OFF_BLAMED = 2.0  # ... over the images it held: these deaths are counted, and good images wait behind them
 
 
 class WorkerProcess:
@@ -40,6 +43,7 @@ class WorkerProcess:
         self.judged = 0
         self.busy = False
         self.stopping = False
+        self.hung_up = False  # its end of the line is closed: the process is gone, or nearly
         self.heard = now
         self.oom_kills = _oom_kills()
         self.channel, theirs = pair()
@@ -62,7 +66,10 @@ class WorkerProcess:
         while True:
             try:
                 message: Message = self.channel.receive()
-            except (BlockingIOError, EOFError):
+            except BlockingIOError:
+                return
+            except EOFError:
+                self.hung_up = True
                 return
             self.heard = now
             match message:
@@ -111,6 +118,11 @@ class Supervisor:
         return [worker for worker in (self.current, self.candidate, *self.retiring) if worker is not None]
 
     @property
+    def lines(self) -> list[int]:
+        """Descriptors that become readable when a worker speaks."""
+        return [worker.channel.fileno() for worker in self.workers if not worker.hung_up]
+
+    @property
     def ready(self) -> Ready | None:
         """What the worker in service said when it became ready; None while there is none."""
         return self.current.ready if self.current else None
@@ -127,8 +139,9 @@ class Supervisor:
 
     def replace(self, config: Config, now: float) -> None:
         """Prove a new configuration in a new worker; the one in service goes on until the new one is ready."""
-        if self.candidate:
-            self._dismiss(self.candidate)
+        if self.candidate:  # overtaken by this one; buried by the next tick, for the ledger may refuse just now
+            self.candidate.stop()
+            self.retiring.append(self.candidate)
         self.refused = None
         self.candidate = WorkerProcess(config, config.worker.batch, now)
 
@@ -148,6 +161,8 @@ class Supervisor:
             self.current = WorkerProcess(self.config, self._batch, now)
         for worker in self.workers:
             worker.listen(now)
+            if worker.stopping:
+                worker.stop()  # said again: a line that was full has dropped it
             if worker.process.poll() is not None:
                 worker.listen(now)  # its last words
                 self._bury(worker, now)
@@ -163,7 +178,8 @@ class Supervisor:
             for worker in self.workers:
                 if worker.ready:
                     self._queue.renew(worker.owner, LEASE)
-        return min(now + 1.0, self._renew_at)
+        look = LAST_LOOK if any(worker.hung_up for worker in self.workers) else LOOK
+        return min(now + look, self._renew_at)
 
     def stop(self) -> None:
         """Ask every worker to finish the batch in hand and exit; none is started any more."""
@@ -193,7 +209,8 @@ class Supervisor:
         blameless = worker.stopping or worker.ready is None
         out_of_memory = code == -signal.SIGKILL and _oom_kills() > worker.oom_kills
         in_service = worker is self.current
-        self._forget(worker, died=not blameless and not out_of_memory)
+        # A smaller batch may need less memory. An image that is too much by itself must not come back for ever.
+        held = self._forget(worker, died=not blameless and not (out_of_memory and worker.batch > 1))
         if worker.stopping:
             return
         said = worker.refused or f"worker ended in {'service' if worker.ready else 'warm-up'} ({_ending(code)})"
@@ -210,7 +227,7 @@ class Supervisor:
         if out_of_memory and self._batch > 1:
             self._batch //= 2
             said += f"; killed by the kernel for memory: batch is now {self._batch}"
-        self._start_at = now if self._crashes < 3 else now + min(BACK_OFF_MOST, 2.0 ** (self._crashes - 2))
+        self._start_at = now + _back_off(self._crashes, BACK_OFF_BLAMED if held else BACK_OFF_MOST)
         self._log("worker-died", said)
 
     def _dismiss(self, worker: WorkerProcess) -> None:
@@ -218,9 +235,13 @@ class Supervisor:
         worker.kill()
         self._forget(worker, died=False)
 
-    def _forget(self, worker: WorkerProcess, *, died: bool) -> None:
-        """Release what a dead worker held, then take it out of its place; repeated if the ledger refuses."""
-        self._queue.release(worker.owner, died=died)
+    def _forget(self, worker: WorkerProcess, *, died: bool) -> int:
+        """Release what a dead worker held, then take it out of its place; repeated if the ledger refuses.
+
+        Returns:
+            How many images it held.
+        """
+        held = self._queue.release(worker.owner, died=died)
         self._judged_before += worker.judged
         worker.channel.close()
         if worker is self.current:
@@ -229,10 +250,16 @@ class Supervisor:
             self.candidate = None
         else:
             self.retiring.remove(worker)
+        return held
 
     def _log(self, kind: str, detail: str) -> None:
         log.warning("%s", detail)
         self._queue.event(kind, detail)
+
+
+def _back_off(crashes: int, most: float) -> float:
+    """Seconds to wait before the next start, after that many crashes in a row: 0, 0, 2, 4, 8 …"""
+    return 0.0 if crashes < 3 else min(most, 2.0 ** min(crashes - 2, 16))
 
 
 def _ending(code: int) -> str:

@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +35,12 @@ log = logging.getLogger(__name__)
 
 IDLE = 1.0  # seconds between two looks at the queue when nobody wakes us
 OWED_EVERY = 60.0  # seconds between two looks for source files that still wait to be moved or deleted
-OWED_AT_ONCE = 200
+OWED_AT_ONCE = 200  # of them are seen to before new images have their turn again
+PULSE = 0.5  # seconds between two signs of life while images are in hand
 TROUBLE = 1.0  # seconds to wait before trying again what the disk or the ledger refused
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 
 class Line:
@@ -95,6 +97,8 @@ class Worker:
         self._judged = 0
         self._troubled = False
         self._owed_at = 0.0
+        self._owed_beyond = 0  # the image id that the last look got to
+        self._said_at = 0.0
 
     def open_lanes(self, pool: ThreadPoolExecutor) -> list[Lane]:
         """Load and warm every bundle once, then tell the supervisor that this worker is ready.
@@ -125,8 +129,7 @@ class Worker:
         """Work until told to stop; a batch in hand is always finished."""
         while not self._line.stop.is_set():
             if time.monotonic() >= self._owed_at:
-                self._owed_at = time.monotonic() + OWED_EVERY
-                self._persist(lambda: self._put_away(self._queue.owed(self._putting_away, OWED_AT_ONCE)))
+                self._persist(self._put_away_owed)
             worked = [self._step(lane) for lane in lanes if not self._line.stop.is_set()]
             if not any(worked):
                 self._line.say(Progress(False, self._judged))
@@ -140,7 +143,19 @@ class Worker:
         return self._queue.register_model(bundle.identity, spec.name, spec.version, classes, spec.metrics)
 
     def _alive(self) -> None:
+        """A sign of life; called for every image, said a few times a second."""
+        if time.monotonic() - self._said_at >= PULSE:
+            self._say_progress()
+
+    def _say_progress(self) -> None:
+        self._said_at = time.monotonic()
         self._line.say(Progress(True, self._judged))
+
+    def _pulse(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items, with a sign of life for each: a slow disk is no hang."""
+        for item in items:
+            self._alive()
+            yield item
 
     def _step(self, lane: Lane) -> bool:
         """Judge one batch of one bundle; False when its watches have nothing queued."""
@@ -148,33 +163,44 @@ class Worker:
         claims = self._persist(lambda: self._queue.claim(settings.owner, lane.watches, settings.batch, settings.lease))
         if not claims:
             return False
-        self._alive()
+        self._say_progress()
         judged = self._persist(lambda: lane.pipeline.judge(claims))
         if judged is None:
             return False
         accepted = self._persist(lambda: self._commit(lane, judged)) or set()
         finished = judged.finished(accepted)
         self._judged += len(finished) - len(judged.folded)
-        self._alive()
+        self._say_progress()
         owed = [each for each in finished if each.watch in self._putting_away]
         self._persist(lambda: self._put_away(owed))
         return True
 
     def _commit(self, lane: Lane, judged: Judged) -> set[int]:
         """Overlays first, then the verdicts: a verdict never points at a picture that a power cut took."""
-        write_all(judged.files)
+        write_all(self._pulse(judged.files))
         return self._queue.finish(self._settings.owner, lane.model_id, judged.outcomes, self._putting_away)
+
+    def _put_away_owed(self) -> None:
+        """Try again what earlier attempts left, each file once a round, however many there are and refuse."""
+        owed = self._queue.owed(self._putting_away, OWED_AT_ONCE, self._owed_beyond)
+        self._put_away(owed)
+        is_more = len(owed) == OWED_AT_ONCE
+        self._owed_beyond = owed[-1].image_id if is_more else 0
+        self._owed_at = time.monotonic() + (0 if is_more else OWED_EVERY)
 
     def _put_away(self, owed: Sequence[Finished]) -> None:
         """Move or delete the source files of finished images; one that refuses stays owed and is tried again."""
         done = []
-        for debt in owed:
+        refused = []
+        for debt in self._pulse(owed):
             try:
                 became, moved_to = carry_out(self._watches[debt.watch], debt)
             except OSError as error:
-                log.warning("%s in %s cannot be put away yet: %s", debt.path, debt.watch, error)
+                refused.append(f"{debt.path} in {debt.watch}: {error}")
             else:
                 done.append((debt.image_id, became, moved_to))
+        if refused:
+            log.warning("%d files cannot be put away yet; the first is %s", len(refused), refused[0])
         if done:
             self._queue.settle_after(done)
 

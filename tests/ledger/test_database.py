@@ -81,7 +81,7 @@ def test_the_writers_settings(engine: Engine) -> None:
     with engine.connect() as connection:
         names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
-    assert settings == ["wal", 2, 1, 30_000]
+    assert settings == ["wal", 2, 1, 10_000]
 
 
 def test_a_write_transaction_holds_the_lock_from_its_beginning(engine: Engine, file: Path) -> None:

@@ -48,6 +48,19 @@ def test_once_with_a_missing_folder_says_so(site: Site) -> None:
     assert "incoming" in daemon.log.read_text()
 
 
+def test_once_ends_when_its_folder_goes_away(site: Site) -> None:
+    for number in range(300):
+        site.drop(f"{number}.png", picture(DARK, seed=number))
+    daemon = site.start("--once")
+    until(lambda: site.rows("select 1 from inspections"), "the first verdict")
+    site.incoming.rename(site.root / "elsewhere")
+    assert daemon.ends() == 1
+    assert "went away" in daemon.log.read_text()
+    (site.root / "elsewhere").rename(site.incoming)
+    assert site.start("--once").ends() == 0
+    assert set(site.outcomes(300).values()) == {"ok"}
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_signal_ends_with_zero_and_leaves_no_image_in_hand(site: Site, number: signal.Signals) -> None:
     daemon = site.start()
@@ -160,6 +173,15 @@ def test_no_loadable_model_at_start_is_exit_78(site: Site) -> None:
     assert "Traceback" not in daemon.log.read_text()
 
 
+def test_a_ledger_that_is_deleted_ends_the_daemon(site: Site) -> None:
+    """What it writes to the deleted file would be lost; a new start makes a new ledger."""
+    daemon = site.start()
+    daemon.heard("READY=1")
+    (site.root / "inspectd.db").rename(site.root / "away.db")
+    assert daemon.ends() == 1
+    assert "deleted or replaced" in daemon.log.read_text()
+
+
 def test_a_second_supervisor_is_refused(site: Site) -> None:
     site.start().heard("READY=1")
     second = site.start()
@@ -192,6 +214,21 @@ def test_reload_takes_a_good_configuration_and_refuses_a_bad_one(site: Site) -> 
     daemon.process.send_signal(signal.SIGHUP)
     assert "restart needed" in daemon.heard("restart needed")
     assert daemon.stop() == 0
+
+
+def test_every_reload_ends_with_ready(site: Site) -> None:
+    """Without it systemd takes the service for one that still reloads."""
+    daemon = site.start()
+    daemon.heard("READY=1")
+    site.write({"settle": -1})
+    for _ in range(2):  # the second is refused with the very same words
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.heard("RELOADING=1")
+        daemon.heard("READY=1")
+    site.write()
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.heard("RELOADING=1")
+    assert "STATUS=Ready" in daemon.heard("READY=1")
 
 
 def test_reload_with_a_damaged_model_keeps_the_old_worker(site: Site) -> None:

@@ -1,0 +1,135 @@
+"""The supervisor over real worker processes: what a death costs, and whom it is blamed on."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.site import BRIGHT, DARK, Site, picture, until
+
+from inspectd import config
+from inspectd.errors import LedgerUnavailable
+from inspectd.ledger.database import BUSY_SECONDS, open_writer, upgrade
+from inspectd.ledger.queue import Arrival, Queue, Stat
+from inspectd.model.null import write_null_bundle
+from inspectd.worker import supervisor
+from inspectd.worker.supervisor import Supervisor, WorkerProcess
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    site = Site(tmp_path)
+    site.incoming.mkdir()
+    write_null_bundle(tmp_path / "models" / "null")
+    return site
+
+
+@pytest.fixture
+def queue(site: Site) -> Queue:
+    url = f"sqlite:///{site.root / 'inspectd.db'}"
+    upgrade(url)
+    return Queue(open_writer(url))
+
+
+@pytest.fixture
+def serving(site: Site, queue: Queue) -> Iterator[Supervisor]:
+    """A supervisor whose worker takes one image at a time and can write no overlay: it keeps what it has claimed."""
+    site.write(worker={"batch": 1})
+    (site.root / "output").write_text("a file where a folder should be")
+    supervisor = Supervisor(config.load(site.config), queue)
+    yield supervisor
+    supervisor.kill()
+
+
+def enqueue(site: Site, queue: Queue, name: str, level: int) -> None:
+    path = site.drop(name, picture(level))
+    queue.enqueue("line", [Arrival(name, Stat.of(path.stat()))])
+
+
+def tick(supervisor: Supervisor) -> bool:
+    supervisor.tick(time.monotonic())
+    return True
+
+
+def worker_holding_an_image(supervisor: Supervisor, site: Site) -> WorkerProcess:
+    until(lambda: tick(supervisor) and supervisor.ready, "a ready worker")
+    until(lambda: tick(supervisor) and site.rows("select 1 from images where state = 'claimed'"), "a claim")
+    assert supervisor.current is not None
+    return supervisor.current
+
+
+def test_a_locked_ledger_is_no_hang() -> None:
+    """A worker is silent while it waits for the ledger's lock."""
+    assert 2 * BUSY_SECONDS < supervisor.HANG_LEAST
+
+
+def test_an_image_that_takes_all_memory_by_itself_is_blamed(
+    serving: Supervisor, site: Site, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills = 0
+    monkeypatch.setattr(supervisor, "_oom_kills", lambda: kills)
+    enqueue(site, queue, "huge.png", BRIGHT)
+    for _ in range(3):
+        worker = worker_holding_an_image(serving, site)
+        kills += 1
+        os.kill(worker.process.pid, signal.SIGKILL)
+        until(lambda worker=worker: tick(serving) and worker not in serving.workers, "the burial")
+    (state, reason) = site.rows("select state, reason from images")[0]
+    assert state == "failed"
+    assert reason.startswith("crashes the worker")
+
+
+def test_deaths_over_images_never_hold_up_the_others_for_long() -> None:
+    """They are bounded by the blame; a worker that dies for another reason is started ever more seldom."""
+    blamed = [supervisor._back_off(crashes, supervisor.BACK_OFF_BLAMED) for crashes in (1, 2, 3, 10, 5000)]
+    others = [supervisor._back_off(crashes, supervisor.BACK_OFF_MOST) for crashes in (1, 2, 3, 10, 5000)]
+    assert blamed == [0, 0, 2, 2, 2]
+    assert others == [0, 0, 2, 60, 60]
+
+
+def test_a_dead_worker_wakes_nobody_while_the_ledger_refuses(
+    serving: Supervisor, site: Site, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its closed line stays readable for ever: to wait on it would be to spin."""
+    enqueue(site, queue, "a.png", DARK)
+    worker = worker_holding_an_image(serving, site)
+    release = queue.release
+
+    def refuse(*_: object, **__: object) -> int:
+        raise LedgerUnavailable("the disk is full")
+
+    monkeypatch.setattr(queue, "release", refuse)
+    os.kill(worker.process.pid, signal.SIGKILL)
+    worker.process.wait()
+    with pytest.raises(LedgerUnavailable):
+        tick(serving)
+    assert serving.lines == []
+    monkeypatch.setattr(queue, "release", release)
+    tick(serving)
+    assert worker not in serving.workers
+    assert site.rows("select state, alone from images") == [("queued", 1)]
+
+
+def test_a_stop_that_a_full_line_dropped_is_said_again(serving: Supervisor) -> None:
+    until(lambda: tick(serving) and serving.ready, "a ready worker")
+    worker = serving.current
+    assert worker is not None
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    for _ in range(5000):
+        serving.wake()
+    serving.stop()
+    os.kill(worker.process.pid, signal.SIGCONT)
+    until(lambda: tick(serving) and not serving.workers, "the worker's end")
+    assert worker.process.returncode == 0
+
+
+def test_a_newer_configuration_overtakes_one_that_is_being_proven(serving: Supervisor, site: Site) -> None:
+    until(lambda: tick(serving) and serving.ready, "a ready worker")
+    newest = config.load(site.config)
+    for each in (config.load(site.config), newest):
+        serving.replace(each, time.monotonic())
+    until(lambda: tick(serving) and serving.config is newest, "the newest configuration")
+    until(lambda: tick(serving) and len(serving.workers) == 1, "one worker alone")
+    assert serving.refused is None

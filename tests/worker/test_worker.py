@@ -1,0 +1,86 @@
+"""Files that wait to be moved or deleted: each is tried in its turn, and none that refuses holds up another."""
+
+import logging
+import threading
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from support.site import DARK, Site, picture
+
+from inspectd import config
+from inspectd.ledger.database import open_writer, upgrade
+from inspectd.ledger.queue import Arrival, Failed, Queue, Stat
+from inspectd.model.null import write_null_bundle
+from inspectd.worker import worker
+from inspectd.worker.channel import Settings
+from inspectd.worker.worker import Line, Worker
+
+
+class StubLine:
+    """A line to nobody, which counts what is said."""
+
+    def __init__(self) -> None:
+        self.settings = Settings("", "me", 4, 60.0)
+        self.stop = threading.Event()
+        self.wake = threading.Event()
+        self.said = 0
+
+    def say(self, _: Any) -> None:
+        self.said += 1
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    site = Site(tmp_path)
+    site.incoming.mkdir()
+    write_null_bundle(tmp_path / "models" / "null")
+    site.write({"after": "move", "move_to": "archive/{verdict}"})
+    return site
+
+
+def make_debts(site: Site, count: int) -> Queue:
+    """A ledger in which `count` images are finished and their files still wait to be moved."""
+    url = f"sqlite:///{site.root / 'inspectd.db'}"
+    upgrade(url)
+    queue = Queue(open_writer(url))
+    paths = [site.drop(f"{number}.png", picture(DARK, seed=number)) for number in range(count)]
+    queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat())) for path in paths])
+    claims = queue.claim("me", ["line"], count, 60.0)
+    queue.finish("me", 0, [Failed(claim, "not an image: as a test wants it") for claim in claims], ["line"])
+    return queue
+
+
+def run_rounds(site: Site, queue: Queue, count: int) -> StubLine:
+    line = StubLine()
+    subject = Worker(config.load(site.config), queue, cast(Line, line))
+    for _ in range(count):
+        subject._put_away_owed()
+    return line
+
+
+def test_debts_that_refuse_do_not_stand_in_the_way_of_others(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker, "OWED_AT_ONCE", 4)
+    queue = make_debts(site, 10)
+    carry_out = worker.carry_out
+
+    def refuse_first_five(watch: Any, debt: Any) -> Any:
+        if debt.image_id <= 5:
+            raise PermissionError(13, "Permission denied", debt.path)
+        return carry_out(watch, debt)
+
+    monkeypatch.setattr(worker, "carry_out", refuse_first_five)
+    with caplog.at_level(logging.WARNING):
+        run_rounds(site, queue, 3)
+    assert len(queue.owed(["line"], 100)) == 5
+    assert len(list((site.root / "archive/failed").iterdir())) == 5
+    assert len(caplog.records) == 2, "one line for a round of refusals, not one a file"
+    assert "4 files cannot be put away yet; the first is 0.png in line" in caplog.text
+
+
+def test_a_slow_disk_is_no_silence(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "PULSE", 0)
+    queue = make_debts(site, 6)
+    assert run_rounds(site, queue, 1).said >= 6
