@@ -34,7 +34,9 @@ def build_network(
         raise DataError(f"--cut {cut}: {backbone} has no such layer. It has {names}.")
     units = 1 if classes == 2 and head != "flatten" else classes
     activation = "sigmoid" if classes == 2 else "softmax"
-    decision = keras.layers.Dense(units, activation=activation, name="decision")
+    # Features cut from a pretrained backbone run into the thousands: random weights on them take epochs to unlearn.
+    start = "zeros" if backbone == "vgg16" and head != "flatten" else "glorot_uniform"
+    decision = keras.layers.Dense(units, activation=activation, kernel_initializer=start, name="decision")
     return keras.Model(trunk.input, decision(_head(head, layer.output)), name=backbone)
 
 

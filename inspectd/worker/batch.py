@@ -1,17 +1,19 @@
-"""The way of one batch through a worker: read, fold, decode, infer, draw.
+"""The way of one batch through a worker: read, decode, fold, infer, draw.
 
 Every image of a batch ends in exactly one outcome, whatever its bytes do to a decoder. Nothing is written here: the
 outcomes and the files that belong to them are handed on together, so that the worker can make them durable in order.
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inspectd.clock import utc_now
 from inspectd.config import Config
@@ -25,8 +27,12 @@ from inspectd.vision.overlay import Style
 from inspectd.worker.artifacts import artifact_path, outcome_of, sidecar, stored_heat
 from inspectd.worker.source import Source, SourceError, read
 
-PIXELS_KEPT = 64 * 1024 * 1024  # bytes; larger images are decoded again for their overlay, so that a batch stays small
+# Bytes of pixels kept for the overlays of one batch. An image above its share is decoded again from its file's bytes,
+# which are smaller, so that a batch of large images does not fill the memory.
+PIXELS_KEPT = 1 << 30
 SUFFIX = {"jpeg": ".jpg", "png": ".png"}
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -49,15 +55,23 @@ class Judged:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An image ready for the network."""
+    """An image ready for the network, with what its overlay needs: the pixels, or the file's bytes to decode again."""
 
     claim: Claim
-    source: Source
-    decoded: Decoded | None  # None: too large to be kept beside a whole batch
-    tensor: np.ndarray
+    sha256: str
+    kept: Decoded | bytes
+    tensor: NDArray[np.uint8]
     doubt: str | None
     size: tuple[int, int]  # width, height of the upright image
     timings: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What came of reading one claimed file: the bytes' identity, if they could be read, and what follows from them."""
+
+    read: Read | None
+    result: Prepared | Outcome
 
 
 class Pipeline:
@@ -84,65 +98,57 @@ class Pipeline:
 
     def judge(self, claims: Sequence[Claim]) -> Judged:
         """Take a batch of claims to its outcomes; one for each claim that was not folded."""
-        sources: list[tuple[Claim, Source]] = []
-        outcomes: list[Outcome] = []
-        for claim, source in zip(claims, self._pool.map(self._read, claims), strict=True):
-            self._progress()
-            if isinstance(source, Source):
-                sources.append((claim, source))
-            else:
-                outcomes.append(source)
-        reads = [Read(claim, source.sha256, source.stat) for claim, source in sources]
+        taken = list(self._each(self._take, claims))
+        reads = [each.read for each in taken if each.read]
         folded = self._queue.fold(self._owner, reads, self._putting_away)
-        self._progress()
-        prepared: list[Prepared] = []
-        fresh = [(claim, source) for claim, source in sources if claim.image_id not in folded]
-        for result in self._pool.map(self._prepare, fresh):
-            self._progress()
-            if isinstance(result, Prepared):
-                prepared.append(result)
-            else:
-                outcomes.append(result)
+        results = [each.result for claim, each in zip(claims, taken, strict=True) if claim.image_id not in folded]
+        images = [result for result in results if isinstance(result, Prepared)]
+        outcomes: list[Outcome] = [result for result in results if not isinstance(result, Prepared)]
+        files = [file for outcome in outcomes if isinstance(outcome, Failed) for file in self._sidecar(outcome)]
         self._progress()
         started = time.perf_counter()
-        findings = self._inspector.inspect([image.tensor for image in prepared]) if prepared else []
-        infer = _milliseconds(started) / max(1, len(prepared))
-        self._progress()
-        files = [file for outcome in outcomes if isinstance(outcome, Failed) for file in self._sidecar(outcome)]
-        for inspected, written in self._pool.map(self._conclude, prepared, findings, repeat(infer)):
-            self._progress()
+        findings = self._inspector.inspect([image.tensor for image in images]) if images else []
+        infer = round(_milliseconds(started) / max(1, len(images)), 3)
+        for inspected, written in self._each(self._conclude, images, findings, repeat(infer)):
             outcomes.append(inspected)
             files += written
         return Judged(outcomes, files, list(folded.values()))
 
-    def _read(self, claim: Claim) -> Source | Outcome:
+    def _each(self, work: Callable[..., Result], *arguments: Iterable[Any]) -> Iterator[Result]:
+        """Work in the pool, in order, with a sign of life for each image: large ones take their time."""
+        for result in self._pool.map(work, *arguments):
+            self._progress()
+            yield result
+
+    def _take(self, claim: Claim) -> Taken:
+        """Read, hash, decode and prepare one file."""
         watch = self._watches[claim.watch]
         try:
-            return read(watch.path, claim.path, follow_links=watch.follow_links, max_bytes=self._config.limits.bytes)
+            source = read(watch.path, claim.path, follow_links=watch.follow_links, max_bytes=self._config.limits.bytes)
         except SourceError as error:
-            return _second_look(claim, error.reason, None)
-
-    def _prepare(self, pair: tuple[Claim, Source]) -> Prepared | Outcome:
-        claim, source = pair
+            return Taken(None, _second_look(claim, error.reason, None))
+        content = Read(claim, source.sha256, source.stat)
         if source.stat != claim.stat:  # not the file that had settled: its writer has been here since
-            return Unsettled(claim)
+            return Taken(content, Unsettled(claim))
         started = time.perf_counter()
         try:
             decoded = decode(source.data, self._config.limits.pixels)
         except DecodeError as error:
-            return _second_look(claim, f"{error.code}: {error}", source.sha256)
-        decode_ms = _milliseconds(started)
-        height, width = decoded.pixels.shape[:2]
+            return Taken(content, _second_look(claim, f"{error.code}: {error}", source.sha256))
+        return Taken(content, self._prepare(claim, source, decoded, _milliseconds(started)))
+
+    def _prepare(self, claim: Claim, source: Source, decoded: Decoded, decode_ms: float) -> Prepared:
         started = time.perf_counter()
         tensor = self._inspector.prepare(decoded.pixels)
+        height, width = decoded.pixels.shape[:2]
         return Prepared(
-            claim,
-            source,
-            decoded if decoded.pixels.nbytes <= PIXELS_KEPT else None,
-            tensor,
-            decoded.doubt,
-            (width, height),
-            {"decode": decode_ms, "prepare": _milliseconds(started)},
+            claim=claim,
+            sha256=source.sha256,
+            kept=decoded if decoded.pixels.nbytes <= PIXELS_KEPT // self._config.worker.batch else source.data,
+            tensor=tensor,
+            doubt=decoded.doubt,
+            size=(width, height),
+            timings={"decode": decode_ms, "prepare": _milliseconds(started)},
         )
 
     def _conclude(
@@ -157,11 +163,12 @@ class Pipeline:
         overlay: Path | None = None
         if wanted == "all" or (wanted == "not_ok" and explanation.verdict is not Verdict.OK):
             overlay = artifact_path(image.claim, bundle.short, SUFFIX[self._style.format])
-            decoded = image.decoded or decode(image.source.data, self._config.limits.pixels)
+            kept = image.kept
+            decoded = decode(kept, self._config.limits.pixels) if isinstance(kept, bytes) else kept
             files.append((self._config.output / overlay, explanation.picture(decoded.pixels, self._style)))
         inspected = Inspected(
             claim=image.claim,
-            sha256=image.source.sha256,
+            sha256=image.sha256,
             verdict=explanation.verdict,
             reason=explanation.reason,
             label=finding.label,
