@@ -95,4 +95,4 @@ def _clear(root: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-    locks.release([lock])
+    locks.keep([])

@@ -48,6 +48,7 @@ class Daemon:
         self._reload = False
         self._troubled = False
         self._announced: tuple[Ready, str | None] | None = None
+        self._logged: Ready | None = None
         self._status_at = 0.0
         self._queue: Queue
         self._intake: Intake
@@ -89,14 +90,16 @@ class Daemon:
         if self._once and (missing := [watch for watch in self._config.watch if not watch.path.is_dir()]):
             raise ConfigError(f"the folder of watch {missing[0].name}, {missing[0].path}, is not there.")
         ledger = self._config.database_file
-        lock = ledger.with_name(ledger.name + ".lock")
+        self._lock = ledger.with_name(ledger.name + ".lock")
         try:
             self._config.output.mkdir(parents=True, exist_ok=True)
             ledger.parent.mkdir(parents=True, exist_ok=True)
-            lock.touch()
+            self._lock.touch()
         except OSError as error:
             raise ConfigError(f"{error.filename} cannot be created: {error.strerror}.") from None
-        self._locks.take([lock], "ledger of")
+        if not os.access(self._config.output, os.W_OK | os.X_OK):
+            raise ConfigError(f"{self._config.output} cannot be written by this user, and overlays go there.")
+        self._locks.take([self._lock], "ledger")
         self._locks.take([watch.path for watch in self._config.watch], "watch")
         upgrade(self._config.database)
         self._ledger_id = _file_id(ledger)
@@ -161,8 +164,6 @@ class Daemon:
         if new is self._config:
             return
         self._intake.stop()
-        kept = {watch.path for watch in new.watch}
-        self._locks.release(watch.path for watch in self._config.watch if watch.path not in kept)
         self._config = new
         self._intake = self._new_intake()
         self._queue.event("reload", str(self._path))
@@ -192,8 +193,10 @@ class Daemon:
         if ready and not self._supervisor.candidate and (ready, refused) != self._announced:
             self._announced = (ready, refused)
             systemd.ready("reload refused: " + refused if refused else "Ready")
-            self._queue.event("ready", self._standing())
-            log.info("ready: %s", self._standing())
+            if ready is not self._logged:
+                self._logged = ready
+                self._queue.event("ready", self._standing())
+                log.info("ready: %s", self._standing())
         if now >= self._status_at:
             self._status_at = now + STATUS_EVERY
             self._hold_places()
@@ -203,13 +206,16 @@ class Daemon:
             systemd.status(f"{problem}{self._standing()}; {work}; {self._supervisor.judged} judged since the start")
 
     def _hold_places(self) -> None:
-        """Look whether the folders and the ledger are still those that we locked and opened.
+        """Look whether the folders and the ledger are still those that we locked and opened; let go of all others.
 
         Raises:
             InspectdError: when another supervisor has a folder that was made anew, or the ledger's file is gone: what
                 is written to a deleted file is lost, and a new start makes a new one.
         """
         self._locks.take([watch.path for watch in self._config.watch], "watch")
+        candidate = self._supervisor.candidate
+        watches = (*self._config.watch, *(candidate.config.watch if candidate else ()))
+        self._locks.keep({self._lock, *(watch.path for watch in watches)})
         if _file_id(self._config.database_file) != self._ledger_id:
             raise LedgerError(
                 f"The database {self._config.database_file} was deleted or replaced: start inspectd anew."

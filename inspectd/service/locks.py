@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from inspectd.errors import InspectdError
@@ -35,14 +35,15 @@ class Locks:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(descriptor)
+                name = str(path).removesuffix(".lock")
                 raise InspectdError(
-                    f"another inspectd already serves the {what} {path}: stop it first, or give this one its own."
+                    f"another inspectd already serves the {what} {name}: stop it first, or give this one its own."
                 ) from None
             self._held[path] = descriptor
             if held is not None:
                 os.close(held)
 
-    def release(self, paths: Iterable[Path]) -> None:
-        for path in paths:
-            if path in self._held:
-                os.close(self._held.pop(path))
+    def keep(self, paths: Collection[Path]) -> None:
+        """Let go of every path but these, such as those of a configuration that was not taken."""
+        for path in [path for path in self._held if path not in paths]:
+            os.close(self._held.pop(path))

@@ -147,8 +147,8 @@ class Supervisor:
 
     def refuse(self, why: str) -> None:
         """Record that a new configuration is not taken; the one in force stays."""
-        self.refused = why
-        self._log("reload-refused", f"reload refused, the configuration before stays in force: {why}")
+        self.refused = "; ".join(why.splitlines())  # systemd's protocol and the log know lines
+        self._log("reload-refused", f"reload refused, the configuration before stays in force: {self.refused}")
 
     def tick(self, now: float) -> float:
         """Do what is due; returns when to come again (monotonic seconds).

@@ -11,6 +11,8 @@ import pytest
 import yaml
 from support.site import BRIGHT, DARK, Site, picture, until
 
+from inspectd.paths import to_text
+
 
 def test_a_dropped_image_gets_a_verdict_an_overlay_and_a_sidecar(site: Site) -> None:
     site.write({"fields": r"(?P<part>\d+)_(?P<station>\w+)"}, sidecar=True)
@@ -140,6 +142,34 @@ def test_two_watches_with_the_same_names_and_two_models(site: Site) -> None:
     assert site.rows("select watch, verdict from verdicts order by watch") == [("line", "ok"), ("other", "defect")]
 
 
+def test_any_name_goes_all_the_way(site: Site) -> None:
+    """From the watch through ledger, overlay and sidecar into the archive."""
+    site.write({"after": "move", "include": ["*"]}, sidecar=True)
+    names = [
+        b"x" * 251 + b".png",
+        b"line\nbreak.png",
+        b"\xff caf\xe9 %41.png",
+        "né [red] -x.png".encode(),
+        b"no suffix",
+    ]
+    for seed, name in enumerate(names):
+        (site.incoming / os.fsdecode(name)).write_bytes(picture(DARK, seed=seed))
+    assert site.start("--once").ends() == 0
+    assert {path for (path,) in site.rows("select path from verdicts where verdict = 'ok'")} == set(map(to_text, names))
+    archived = {os.fsencode(path.name) for path in (site.root / "archive").rglob("*") if path.is_file()}
+    assert archived == set(names)
+    overlays = [site.root / "output" / overlay for (overlay,) in site.rows("select overlay from verdicts")]
+    assert all(path.is_file() and path.with_suffix(".json").is_file() for path in overlays)
+    assert list(site.incoming.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_is_said_at_start(site: Site) -> None:
+    (site.root / "output").write_text("a file where a folder should be")
+    daemon = site.start("--once")
+    assert daemon.ends() == 78
+    assert "output" in daemon.log.read_text()
+
+
 def test_move_and_delete_put_sources_away(site: Site) -> None:
     site.write({"after": "move"})
     site.drop("good.png", picture(DARK))
@@ -250,13 +280,15 @@ def test_status_says_device_backend_and_model(site: Site) -> None:
     assert "WATCHDOG=1" in daemon.heard("WATCHDOG=1")
 
 
-def test_sigkill_at_random_moments_loses_nothing_and_doubles_nothing(site: Site) -> None:
+@pytest.mark.parametrize("after", ["keep", "move"])
+def test_sigkill_at_random_moments_loses_nothing_and_doubles_nothing(site: Site, after: str) -> None:
     """Worker and supervisor are killed again and again while images keep coming."""
+    site.write({"after": after})
     chance = random.Random(7)
     expected: dict[str, str] = {}
     daemon = site.start()
     daemon.heard("READY=1")
-    for round_ in range(12):
+    for round_ in range(8):
         for index in range(25):
             level = chance.choice([BRIGHT, DARK])
             name = f"{round_}-{index}.png"
@@ -270,7 +302,10 @@ def test_sigkill_at_random_moments_loses_nothing_and_doubles_nothing(site: Site)
             daemon.kill()
             daemon = site.start()
     assert site.outcomes(len(expected)) == expected
+    until(lambda: site.rows("select count(*) from images where after = 'pending'") == [(0,)], "files put away")
     assert daemon.stop() == 0
     assert site.rows("select count(*) from inspections") == [(len(expected),)]
+    folder = site.incoming if after == "keep" else site.root / "archive"
+    assert sorted(path.name for path in folder.rglob("*.png")) == sorted(expected)
     overlays = {str(path.relative_to(site.root / "output")) for path in (site.root / "output").rglob("*.jpg")}
     assert overlays == {overlay for (overlay,) in site.rows("select overlay from verdicts")}

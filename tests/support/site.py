@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import yaml
 
-PATIENCE = 20.0  # seconds after which a test gives up; nothing is judged by it
+PATIENCE = 60.0  # seconds after which a test gives up; nothing is judged by it
 BRIGHT, DARK = 220, 30  # a defect and an OK image to the null network
 
 
