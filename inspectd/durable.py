@@ -23,7 +23,7 @@ def write_all(files: Iterable[tuple[Path, bytes]]) -> None:
             os.fsync(file.fileno())
         temporary.rename(path)
     for folder in folders:
-        fsync_folder(folder)
+        fsync(folder)
 
 
 def make_folder(folder: Path) -> None:
@@ -32,12 +32,12 @@ def make_folder(folder: Path) -> None:
         return
     make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    fsync_folder(folder.parent)
+    fsync(folder.parent)
 
 
-def fsync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def fsync(path: Path) -> None:
+    """Make a file's content, or the names in a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -197,7 +197,10 @@ class Worker(Section):
     ] = None
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Field(description="The arithmetic of the network; auto takes bfloat16 where the processor has it."),
+        Field(
+            description="The arithmetic of the network; auto takes the one in which the bundle was evaluated, "
+            "float32 where the device lacks it."
+        ),
     ] = "auto"
 
 

@@ -88,7 +88,7 @@ def lay_out(root: Path) -> Place:
 def _clear(root: Path) -> None:
     locks = Locks()
     lock = root / "inspectd.db.lock"
-    locks.take([lock], "ledger of")  # refuses while a daemon serves it
+    locks.take([lock], "ledger")  # refuses while a daemon serves it
     for pattern in OURS:
         for path in root.glob(pattern):
             if path.is_dir() and not path.is_symlink():

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, NullPool, QueuePool
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from inspectd.durable import fsync
 from inspectd.errors import LedgerError, LedgerUnavailable
 from inspectd.ledger.mounts import refuse_network
 from inspectd.ledger.schema import REVISION
@@ -235,9 +236,6 @@ def _copy(path: Path, target: Path) -> None:
     finally:
         copy.close()
         source.close()
-    for name in (temporary, temporary.parent):
-        descriptor = os.open(name, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
-        if name is temporary:
-            temporary.rename(target)
+    fsync(temporary)
+    temporary.rename(target)
+    fsync(target.parent)

@@ -13,42 +13,12 @@ from inspectd.clock import utc_now
 from inspectd.ledger.arrivals import Arrivals
 from inspectd.ledger.outcomes import Outcomes
 from inspectd.ledger.records import (
-    Arrival,
-    Claim,
     Counts,
-    Failed,
     Finished,
-    Heat,
-    Inspected,
-    Outcome,
-    Read,
     Stat,
-    Unsettled,
-    Waiting,
 )
-from inspectd.ledger.schema import OPEN_STATES, After, State, Verdict, events, images, inspections, models
+from inspectd.ledger.schema import OPEN_STATES, After, State, events, images, inspections, models
 from inspectd.ledger.transactions import not_searched
-from inspectd.region import Region
-
-__all__ = [
-    "After",
-    "Arrival",
-    "Claim",
-    "Counts",
-    "Failed",
-    "Finished",
-    "Heat",
-    "Inspected",
-    "Outcome",
-    "Queue",
-    "Read",
-    "Region",
-    "Stat",
-    "Unsettled",
-    "Verdict",
-    "Waiting",
-]
-
 
 _IS_OWED = images.c.after == literal_column(f"'{After.PENDING}'")  # as its partial index says it
 

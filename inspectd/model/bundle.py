@@ -7,7 +7,6 @@ here ever changes a bundle that stands, unpickles anything or imports TensorFlow
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from inspectd.durable import fsync
 from inspectd.errors import BundleError
 from inspectd.model.spec import Spec
 
@@ -89,9 +89,9 @@ def write_bundle(path: Path, spec: Spec, files: Mapping[str, Path | bytes]) -> B
             _write(partial / name, content)
         digests = {name: _sha256(partial / name) for name in sorted([*files, SPEC])}
         _write(partial / MANIFEST, json.dumps({"format": FORMAT, "files": digests}, indent=1).encode() + b"\n")
-        _sync(partial)
+        fsync(partial)
         partial.rename(path)
-        _sync(path.parent)
+        fsync(path.parent)
     except OSError as error:
         raise BundleError(f"{path} could not be written: {error}.") from error
     finally:
@@ -171,13 +171,4 @@ def _write(path: Path, content: Path | bytes) -> None:
         path.write_bytes(content)
     else:
         shutil.copyfile(content, path)
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    """Makes a file or folder durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    fsync(path)

@@ -26,28 +26,25 @@ def notify(*assignments: str) -> None:
 
 
 def ready(status: str) -> None:
+    """Start-up or a reload has ended; `status` is shown by `systemctl status`."""
     notify("READY=1", f"STATUS={status}")
 
 
 def status(text: str) -> None:
+    """The one line that `systemctl status` shows."""
     notify(f"STATUS={text}")
 
 
 def reloading() -> None:
+    """A reload has begun; `ready` must follow."""
     notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
 
 def stopping() -> None:
+    """The end has begun."""
     notify("STOPPING=1", "STATUS=Finishing the batch in hand")
 
 
 def alive() -> None:
+    """A sign of life for WatchdogSec."""
     notify("WATCHDOG=1")
-
-
-def watchdog_interval() -> float | None:
-    """Seconds between two pings, half of what the unit allows; None when the unit has no watchdog."""
-    usec = os.environ.get("WATCHDOG_USEC")
-    if not usec or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
-        return None
-    return int(usec) / 2_000_000

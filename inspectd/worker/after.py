@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 
 from inspectd.config import Watch
-from inspectd.durable import fsync_folder, make_folder
+from inspectd.durable import fsync, make_folder
 from inspectd.ledger.records import Finished, Stat
 from inspectd.ledger.schema import After, Verdict
 from inspectd.paths import from_text, to_text
@@ -38,7 +38,7 @@ def carry_out(watch: Watch, owed: Finished) -> tuple[After, str | None]:
     if watch.after == "delete":
         if taken:
             private.unlink()
-            fsync_folder(private.parent)
+            fsync(private.parent)
         return (After.DELETED if taken or not os.path.lexists(source) else After.KEPT), None
     targets = _targets(watch, owed, source.name)
     # Neither here nor under its private name: an earlier attempt may have moved it and died before it could say so.
@@ -93,7 +93,7 @@ def _move(private: Path, targets: tuple[Path, Path]) -> Path:
     make_folder(targets[0].parent)
     for target in targets:
         if _rename_to_free(private, target):
-            fsync_folder(private.parent)
+            fsync(private.parent)
             return target
     raise FileExistsError(errno.EEXIST, "another file has the name with the image's id", str(targets[1]))
 
@@ -110,11 +110,11 @@ def _rename_to_free(source: Path, target: Path) -> bool:
             _copy(source, target)
         elif error.errno in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
             source.rename(target)  # a file system without hard links
-            fsync_folder(target.parent)
+            fsync(target.parent)
             return True
         else:
             raise
-    fsync_folder(target.parent)
+    fsync(target.parent)
     source.unlink()
     return True
 
@@ -128,6 +128,5 @@ def _copy(source: Path, target: Path) -> None:
     """Copy to another file system: whole and durable before it gets its final name."""
     temporary = target.with_name(source.name)
     shutil.copy2(source, temporary)
-    with temporary.open("rb") as copied:
-        os.fsync(copied.fileno())
+    fsync(temporary)
     temporary.rename(target)

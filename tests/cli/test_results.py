@@ -16,7 +16,8 @@ from support.ledger import EVIL, Ledger
 
 from inspectd.cli.lookup import moment
 from inspectd.ledger.database import open_writer
-from inspectd.ledger.queue import Arrival, Failed, Queue, Stat
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Arrival, Failed, Stat
 from inspectd.paths import to_text
 
 

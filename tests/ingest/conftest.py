@@ -11,8 +11,8 @@ import pytest
 from inspectd.config import Limits, Watch
 from inspectd.ingest.intake import Intake
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.queue import Claim, Outcome, Queue
-from inspectd.ledger.records import Stat
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Claim, Outcome, Stat
 from inspectd.paths import to_text
 
 PATIENCE = 60.0  # seconds after which a test gives up; nothing is judged by it

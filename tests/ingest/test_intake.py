@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from inspectd.ingest import intake
-from inspectd.ledger.queue import Failed, Unsettled
-from inspectd.ledger.records import Arrival, Claim, Stat
+from inspectd.ledger.records import Arrival, Claim, Failed, Stat, Unsettled
 
 SETTLE = 2.0
 

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import Engine, select
 from support.queueing import arrivals, enqueue, inspected, read, sha256, stat
 
-from inspectd.ledger.queue import Arrival, Counts, Failed, Queue, Stat, Unsettled, Waiting
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Arrival, Counts, Failed, Stat, Unsettled, Waiting
 from inspectd.ledger.schema import images
 from inspectd.paths import from_text, to_text
 

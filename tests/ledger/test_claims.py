@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import Engine, event, select
 from support.queueing import HandClock, arrivals, enqueue, inspected, read, stat
 
-from inspectd.ledger.queue import Arrival, Counts, Queue, Unsettled
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Arrival, Counts, Unsettled
 from inspectd.ledger.schema import images
 
 LINE = ["line"]

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import Engine, select
 from support.queueing import HandClock, arrivals, inspected, read, register, sha256, stat
 
-from inspectd.ledger.queue import After, Arrival, Claim, Counts, Failed, Finished, Queue, Unsettled, Verdict
-from inspectd.ledger.schema import images, inspections
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Arrival, Claim, Counts, Failed, Finished, Unsettled
+from inspectd.ledger.schema import After, Verdict, images, inspections
 
 LINE = ["line"]
 

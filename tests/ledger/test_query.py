@@ -8,8 +8,9 @@ from support.queueing import arrivals, inspected, register, stat
 
 from inspectd.ledger.database import open_reader
 from inspectd.ledger.query import Filter, Follower, StatRow, results, show, stats
-from inspectd.ledger.queue import Arrival, Failed, Queue, Verdict
-from inspectd.ledger.schema import images, inspections, reviews
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Arrival, Failed
+from inspectd.ledger.schema import Verdict, images, inspections, reviews
 
 NAMES = ["ok-1.png", "crack-1.png", "doubt-1.png", "broken.png", "sub/ok-1.png", "waiting.png"]
 

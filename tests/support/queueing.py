@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 from inspectd.ledger.database import open_writer
-from inspectd.ledger.queue import Arrival, Claim, Heat, Inspected, Queue, Read, Region, Stat, Verdict
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Arrival, Claim, Heat, Inspected, Read, Stat
+from inspectd.ledger.schema import Verdict
+from inspectd.region import Region
 
 LEASE = 60.0
 

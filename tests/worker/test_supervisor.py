@@ -12,7 +12,8 @@ from support.site import BRIGHT, DARK, Site, picture, until
 from inspectd import config
 from inspectd.errors import LedgerUnavailable
 from inspectd.ledger.database import BUSY_SECONDS, open_writer, upgrade
-from inspectd.ledger.queue import Arrival, Queue, Stat
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Arrival, Stat
 from inspectd.model.null import write_null_bundle
 from inspectd.worker import supervisor
 from inspectd.worker.supervisor import Supervisor, WorkerProcess

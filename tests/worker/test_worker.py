@@ -10,7 +10,8 @@ from support.site import DARK, Site, picture
 
 from inspectd import config
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.queue import Arrival, Failed, Queue, Stat
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Arrival, Failed, Stat
 from inspectd.model.null import write_null_bundle
 from inspectd.worker import worker
 from inspectd.worker.channel import Settings
