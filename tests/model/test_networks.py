@@ -101,3 +101,11 @@ class TestWeightsByName:
         keras.Sequential(layers).save(tmp_path / "stranger.h5")
         with pytest.raises(DataError, match="it holds lonely, none of which is in this network"):
             load_weights_by_name(part, tmp_path / "stranger.h5")
+
+
+@pytest.mark.parametrize(("head", "calm"), [("max", True), ("avg", True), ("flatten", False)])
+def test_a_cut_backbone_starts_without_an_opinion(head: Head, calm: bool) -> None:
+    """Whatever the scale of the backbone's features; the article's head starts as the article's does."""
+    network = build_network("vgg16", "block1_pool", head, 2, Preparation(32, 32))
+    outputs = network(np.random.default_rng(1).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)).numpy()
+    assert (outputs == 0.5).all() == calm
