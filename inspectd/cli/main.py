@@ -31,10 +31,12 @@ class Entry(NamedTuple):
 COMMANDS = {
     "init": Entry("init", "init", "Set up"),
     "config": Entry("config", "app", "Set up"),
+    "db": Entry("db", "app", "Set up"),
     "train": Entry("train", "train", "Set up"),
     "run": Entry("run", "run", "Inspect"),
     "inspect": Entry("inspect", "inspect", "Inspect"),
     "demo": Entry("demo", "demo", "Inspect"),
+    "status": Entry("status", "status", "Look up"),
     "results": Entry("results", "results", "Look up"),
     "show": Entry("show", "show", "Look up"),
     "stats": Entry("stats", "stats", "Look up"),

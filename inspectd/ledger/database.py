@@ -5,10 +5,12 @@ commit is on the disk when it returns. A reader can change nothing, not even by 
 first, and a database that this software does not know is left alone. What a user can put right comes as a sentence.
 """
 
+import errno
 import os
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -40,6 +42,8 @@ _SENTENCES = {
 }
 # What an operator puts right while the daemon waits; all others need a person before anything may go on.
 _PASSING = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY}
+# Where two files are at work, the codes that tell of the one that is read.
+_OF_THE_SOURCE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_BUSY}
 
 _CONNECT: dict[str, Any] = {
     "timeout": BUSY_SECONDS,
@@ -109,11 +113,41 @@ def upgrade(url: str, scripts: Path | None = None) -> None:
                 return
             if found is not None:
                 stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-                _copy(path, path.with_name(f"{path.name}.before-{head}-{stamp}"))
+                copy_database(path, path.with_name(f"{path.name}.before-{head}-{stamp}"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     finally:
         engine.dispose()
+
+
+def copy_database(path: Path, target: Path) -> None:
+    """Copy what is committed, while others read and write: under its name the copy is whole and durable, or not there.
+
+    It is one file that needs no other beside it: what the -wal file holds is in it.
+
+    Raises:
+        LedgerError: the target exists, or one of the two files cannot be read or written.
+    """
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        if os.path.lexists(target):  # before the work; the renaming looks again
+            raise FileExistsError
+        _touch(temporary)
+        _copy_pages(path, temporary)
+        fsync(temporary)
+        _rename_to_free(temporary, target)
+        fsync(target.parent)
+    except FileExistsError:
+        raise LedgerError(f"{target} exists already and is not overwritten: choose another name.") from None
+    except OSError as error:
+        raise LedgerError(f"The copy {target} cannot be written: {error.strerror}.") from error
+    except sqlite3.Error as error:
+        code = _code(error)
+        subject = f"The database {path}" if code in _OF_THE_SOURCE else f"The copy {target}"
+        raise (_explained(code, subject) or error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def alembic_config(scripts: Path | None = None) -> "Config":
@@ -156,12 +190,22 @@ def _engine(path: Path, connect: Callable[[], sqlite3.Connection], pool: type[Qu
 
     @event.listens_for(engine, "handle_error")
     def _explain(context: ExceptionContext) -> None:
-        code = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF  # the primary of an extended code
-        if code in _SENTENCES:
-            kind = LedgerUnavailable if code in _PASSING else LedgerError
-            raise kind(f"The database {path} {_SENTENCES[code]}") from context.original_exception
+        if explained := _explained(_code(context.original_exception), f"The database {path}"):
+            raise explained from context.original_exception
 
     return engine
+
+
+def _code(error: BaseException | None) -> int:
+    """SQLite's primary code of an error; 0 where it has none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _explained(code: int, subject: str) -> LedgerError | None:
+    """The error with its sentence about a file; None for what is a bug."""
+    if code not in _SENTENCES:
+        return None
+    return (LedgerUnavailable if code in _PASSING else LedgerError)(f"{subject} {_SENTENCES[code]}")
 
 
 def _read_only_uri(path: Path) -> str:
@@ -188,11 +232,15 @@ def _must_exist(path: Path) -> None:
 def _create_file(path: Path) -> None:
     """Create an empty database file whose mode is the umask's alone: SQLite itself would bar the group from writing."""
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        _touch(path)
     except OSError as error:
         raise LedgerError(
             f"The database {path} cannot be created or opened: {error.strerror}. Its folder must exist and be writable."
         ) from error
+
+
+def _touch(path: Path) -> None:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
 
 
 def _must_be_current(engine: Engine, path: Path) -> None:
@@ -225,17 +273,33 @@ def _refuse_newer(found: str, known: str, path: Path) -> None:
         )
 
 
-def _copy(path: Path, target: Path) -> None:
-    """A consistent copy of the committed database, whole and on the disk before it gets its name."""
-    temporary = target.with_name(f"{target.name}.part")
-    temporary.unlink(missing_ok=True)
-    _create_file(temporary)
-    source, copy = sqlite3.connect(_read_only_uri(path), uri=True), sqlite3.connect(temporary)
+def _copy_pages(path: Path, target: Path) -> None:
+    """All pages in one step, which sees one state and keeps no writer waiting."""
+    source, copy = sqlite3.connect(_read_only_uri(path), uri=True, timeout=BUSY_SECONDS), sqlite3.connect(target)
     try:
-        source.backup(copy)
+        copy.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared memory, which a network share may not have
+        source.backup(copy, progress=_give_up_on_a_lock)
+        copy.execute("PRAGMA journal_mode = DELETE")  # a file that can be read where nothing can be written
     finally:
         copy.close()
         source.close()
-    fsync(temporary)
-    temporary.rename(target)
-    fsync(target.parent)
+
+
+def _give_up_on_a_lock(status: int, _remaining: int, _pages: int) -> None:
+    """After `BUSY_SECONDS`; without this the copy would wait for ever."""
+    if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
+
+
+def _rename_to_free(source: Path, target: Path) -> None:
+    """Rename unless the name is taken: FileExistsError, even if it was taken a moment ago."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+            raise
+        if os.path.lexists(target):  # a file system without hard links: the look is all there is
+            raise FileExistsError from None
+        source.rename(target)

@@ -116,15 +116,15 @@ def test_a_name_that_the_terminal_cannot_show_is_no_failure(tmp_path: Path) -> N
     assert r"Pr\xfcfung.yaml is right." in done.stdout
 
 
-@pytest.mark.parametrize("name", ["results", "show", "stats", "config", "init"])
+@pytest.mark.parametrize("name", ["status", "results", "show", "stats", "config", "db", "init"])
 def test_commands_that_look_up_import_nothing_heavy(name: str) -> None:
     code = (
         "import sys\n"
         "from inspectd.cli.main import load_command\n"
         f"load_command({name!r})\n"
         "import inspectd.config, inspectd.cli.output\n"
-        f"if {name!r} in ('results', 'show', 'stats'):\n"
-        "    import inspectd.ledger.query, inspectd.ledger.database\n"
+        f"if {name!r} in ('status', 'results', 'show', 'stats', 'db'):\n"
+        "    import inspectd.ledger.query, inspectd.ledger.database, inspectd.ledger.status, inspectd.ledger.backup\n"
         "print(*sorted({'tensorflow', 'keras', 'numpy', 'cv2', 'PIL', 'alembic', 'watchdog'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

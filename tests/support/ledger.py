@@ -38,7 +38,7 @@ class Ledger:
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """Exit code, standard output and standard error of one command on this ledger."""
-        done = CliRunner().invoke(app, [arguments[0], "-c", str(self.config), *arguments[1:]])
+        done = CliRunner().invoke(app, [*arguments, "-c", str(self.config)])
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception
         return done.exit_code, done.stdout, done.stderr

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 import yaml
+
+from inspectd.model.null import write_null_bundle
 
 PATIENCE = 60.0  # seconds after which a test gives up; nothing is judged by it
 BRIGHT, DARK = 220, 30  # a defect and an OK image to the null network
@@ -139,3 +141,19 @@ class Daemon:
         """SIGKILL, and make sure that its worker is gone too."""
         self.process.kill()
         self.process.wait()
+
+
+@contextlib.contextmanager
+def laid_out(root: Path) -> Iterator[Site]:
+    """A site in an empty folder, ready for daemons; none of them outlives the block."""
+    site = Site(root)
+    site.incoming.mkdir()
+    write_null_bundle(root / "models" / "null")
+    site.write()
+    try:
+        yield site
+    finally:
+        for daemon in site.daemons:
+            if daemon.process.poll() is None:
+                daemon.kill()
+            daemon.notices.close()

@@ -1,0 +1,134 @@
+"""A copy of the ledger while the daemon writes, and the question whether a ledger, or a copy of it, is whole.
+
+Neither changes the ledger or keeps the daemon waiting. Each check is one statement, so that it sees one state however
+much is written between two of them.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Select, and_, func, or_, select, text
+
+from inspectd.errors import LedgerError
+from inspectd.ledger.database import copy_database, database_file, open_reader
+from inspectd.ledger.schema import FINISHED_STATES, OPEN_STATES, REVISION, Base, State, images, inspections
+
+RESTORE = "stop inspectd, keep the file, and put the newest good copy in its place"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; `fault` says what is wrong and what to do, and is None where nothing is."""
+
+    name: str
+    promise: str
+    fault: str | None = None
+
+
+def backup(url: str, target: Path) -> None:
+    """Copy the ledger to `target`: whole and durable under that name, or not there.
+
+    Raises:
+        LedgerError: there is no usable ledger at this software's schema, the target exists or cannot be written.
+    """
+    open_reader(url).dispose()
+    copy_database(database_file(url), target)
+
+
+def check(url: str, watches: Collection[str]) -> Iterator[Finding]:
+    """Look the whole ledger over, which reads all of it; one finding for each check, as it is made.
+
+    Args:
+        watches: the names of the configured watches.
+
+    Raises:
+        LedgerError: it cannot even be opened.
+    """
+    engine = open_reader(url)
+    for name, promise, look in (
+        ("integrity", "the file is undamaged", _integrity),
+        ("references", "every row that another one names is there", _references),
+        ("schema", f"tables and indexes are those of schema {REVISION}", _schema),
+        *((name, promise, _none(found)) for name, promise, found in _RULES),
+        ("watches", "every image without an outcome is of a configured watch", _watched(watches)),
+    ):
+        try:
+            with engine.connect() as connection:
+                fault = look(connection)
+        except LedgerError as error:
+            fault = str(error)
+        yield Finding(name, promise, fault)
+
+
+_count = select(func.count())
+_has_inspection = and_(inspections.c.id == images.c.inspection_id, inspections.c.image_id == images.c.id)
+_no_reason = and_(images.c.state == State.FAILED, images.c.reason.is_(None))
+# What holds after every transaction: the check's name, the promise, and a count of the rows that break it.
+_RULES = (
+    ("states", "every image is in a state that is known", _count.where(images.c.state.not_in(tuple(State)))),
+    (
+        "verdicts",
+        "every image that is done has its inspection",
+        _count.select_from(images.outerjoin(inspections, _has_inspection)).where(
+            images.c.state == State.DONE, inspections.c.id.is_(None)
+        ),
+    ),
+    (
+        "inspections",
+        "every inspection is of an image that is done",
+        _count.select_from(inspections.outerjoin(images, images.c.id == inspections.c.image_id)).where(
+            func.coalesce(images.c.state, "") != State.DONE
+        ),
+    ),
+    (
+        "outcomes",
+        "every outcome has its time, every failure its reason",
+        _count.where(images.c.state.in_(FINISHED_STATES), or_(images.c.finished_at.is_(None), _no_reason)),
+    ),
+    (
+        "leases",
+        "every image in hand has a lease that ends",
+        _count.where(
+            images.c.state == State.CLAIMED, or_(images.c.lease_owner.is_(None), images.c.lease_until.is_(None))
+        ),
+    ),
+)
+
+
+def _integrity(connection: Connection) -> str | None:
+    found = connection.scalars(text("PRAGMA integrity_check(3)")).all()
+    return None if found == ["ok"] else f"{'; '.join(map(str, found))}: {RESTORE}"
+
+
+def _references(connection: Connection) -> str | None:
+    return _fault(len(connection.execute(text("PRAGMA foreign_key_check")).all()))
+
+
+def _schema(connection: Connection) -> str | None:
+    tables = Base.metadata.tables.values()
+    wanted = {table.name for table in tables} | {str(index.name) for table in tables for index in table.indexes}
+    missing = sorted({*wanted, "verdicts"} - set(connection.scalars(text("SELECT name FROM sqlite_master"))))
+    return f"{', '.join(missing)} missing: {RESTORE}" if missing else None
+
+
+def _none(found: Select[int]) -> Callable[[Connection], str | None]:
+    return lambda connection: _fault(connection.scalar(found) or 0)
+
+
+def _fault(number: int) -> str | None:
+    return f"not so for {number}: {RESTORE}" if number else None
+
+
+def _watched(watches: Collection[str]) -> Callable[[Connection], str | None]:
+    stranded = (
+        select(images.c.watch, func.count())
+        .where(images.c.state.in_((*OPEN_STATES, State.CLAIMED)), images.c.watch.not_in(watches))
+        .group_by(images.c.watch)
+    )
+
+    def look(connection: Connection) -> str | None:
+        found = [f"{watch} ({number})" for watch, number in connection.execute(stranded)]
+        return f"not so for {', '.join(found)}: put the watch back into the configuration" if found else None
+
+    return look

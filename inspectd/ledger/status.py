@@ -1,0 +1,92 @@
+"""What stands now, from the ledger alone: what waits, what was last judged and by which model, what last happened.
+
+Reads only, for `open_reader`, and quick on a ledger of years: every question is answered from an index.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, bindparam, func, select
+
+from inspectd.ledger.schema import State, events, images, inspections, models
+
+
+@dataclass(frozen=True)
+class WatchStatus:
+    """One watch: its images by state, and its newest image that has a verdict.
+
+    Attributes:
+        configured: whether the configuration names it; what waits in another one is not worked on.
+        counts: the number of images by every state, 0 included.
+        oldest_queued_at: when the image that has been queued longest was first seen; None while none is.
+        last_verdict_at, model: of the newest image with a verdict; the model as name@hash.
+    """
+
+    watch: str
+    configured: bool
+    counts: dict[str, int]
+    oldest_queued_at: str | None
+    last_verdict_at: str | None
+    model: str | None
+
+
+@dataclass(frozen=True)
+class LastEvent:
+    """The newest line of one kind in the audit trail."""
+
+    kind: str
+    at: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """The ledger at one moment; configured watches first, events in the order in which they happened."""
+
+    last_verdict_at: str | None
+    watches: tuple[WatchStatus, ...]
+    events: tuple[LastEvent, ...]
+
+
+def status(engine: Engine, configured: Sequence[str]) -> Status:
+    """What stands now, in one read."""
+    with engine.connect() as connection:
+        counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(map(str, State), 0))
+        for watch, state, number in connection.execute(_COUNTS):
+            counts[watch][state] = number
+        oldest = dict(connection.execute(_OLDEST).all())
+        names = [*configured, *sorted(set(counts) - set(configured))]
+        return Status(
+            last_verdict_at=connection.scalar(select(func.max(inspections.c.inspected_at))),
+            watches=tuple(
+                WatchStatus(name, name in configured, counts[name], oldest.get(name), *_last(connection, name))
+                for name in names
+            ),
+            events=tuple(LastEvent(*row) for row in connection.execute(_EVENTS)),
+        )
+
+
+_COUNTS = select(images.c.watch, images.c.state, func.count()).group_by(images.c.state, images.c.watch)
+_OLDEST = (
+    select(images.c.watch, func.min(images.c.seen_at)).where(images.c.state == State.QUEUED).group_by(images.c.watch)
+)
+_newest = select(func.max(events.c.id)).group_by(events.c.kind)
+_EVENTS = select(events.c.kind, events.c.at, events.c.detail).where(events.c.id.in_(_newest)).order_by(events.c.id)
+
+
+def _last(connection: Connection, watch: str) -> tuple[str | None, str | None]:
+    """When the newest judged image of a watch was judged, and by which model."""
+    found = connection.execute(_NEWEST_VERDICT, {"watch": watch}).one_or_none()
+    return (found.inspected_at, found.model) if found else (None, None)
+
+
+_NEWEST_VERDICT = (
+    select(inspections.c.inspected_at, (models.c.name + "@" + func.substr(models.c.bundle, 1, 8)).label("model"))
+    .select_from(images)
+    .join(inspections, inspections.c.id == images.c.inspection_id)
+    .join(models, models.c.id == inspections.c.model_id)
+    .where(images.c.state == State.DONE, images.c.watch == bindparam("watch"))
+    .order_by(images.c.id.desc())
+    .limit(1)
+)

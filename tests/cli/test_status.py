@@ -1,0 +1,126 @@
+"""`inspectd status`: on a filled ledger, and beside a real daemon that lives through a few things."""
+
+import json
+import os
+import signal
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.ledger import Ledger, fill
+from support.site import DARK, laid_out, picture, until
+
+from inspectd.cli.output import local_time
+from inspectd.cli.status import age
+from inspectd.clock import utc_text
+from inspectd.ledger.database import open_writer
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Arrival, Stat
+
+
+def ask(ledger: Ledger) -> dict[str, Any]:
+    code, out, err = ledger.run("status", "--json")
+    assert (code, err) == (0, "")
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Ledger:
+    """The filled ledger, with two images queued, the older one seen 2 hours ago, and one of a watch that is gone."""
+    ledger = fill(tmp_path)
+    engine = open_writer(f"sqlite:///{tmp_path}/inspectd.db")
+    queue = Queue(engine)
+    queue.enqueue("line-2", [Arrival("new.png", Stat(1, 1, 1)), Arrival("old.png", Stat(2, 2, 2))])
+    queue.enqueue("line-9", [Arrival("lost.png", Stat(3, 3, 3))])
+    for kind, detail in (("start", "first"), ("ready", "demo"), ("worker-died", "exit 1"), ("start", "second")):
+        queue.event(kind, detail)
+    engine.dispose()
+    with sqlite3.connect(tmp_path / "inspectd.db") as connection:
+        seen = utc_text(datetime.now(UTC) - timedelta(hours=2, minutes=1))
+        connection.execute("UPDATE images SET seen_at = ? WHERE path = 'old.png'", [seen])
+    return ledger
+
+
+def test_json_tells_counts_ages_models_and_events(waiting: Ledger) -> None:
+    found = ask(waiting)
+    nothing = dict.fromkeys(("settling", "stalled", "queued", "claimed", "done", "failed"), 0)
+    assert {watch["watch"]: watch["counts"] for watch in found["watches"]} == {
+        "line-1": nothing | {"done": 3, "failed": 1, "settling": 1},
+        "line-2": nothing | {"done": 2, "queued": 2},
+        "line-9": nothing | {"queued": 1},
+    }
+    first, second, lost = found["watches"]
+    assert [watch["configured"] for watch in (first, second, lost)] == [True, True, False]
+    assert [watch["model"] for watch in (first, second, lost)] == ["demo@aaaaaaaa", "demo@aaaaaaaa", None]
+    assert (first["oldest_queued_at"], first["oldest_queued_s"], lost["last_verdict_at"]) == (None, None, None)
+    assert 7260 <= second["oldest_queued_s"] < 7320
+    with sqlite3.connect(waiting.root / "inspectd.db") as connection:
+        last = connection.execute("SELECT max(inspected_at) FROM verdicts WHERE verdict <> 'failed'").fetchone()
+    assert (found["last_verdict_at"],) == last
+    events = [(event["kind"], event["detail"]) for event in found["events"]]
+    assert events == [("ready", "demo"), ("worker-died", "exit 1"), ("start", "second")]
+
+
+def test_the_table_has_local_times(waiting: Ledger) -> None:
+    code, out, err = waiting.run("status")
+    assert (code, err) == (0, "")
+    found = ask(waiting)
+    head, first, second, lost, *rest = (line.split() for line in out.splitlines())
+    states = ["queued", "claimed", "settling", "stalled", "done", "failed"]
+    assert head == ["watch", *states, "oldest", "queued", "last", "verdict", "model"]
+    assert first[:7] == ["line-1", "0", "0", "1", "0", "3", "1"]
+    assert second == [
+        *("line-2", "2", "0", "0", "0", "2", "0", "2", "h"),
+        *local_time(found["watches"][1]["last_verdict_at"]).split(),
+        "demo@aaaaaaaa",
+    ]
+    assert " ".join(lost[:4]) == "line-9 (not configured) 1"
+    assert rest[1] == ["Last", "verdict:", *local_time(found["last_verdict_at"]).split()]
+    assert rest[-1] == ["start", *local_time(found["events"][-1]["at"]).split(), "second"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (119.9, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (2e5, "2 d")],
+)
+def test_ages(seconds: float, text: str) -> None:
+    assert age(seconds) == text
+
+
+def test_a_clock_that_was_set_back_gives_no_negative_age(waiting: Ledger) -> None:
+    with sqlite3.connect(waiting.root / "inspectd.db") as connection:
+        connection.execute("UPDATE images SET seen_at = '2999-01-01T00:00:00.000Z' WHERE state = 'queued'")
+    assert ask(waiting)["watches"][1]["oldest_queued_s"] == 0
+
+
+def test_a_daemon_that_runs_and_one_that_has_stopped(tmp_path: Path) -> None:
+    with laid_out(tmp_path) as site:
+        ledger = Ledger(site.root, {})
+        daemon = site.start()
+        daemon.heard("READY=1")
+        assert ask(ledger)["last_verdict_at"] is None
+        assert "Last verdict: none yet" in ledger.run("status")[1]
+        site.drop("a.png", picture(DARK))
+        site.outcomes(1)
+        whole = site.config.read_text()
+        site.config.write_text(f"{whole}limts: {{}}\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        until(lambda: site.rows("select 1 from events where kind = 'reload-refused'"), "the refusal")
+        site.config.write_text(whole)
+        os.kill(daemon.worker(), signal.SIGKILL)
+        until(lambda: site.rows("select 1 from events where kind = 'worker-died'"), "the worker's death")
+        running = ask(ledger)
+        assert daemon.stop() == 0
+    stopped = ask(ledger)
+    kinds = {event["kind"] for event in running["events"]}
+    assert kinds >= {"start", "ready", "reload-refused", "worker-died"}
+    assert "limts" in next(event["detail"] for event in running["events"] if event["kind"] == "reload-refused")
+    assert stopped["events"][-1]["kind"] == "stop"
+    for found in (running, stopped):
+        [watch] = found["watches"]
+        assert watch["counts"]["done"] == 1
+        assert watch["model"].startswith("null@")
+        assert watch["last_verdict_at"] == found["last_verdict_at"]
