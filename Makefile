@@ -5,10 +5,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 KIND   := $(if $(GPU),gpu,run)
-# What an installed copy is made of: a pulled change must reach it. (`demo` and `test` run the checkout itself.)
-SOURCES := pyproject.toml config.yaml $(shell find inspectd migrations -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test install lock clean
+.PHONY: demo test test-all install lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready-dev
@@ -20,7 +18,11 @@ test: $(VENV)/ready-dev
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-# A copy of the sources is installed: another version of them is another installation.
+# And what takes root and a systemd of its own.
+test-all: test
+	$(BIN)/pytest -m systemd tests/systemd
+
+# `install` copies the sources, so a pulled change is another installation; `demo` and `test` run the checkout itself.
 SOURCES := config.yaml $(shell find inspectd migrations -type f -not -path '*/__pycache__/*')
 
 install: $(VENV)/ready-$(KIND)
@@ -29,7 +31,7 @@ install: $(VENV)/ready-$(KIND)
 # Exact versions with hashes for Python 3.11 to 3.13; uv when it is there, pip when not. Both compile to byte-code,
 # which halves the start of every command.
 $(VENV)/ready-run $(VENV)/ready-gpu: $(SOURCES)
-$(VENV)/ready-%: requirements/%.lock $(SOURCES)
+$(VENV)/ready-%: requirements/%.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
 	  echo "inspectd needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is another: name one, as in 'make PYTHON=python3.12'."; exit 1; }
 	@echo "Setting up $(VENV); the first time takes a few minutes, most of them for TensorFlow."
@@ -44,7 +46,7 @@ $(VENV)/ready-%: requirements/%.lock $(SOURCES)
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(if $(filter dev,$*),-e) .; \
 	fi
 	@$(BIN)/python -m compileall -q inspectd
-	@rm -f $(VENV)/ready-* && touch $@
+	@touch $@
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml
 

@@ -7,11 +7,10 @@ prefix (sd-daemon(3)), so that `journalctl -p warning` works.
 """
 
 import logging
-import os
 import sys
 import time
 
-from inspectd.cli.output import printable
+from inspectd.cli.output import printable, stderr_is_the_journal
 
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
@@ -34,16 +33,7 @@ class _Formatter(logging.Formatter):
 def setup_logging() -> None:
     """Send the log of this process to standard error: its own from INFO on, libraries' from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(_stderr_is_the_journal()))
+    handler.setFormatter(_Formatter(stderr_is_the_journal()))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("inspectd").setLevel(logging.INFO)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # Keras imports it; where its cache lies is no news
-
-
-def _stderr_is_the_journal() -> bool:
-    """Whether the journal reads standard error; JOURNAL_STREAM alone may be inherited, see systemd.exec(5)."""
-    try:
-        status = os.fstat(sys.stderr.fileno())
-    except (OSError, ValueError):
-        return False
-    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

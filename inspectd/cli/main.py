@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from inspectd import __version__
-from inspectd.cli.output import printable, until_reader_leaves
+from inspectd.cli.output import printable, stderr_is_the_journal, until_reader_leaves
 from inspectd.errors import InspectdError
 
 
@@ -96,7 +96,8 @@ class Program(TyperGroup):
 
 
 def _complain(sentence: str) -> None:
-    print(f"inspectd: {printable(sentence)}", file=sys.stderr)  # noqa: T201
+    priority = "<3>" if stderr_is_the_journal() else ""  # so that `journalctl -p err` shows why a start failed
+    print(f"{priority}inspectd: {printable(sentence)}", file=sys.stderr)  # noqa: T201
 
 
 app = typer.Typer(name="inspectd", cls=Program, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -139,3 +139,12 @@ def until_reader_leaves() -> Iterator[None]:
 def _forget_output() -> None:
     """What is still buffered would fail again when the interpreter ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def stderr_is_the_journal() -> bool:
+    """Whether the journal reads standard error; JOURNAL_STREAM alone may be inherited, see systemd.exec(5)."""
+    try:
+        status = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
