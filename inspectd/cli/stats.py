@@ -18,7 +18,7 @@ from inspectd.cli.lookup import (
 from inspectd.cli.options import ConfigOption, CsvOption, JsonOption, refuse_both
 
 if TYPE_CHECKING:
-    from inspectd.ledger.query import StatRow
+    from inspectd.ledger.statistics import StatRow
 
 COUNTS = ("total", "ok", "defect", "review", "failed", "pending")
 
@@ -41,7 +41,7 @@ def stats(
     refuse_both(as_json, as_csv)
     _, engine = open_ledger(config)
     from inspectd.ledger.query import Filter
-    from inspectd.ledger.query import stats as query
+    from inspectd.ledger.statistics import stats as query
 
     wanted = Filter(since=moment(since, "--since"), until=moment(until, "--until"), watch=watch, model=model, path=path)
     rows = [_record(by, row) for row in query(engine, by, wanted)]

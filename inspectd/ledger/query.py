@@ -1,4 +1,4 @@
-"""Questions to the ledger: results, one image in full, and statistics. Reads only, for `open_reader`.
+"""Questions to the ledger: results, and one image in full. Reads only, for `open_reader`.
 
 Every question is answered in short reads, so that a slow terminal never keeps the daemon from tidying its log. A row
 here reads as in the view `verdicts`, with the image's id before it.
@@ -7,9 +7,8 @@ here reads as in the view `verdicts`, with the image's id before it.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta, tzinfo
-from itertools import groupby
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, and_, bindparam, case, func, literal_column, or_, select
 
@@ -117,26 +116,7 @@ class Detail:
     reviews: tuple[ReviewDetail, ...]
 
 
-@dataclass(frozen=True)
-class StatRow:
-    """Counts of one group: a watch, or a local day (``2026-11-23``) or hour (``2026-11-23 15:00``)."""
-
-    group: str
-    total: int
-    ok: int
-    defect: int
-    review: int
-    failed: int
-    pending: int
-
-    @property
-    def defect_rate(self) -> float | None:
-        """Defects over judged images (ok, defect and review); None while nothing is judged."""
-        judged = self.ok + self.defect + self.review
-        return self.defect / judged if judged else None
-
-
-_VERDICT = case(
+VERDICT = case(
     (images.c.state == State.DONE, inspections.c.verdict),
     (images.c.state == State.FAILED, literal_column("'failed'")),
     else_=literal_column("'pending'"),
@@ -151,10 +131,10 @@ _REVIEWED_AS = (
 _MODEL = models.c.name + "@" + func.substr(models.c.bundle, 1, 8)
 # The pointer names the inspection; that it is one of this image lets a search begin at the inspections' indexes.
 _current = and_(inspections.c.id == images.c.inspection_id, inspections.c.image_id == images.c.id)
-_JOINED = images.outerjoin(inspections, _current).outerjoin(models, models.c.id == inspections.c.model_id)
+JOINED = images.outerjoin(inspections, _current).outerjoin(models, models.c.id == inspections.c.model_id)
 _ROWS = select(
     images.c.id,
-    _VERDICT.label("verdict"),
+    VERDICT.label("verdict"),
     images.c.reason,
     _REVIEWED_AS.label("reviewed_as"),
     *(images.c.watch, images.c.path, images.c.part),
@@ -162,7 +142,7 @@ _ROWS = select(
     *(inspections.c.label, inspections.c.score),
     _MODEL.label("model"),
     *(inspections.c.overlay, images.c.sha256),
-).select_from(_JOINED)
+).select_from(JOINED)
 
 
 def results(engine: Engine, wanted: Filter) -> Iterator[Row]:
@@ -170,7 +150,7 @@ def results(engine: Engine, wanted: Filter) -> Iterator[Row]:
 
     Which they are is decided in one read when the first row is taken; the rows follow in pages.
     """
-    found = select(images.c.id).select_from(_JOINED).where(*_conditions(wanted)).order_by(images.c.id.desc())
+    found = select(images.c.id).select_from(JOINED).where(*conditions(wanted)).order_by(images.c.id.desc())
     with engine.connect() as connection:
         ids = connection.scalars(found.limit(wanted.limit)).all()
     for chunk in chunks(ids):
@@ -204,7 +184,7 @@ class Follower:
         The overlap covers what one time can not: several images with the same millisecond, and a clock set back.
         """
         start = utc_text(datetime.fromisoformat(self._newest) - _LATE) if self._newest else ""
-        query = _ROWS.where(*_conditions(self._wanted), images.c.finished_at >= start)
+        query = _ROWS.where(*conditions(self._wanted), images.c.finished_at >= start)
         with self._engine.connect() as connection:
             return [Row(*tuple(row)) for row in connection.execute(query.order_by(images.c.finished_at, images.c.id))]
 
@@ -228,24 +208,8 @@ def show(engine: Engine, what: str, watch: str | None = None) -> list[Detail]:
     return [detail for image_id in found for detail in _detail(engine, image_id)]
 
 
-def stats(
-    engine: Engine, by: Literal["watch", "day", "hour"], wanted: Filter | None = None, zone: tzinfo | None = None
-) -> list[StatRow]:
-    """Counts of outcomes by watch, or by the day or hour in which they fell, in order; times in `zone`, or local."""
-    moment = func.coalesce(images.c.finished_at, images.c.seen_at)
-    minute = func.substr(moment, literal_column("1"), literal_column("16"))  # no coarser: zones differ by minutes
-    key = images.c.watch if by == "watch" else minute
-    query = select(key, _VERDICT, func.count()).select_from(_JOINED).where(*_conditions(wanted or Filter()))
-    with engine.connect() as connection:
-        counted = connection.execute(query.group_by(key, _VERDICT)).all()
-    names = {"watch": _as_it_is, "day": _local("%Y-%m-%d", zone), "hour": _local("%Y-%m-%d %H:00", zone)}
-    name = names[by]
-    named = sorted((name(key), verdict, number) for key, verdict, number in counted)
-    return [_stat_row(group, list(rows)) for group, rows in groupby(named, key=lambda row: row[0])]
-
-
-def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    """The filter as SQL, for statements over `_JOINED`."""
+def conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    """The filter as SQL, for statements over `JOINED`."""
     made: dict[str, Callable[[Any], ColumnElement[bool]]] = {
         "since": lambda value: _moment(value, until=False),
         "until": lambda value: _moment(value, until=True),
@@ -327,19 +291,3 @@ _REVIEWS = (
     .where(reviews.c.image_id == bindparam("image"))
     .order_by(reviews.c.id)
 )
-
-
-def _as_it_is(watch: str) -> str:
-    return watch
-
-
-def _local(form: str, zone: tzinfo | None) -> Callable[[str], str]:
-    """From ``2026-11-23T15:28`` in UTC to the day or hour in the given zone."""
-    return lambda minute: datetime.fromisoformat(f"{minute}+00:00").astimezone(zone).strftime(form)
-
-
-def _stat_row(group: str, rows: list[tuple[str, str, int]]) -> StatRow:
-    counts = dict.fromkeys(("ok", "defect", "review", "failed", "pending"), 0)
-    for _, verdict, number in rows:
-        counts[verdict] += number
-    return StatRow(group, sum(counts.values()), **counts)

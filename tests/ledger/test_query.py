@@ -7,10 +7,11 @@ from sqlalchemy import Engine, event, insert, text, update
 from support.queueing import arrivals, inspected, register, stat
 
 from inspectd.ledger.database import open_reader
-from inspectd.ledger.query import Filter, Follower, StatRow, results, show, stats
+from inspectd.ledger.query import Filter, Follower, results, show
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Failed
 from inspectd.ledger.schema import Verdict, images, inspections, reviews
+from inspectd.ledger.statistics import StatRow, stats
 
 NAMES = ["ok-1.png", "crack-1.png", "doubt-1.png", "broken.png", "sub/ok-1.png", "waiting.png"]
 
