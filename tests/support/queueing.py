@@ -73,13 +73,19 @@ def read(claim: Claim, sha: str, at: Stat | None = None) -> Read:
 
 
 def drain(url: str, owner: str, model: int, batch: int, report: Connection) -> None:
-    """A worker process: claim and finish until nothing is left, then send the ids that it finished."""
+    """A worker process: claim and finish until nothing is left, then send the ids that it finished.
+
+    It holds its first batch before it says that it is ready: SQLite hands out the lock unfairly, and a worker may
+    otherwise find everything done when its turn comes.
+    """
     queue = Queue(open_writer(url))
+    claims = queue.claim(owner, ["line"], batch, LEASE)
     report.send("ready")
     report.recv()
     done: list[int] = []
-    while claims := queue.claim(owner, ["line"], batch, LEASE):
+    while claims:
         done += sorted(queue.finish(owner, model, [inspected(claim) for claim in claims]))
+        claims = queue.claim(owner, ["line"], batch, LEASE)
     report.send(done)
 
 
