@@ -56,10 +56,11 @@ class Image(Base):
     __tablename__ = "images"
     __table_args__ = (
         Index("images_seen", "watch", "path", "ctime_ns", "mtime_ns", "size", unique=True),
-        Index("images_open", "watch", "path", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+        # PostgreSQL's conditions stand in the migration alone: naming them here imports its dialect into every command.
+        Index("images_open", "watch", "path", unique=True, sqlite_where=_OPEN),
         Index("images_state", "state", "watch", "id"),
-        Index("images_claimed", "watch", "path", unique=True, sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
-        Index("images_after", "id", sqlite_where=_OWED, postgresql_where=_OWED),
+        Index("images_claimed", "watch", "path", unique=True, sqlite_where=_CLAIMED),
+        Index("images_after", "id", sqlite_where=_OWED),
         Index("images_finished", "finished_at", "id"),
         Index("images_part", "part"),
         Index("images_path", "path", "watch", "id"),
