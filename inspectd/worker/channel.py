@@ -30,9 +30,8 @@ class Refused:
 
 @dataclass(frozen=True)
 class Progress:
-    """A sign of life. ``busy`` while images are in hand; ``judged`` counts the images finished since the start."""
+    """A sign of life. ``judged`` counts the images finished since the start."""
 
-    busy: bool
     judged: int
 
 

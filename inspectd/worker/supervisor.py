@@ -41,7 +41,6 @@ class WorkerProcess:
         self.ready: Ready | None = None
         self.refused: str | None = None
         self.judged = 0
-        self.busy = False
         self.stopping = False
         self.hung_up = False  # its end of the line is closed: the process is gone, or nearly
         self.heard = now
@@ -77,8 +76,8 @@ class WorkerProcess:
                     self.ready = message
                 case Refused(sentence):
                     self.refused = sentence
-                case Progress(busy, judged):
-                    self.busy, self.judged = busy, judged
+                case Progress(judged):
+                    self.judged = judged
                 case _:
                     raise AssertionError(f"a worker does not say {message}")
 
@@ -102,7 +101,6 @@ class Supervisor:
         self.current: WorkerProcess | None = None
         self.candidate: WorkerProcess | None = None
         self.retiring: list[WorkerProcess] = []
-        self.restarts = 0
         self.refused: str | None = None  # why the newest reload was not taken
         self._queue = queue
         self._batch = config.worker.batch
@@ -194,7 +192,7 @@ class Supervisor:
 
     def _promote(self) -> None:
         """Put a candidate that has become ready in service, and let the worker before it drain."""
-        if self.current and self.current.ready and not self._served:
+        if self.ready:
             self._served = True
         if self.candidate and self.candidate.ready:
             if self.current:
@@ -217,7 +215,6 @@ class Supervisor:
         if not in_service:
             self.refuse(said)
             return
-        self.restarts += 1
         self._crashes = 1 if worker.judged else self._crashes + 1
         if not self._served:
             if worker.refused:

@@ -132,7 +132,7 @@ class Worker:
                 self._persist(self._put_away_owed)
             worked = [self._step(lane) for lane in lanes if not self._line.stop.is_set()]
             if not any(worked):
-                self._line.say(Progress(False, self._judged))
+                self._line.say(Progress(self._judged))
                 self._line.wake.wait(IDLE)
                 self._line.wake.clear()
 
@@ -149,7 +149,7 @@ class Worker:
 
     def _say_progress(self) -> None:
         self._said_at = time.monotonic()
-        self._line.say(Progress(True, self._judged))
+        self._line.say(Progress(self._judged))
 
     def _pulse(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, with a sign of life for each: a slow disk is no hang."""
