@@ -18,9 +18,9 @@ test: $(VENV)/ready-dev
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-# And what takes root and a systemd of its own.
+# And what takes long, or root and a systemd of its own.
 test-all: test
-	$(BIN)/pytest -m systemd tests/systemd
+	$(BIN)/pytest -m 'systemd or long'
 
 # `install` copies the sources, so a pulled change is another installation; `demo` and `test` run the checkout itself.
 SOURCES := config.yaml $(shell find inspectd migrations -type f -not -path '*/__pycache__/*')

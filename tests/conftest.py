@@ -1,11 +1,21 @@
 """What every test shares: a run with an unlisted skip fails, so that no test drops out unseen."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.mounts import Space
 
 ALLOWED = Path(__file__).with_name("skips.txt")
 _unlisted: list[str] = []
+
+
+@pytest.fixture
+def space() -> Iterator[Space]:
+    """A mount namespace of the test's own."""
+    space = Space()
+    yield space
+    space.close()
 
 
 def _allowed_reasons() -> set[str]:

@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import yaml
+from support.mounts import Space
 
 from inspectd.model.null import write_null_bundle
 
@@ -43,10 +44,11 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 @dataclass
 class Site:
-    """A working folder, and the daemons that run on it."""
+    """A working folder, and the daemons that run on it; in a `space`, disks can be mounted on its folders."""
 
     root: Path
     daemons: list["Daemon"] = field(default_factory=list)
+    space: Space | None = None
 
     @property
     def config(self) -> Path:
@@ -62,9 +64,13 @@ class Site:
         document = {"database": "sqlite:///inspectd.db", "output": "output", "watch": [first], **top}
         self.config.write_text(yaml.safe_dump(document))
 
+    def seen(self, path: Path) -> Path:
+        """How this process calls a file that the daemons know by `path`."""
+        return self.space.path(path) if self.space else path
+
     def drop(self, name: str, data: bytes) -> Path:
         """Bring a file in as a careful camera does: under a temporary name, then renamed."""
-        path = self.incoming / name
+        path = self.seen(self.incoming) / name
         part = path.with_name(path.name + ".part")
         part.write_bytes(data)
         return part.rename(path)
@@ -77,7 +83,7 @@ class Site:
     def rows(self, sql: str = "select path, verdict from verdicts order by path") -> list[tuple[Any, ...]]:
         """Ask the ledger as any user would: read-only, beside the running daemon."""
         try:
-            with sqlite3.connect(f"file:{self.root / 'inspectd.db'}?mode=ro", uri=True) as connection:
+            with sqlite3.connect(f"file:{self.seen(self.root / 'inspectd.db')}?mode=ro", uri=True) as connection:
                 return connection.execute(sql).fetchall()
         except sqlite3.OperationalError:
             return []
@@ -101,9 +107,10 @@ class Daemon:
         self._heard: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
         self.log = site.root / f"daemon-{len(site.daemons)}.log"
+        enter = site.space.enter if site.space else []
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "inspectd", "run", "--config", str(site.config), *arguments],
+                [*enter, sys.executable, "-m", "inspectd", "run", "--config", str(site.config), *arguments],
                 env={**os.environ, "NOTIFY_SOCKET": str(address)},
                 stderr=log,
                 stdin=subprocess.DEVNULL,
