@@ -8,7 +8,7 @@ holds the two equal.
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -35,15 +35,18 @@ class After(StrEnum):
     PENDING = "pending"
     MOVED = "moved"
     DELETED = "deleted"
+    EXPIRED = "expired"  # moved, and removed by retention since
     KEPT = "kept"  # the rule does not apply to this outcome, or the file was no longer the one that was judged
 
 
 OPEN_STATES = (State.SETTLING, State.STALLED, State.QUEUED)
 FINISHED_STATES = (State.DONE, State.FAILED)
-REVISION = "0001"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
+REVISION = "0002"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
 _OPEN = text("state IN ('settling', 'stalled', 'queued')")
 _CLAIMED = text("state = 'claimed'")
 _OWED = text("\"after\" = 'pending'")
+_MOVED = text("\"after\" = 'moved' AND state = 'done'")
+_OVERLAID = text("overlay IS NOT NULL AND verdict <> 'review'")
 
 
 class Base(DeclarativeBase):
@@ -61,6 +64,7 @@ class Image(Base):
         Index("images_state", "state", "watch", "id"),
         Index("images_claimed", "watch", "path", unique=True, sqlite_where=_CLAIMED),
         Index("images_after", "id", sqlite_where=_OWED),
+        Index("images_moved", "finished_at", "id", sqlite_where=_MOVED),
         Index("images_finished", "finished_at", "id"),
         Index("images_part", "part"),
         Index("images_path", "path", "watch", "id"),
@@ -89,6 +93,7 @@ class Image(Base):
     inspection_id: Mapped[int | None] = mapped_column(ForeignKey("inspections.id", use_alter=True))
     after: Mapped[str | None] = mapped_column(String(8))
     moved_to: Mapped[str | None]
+    pinned: Mapped[bool] = mapped_column(default=False, server_default=false())  # never removed by retention
 
 
 class Model(Base):
@@ -113,6 +118,7 @@ class Inspection(Base):
         UniqueConstraint("image_id", "model_id"),
         Index("inspections_at", "inspected_at"),
         Index("inspections_verdict", "verdict", "inspected_at"),
+        Index("inspections_overlay", "inspected_at", "id", sqlite_where=_OVERLAID),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -162,7 +168,19 @@ class Event(Base):
     detail: Mapped[str]
 
 
+class Removal(Base):
+    """A file that the ledger has let go of and that is still to be removed from its disk."""
+
+    __tablename__ = "removals"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    root: Mapped[str]  # the folder that the file must lie in, absolute; like `path` as inspectd.paths.to_text writes it
+    path: Mapped[str]  # relative to `root`
+    size: Mapped[int | None] = mapped_column(BigInteger)  # with mtime_ns, of a source image: only the very file goes
+    mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
+
+
 # The same tables for statements on many rows at once, which have no need of mapped objects.
-images, models, inspections, reviews, events = (
-    Base.metadata.tables[entity.__tablename__] for entity in (Image, Model, Inspection, Review, Event)
+images, models, inspections, reviews, events, removals = (
+    Base.metadata.tables[entity.__tablename__] for entity in (Image, Model, Inspection, Review, Event, Removal)
 )
