@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 KIND   := $(if $(GPU),gpu,run)
 
-.PHONY: demo test test-all install lock clean
+.PHONY: demo test test-all soak install lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready-dev
@@ -21,6 +21,10 @@ test: $(VENV)/ready-dev
 # And what takes long, or root and a systemd of its own.
 test-all: test
 	$(BIN)/pytest -m 'systemd or long'
+
+# Does anything get lost? 10,000 files, 200 kills and every other fault, in some twenty minutes; exit 1 if it does.
+soak: $(VENV)/ready-dev
+	$(BIN)/inspectd simulate --count 10000 --rate 7 --kills 200
 
 # `install` copies the sources, so a pulled change is another installation; `demo` and `test` run the checkout itself.
 SOURCES := config.yaml $(shell find inspectd migrations -type f -not -path '*/__pycache__/*')

@@ -21,6 +21,7 @@ FLOORS = [
     {"ingest", "training", "worker"},
     {"service"},
     {"demo"},
+    {"simulate"},
     {"cli"},
     {"__main__"},
 ]

@@ -36,6 +36,7 @@ COMMANDS = {
     "run": Entry("run", "run", "Inspect"),
     "inspect": Entry("inspect", "inspect", "Inspect"),
     "demo": Entry("demo", "demo", "Inspect"),
+    "simulate": Entry("simulate", "simulate", "Inspect"),
     "status": Entry("status", "status", "Look up"),
     "results": Entry("results", "results", "Look up"),
     "show": Entry("show", "show", "Look up"),

@@ -1,0 +1,73 @@
+"""The pictures of a simulation: as many as are asked for, each with bytes of its own.
+
+A few base pictures are used in turns, and a number is appended to the bytes of each. No decoder looks behind the end
+of an image, so the picture stays the same and its sha256 does not.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+
+from inspectd.config.schema import IMAGE_PATTERNS
+from inspectd.demo.textures import SIZE, texture
+from inspectd.errors import InspectdError
+from inspectd.vision.decode import DecodeError, decode
+
+TILE = 64  # pixels, both ways: small, because the files and not the pictures are what is tested
+TEXTURES = 8
+MOST_PIXELS = 100_000_000
+
+Base = tuple[str, bytes]  # the file's ending, its content
+
+
+class Album:
+    """Base pictures, and the numbered contents made of them."""
+
+    def __init__(self, bases: Sequence[Base]) -> None:
+        self._bases = bases
+
+    def picture(self, number: int) -> Base:
+        """The content number `number`: a whole image."""
+        suffix, data = self._bases[number % len(self._bases)]
+        return suffix, data + f"\n{number:08d}".encode()
+
+    def truncated(self, number: int) -> Base:
+        """The first half of a picture: no whole image, whatever a lenient decoder makes of it."""
+        suffix, data = self._bases[number % len(self._bases)]
+        return suffix, data[: len(data) // 2] + f"\n{number:08d}".encode()
+
+    def no_image(self, number: int) -> Base:
+        """A text under an image's name."""
+        return ".png", f"The camera's memory card is full.\n{number:08d}".encode()
+
+
+def own_album(seed: int) -> Album:
+    """Tiles of synthetic surfaces; some are darker than mid-grey, some brighter."""
+    tiles = []
+    for index in range(TEXTURES):
+        pixels = texture(seed, index, defect=False).pixels
+        for row in range(0, SIZE, TILE):
+            tiles += [pixels[row : row + TILE, column : column + TILE] for column in range(0, SIZE, TILE)]
+    return Album([(".png", cv2.imencode(".png", tile)[1].tobytes()) for tile in tiles])
+
+
+def album_of(folder: Path) -> Album:
+    """The images of a folder, which is only read.
+
+    Raises:
+        InspectdError: there is none, or one of them is no whole image.
+    """
+    endings = tuple(pattern.removeprefix("*") for pattern in IMAGE_PATTERNS)
+    if not folder.is_dir():
+        raise InspectdError(f"{folder} is no folder: name one with images in it.")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and path.is_file())
+    bases = [(path.suffix, path.read_bytes()) for path in files]
+    if not bases:
+        raise InspectdError(f"{folder} holds no images ({', '.join(IMAGE_PATTERNS)}): name a folder that does.")
+    for path, (_, data) in zip(files, bases, strict=True):
+        try:
+            decode(data, MOST_PIXELS)
+        except DecodeError as error:
+            raise InspectdError(f"{path} cannot serve as a whole image: {error}") from None
+    return Album(bases)

@@ -1,0 +1,60 @@
+"""The camera: lets files arrive, one way after the other, at a rate, with bursts between them."""
+
+import random
+
+from inspectd.simulate.agenda import Agenda
+from inspectd.simulate.arrivals import MOST, WAYS, Scene, Way, burst, in_place
+
+BURSTS = 2
+BURST_SHARE = 5  # a burst is this part of all files,
+BURST_MOST = 2000  # ... but not more than so many
+
+
+class Camera:
+    """Drops `count` contents into a scene, each way as often as the others, in an order that `rng` chooses."""
+
+    def __init__(self, scene: Scene, count: int, rate: float, rng: random.Random) -> None:
+        self.scene = scene
+        self.held = False  # nothing new arrives while somebody sets this
+        self._count = count
+        self._rate = rate
+        self._rng = rng
+        self._round: list[Way] = []
+        self._arriving = Agenda()
+        self._next = 0.0
+        self._bursts = [count * (number + 1) // (BURSTS + 1) for number in range(BURSTS)]
+
+    @property
+    def done(self) -> bool:
+        """Whether everything has arrived."""
+        return self.scene.taken >= self._count and not self._arriving
+
+    @property
+    def arriving(self) -> int:
+        """How many are on their way."""
+        return len(self._arriving)
+
+    def advance(self, now: float) -> None:
+        """Let arrive what is due (`now`: monotonic seconds)."""
+        self._arriving.advance(now)
+        if self.held or self.scene.taken >= self._count or now < self._next:
+            return
+        if self._bursts and self.scene.taken >= self._bursts[0]:
+            self._bursts.pop(0)
+            burst(self.scene, min(self._count // BURST_SHARE, BURST_MOST, self._count - self.scene.taken))
+            files = 1
+        else:
+            before = self.scene.taken
+            self._arriving.begin(self._way()(self.scene), now)
+            files = self.scene.taken - before
+        self._next = now + files / self._rate
+
+    def close(self) -> None:
+        self._arriving.close()
+
+    def _way(self) -> Way:
+        if self._count - self.scene.taken < MOST:
+            return in_place
+        if not self._round:
+            self._round = self._rng.sample(WAYS, len(WAYS))
+        return self._round.pop()

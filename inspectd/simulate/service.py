@@ -1,0 +1,130 @@
+"""The real daemon as a process, kept as systemd keeps it: started again when it ends, heard when it says READY."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from inspectd.errors import ConfigError, InspectdError
+from inspectd.simulate.site import Site
+
+RESTART = 0.2  # seconds between an end and the next start
+TRIES = 5  # ends in a row without READY that are put up with
+STOP_PATIENCE = 40.0
+
+
+class Service:
+    """`inspectd run` on a site, until `close`."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._address = f"inspectd-simulate-{secrets.token_hex(8)}"
+        self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._notices.bind(f"\0{self._address}")
+        self._log = site.log.open("ab")
+        self.readies = 0  # how often READY was said
+        self._failures = 0
+        self._start_at = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def tend(self, now: float) -> None:
+        """Hear what it says, and start it if it does not run (`now`: monotonic seconds).
+
+        Raises:
+            InspectdError: it refuses its configuration, or ends again and again before it is ready.
+        """
+        self._listen()
+        if self._process is None:
+            if now >= self._start_at:
+                self._process = self._start()
+        elif (code := self._process.poll()) is not None:
+            self._failures += code >= 0
+            if code == ConfigError.exit_code or self._failures >= TRIES:
+                raise InspectdError(f"the daemon ended (exit {code}) and will not serve. Its log is {self._site.log}.")
+            self._process = None
+            self._start_at = now + RESTART
+
+    @property
+    def pid(self) -> int | None:
+        """The supervisor's process, while there is one."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    @property
+    def worker(self) -> int | None:
+        """The worker's process, while there is one."""
+        with suppress(OSError):
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+            return next((int(child) for child in reversed(children) if is_alive(int(child))), None)
+        return None
+
+    def stop(self) -> None:
+        """End it in good order.
+
+        Raises:
+            InspectdError: it does not end, or not with exit 0.
+        """
+        process = self._process
+        if process is None:
+            return
+        process.terminate()
+        try:
+            code = process.wait(STOP_PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise InspectdError(f"the daemon does not stop within {STOP_PATIENCE:.0f} s of SIGTERM.") from None
+        if code:
+            raise InspectdError(f"the daemon stopped with exit {code}. Its log is {self._site.log}.")
+        self._process = None
+
+    def run_once(self, patience: float) -> None:
+        """`inspectd run --once` on the same site.
+
+        Raises:
+            InspectdError: it fails, or does not end in time.
+        """
+        self._process = self._start("--once")
+        try:
+            code = self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            raise InspectdError(f"`inspectd run --once` does not end within {patience:.0f} s.") from None
+        if code:
+            raise InspectdError(f"`inspectd run --once` ended with exit {code}. Its log is {self._site.log}.")
+        self._process = None
+
+    def close(self) -> None:
+        """Kill what still runs of it, workers that are stopped too."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._notices.close()
+        self._log.close()
+
+    def _start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """In a session of its own, so that Ctrl-C reaches the simulation alone."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "inspectd", "run", "--config", str(self._site.config), *arguments],
+            env={**os.environ, "NOTIFY_SOCKET": f"@{self._address}"},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+
+    def _listen(self) -> None:
+        with suppress(BlockingIOError):
+            while notice := self._notices.recv(65536):
+                if b"READY=1" in notice.splitlines():
+                    self.readies += 1
+                    self._failures = 0
+
+
+def is_alive(pid: int) -> bool:
+    """Whether this process exists and is more than a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
