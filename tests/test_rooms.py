@@ -65,7 +65,13 @@ def test_imports_point_down() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["inspectd.service.daemon", "inspectd.worker.supervisor", "inspectd.ingest.intake", "inspectd.ledger.query"],
+    [
+        "inspectd.service.daemon",
+        "inspectd.service.doctor",
+        "inspectd.worker.supervisor",
+        "inspectd.ingest.intake",
+        "inspectd.ledger.query",
+    ],
 )
 def test_no_tensorflow_where_it_must_not_be(module: str) -> None:
     heavy = "[name for name in ('tensorflow', 'keras', 'cv2', 'matplotlib') if name in sys.modules]"

@@ -32,6 +32,7 @@ COMMANDS = {
     "init": Entry("init", "init", "Set up"),
     "config": Entry("config", "app", "Set up"),
     "db": Entry("db", "app", "Set up"),
+    "doctor": Entry("doctor", "doctor", "Set up"),
     "train": Entry("train", "train", "Set up"),
     "run": Entry("run", "run", "Inspect"),
     "inspect": Entry("inspect", "inspect", "Inspect"),

@@ -1,0 +1,41 @@
+"""The list of checks, in the order in which a site is set up; each is made when its turn comes."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from inspectd.config import Config
+from inspectd.service.doctor.clock import check_clock
+from inspectd.service.doctor.disks import check_kinds, check_space
+from inspectd.service.doctor.events import check_events, check_limits
+from inspectd.service.doctor.finding import Finding, Site, ok
+from inspectd.service.doctor.folders import check_folders, check_user
+from inspectd.service.doctor.ledger import check_ledger, holder
+from inspectd.service.doctor.models import check_models
+from inspectd.service.doctor.sandbox import check_sandbox
+
+
+def examine(site: Site) -> Iterator[Finding]:
+    """Look the site over; findings come as they are made."""
+    yield ok("configuration", str(site.path), f"right; watches: {', '.join(watch.name for watch in site.config.watch)}")
+    for check in CHECKS:
+        yield from check(site)
+
+
+def site_of(path: Path, config: Config) -> Site:
+    """The site of a configuration that was read from `path`, and the daemon that serves it now."""
+    ledger = config.database_file
+    return Site(path, config, holder(ledger.with_name(f"{ledger.name}.lock")))
+
+
+CHECKS: tuple[Callable[[Site], Iterator[Finding]], ...] = (
+    check_user,
+    check_folders,
+    check_kinds,
+    check_space,
+    check_events,
+    check_limits,
+    check_ledger,
+    check_models,
+    check_clock,
+    check_sandbox,
+)

@@ -1,0 +1,72 @@
+"""What a check of the doctor's yields, and the site that it looks at."""
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from inspectd.config import Config, Watch
+
+
+class State(StrEnum):
+    """How bad it is: `FAULT` keeps images from being inspected or recorded, `WARN` may do so one day."""
+
+    OK = "ok"
+    WARN = "WARN"
+    FAULT = "FAULT"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, what was found there, and what to do about it (nothing where all is well)."""
+
+    state: State
+    check: str
+    subject: str
+    found: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A configuration, where it stands, and the process id of the daemon that serves its ledger now, if one does."""
+
+    path: Path
+    config: Config
+    daemon: int | None
+
+
+def ok(check: str, subject: str, found: str) -> Finding:
+    return Finding(State.OK, check, subject, found)
+
+
+def warn(check: str, subject: str, found: str, advice: str) -> Finding:
+    return Finding(State.WARN, check, subject, found, advice)
+
+
+def fault(check: str, subject: str, found: str, advice: str) -> Finding:
+    return Finding(State.FAULT, check, subject, found, advice)
+
+
+def archive(watch: Watch) -> Path | None:
+    """The folder below which `after: move` puts files: what of `move_to` is known before there is a verdict."""
+    if watch.after != "move":
+        return None
+    unknown = "\0"
+    path = Path(watch.move_to.format(watch=watch.name, verdict=unknown, date=unknown))
+    return next(part for part in (path, *path.parents) if unknown not in str(part))
+
+
+def standing(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that is there and may be seen."""
+    return next(part for part in (path, *path.parents) if exists(part))
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there and may be seen; `Path.exists` raises where a folder above may not be entered."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there and may be seen."""
+    return os.path.isdir(path)  # noqa: PTH112

@@ -1,0 +1,159 @@
+"""Folders and rights, for the user that runs this: what the daemon reads, and what it writes.
+
+A right that is missing is told with the command that gives it, which `remedy` works out from owner, group and mode.
+"""
+
+import grp
+import os
+import pwd
+import shlex
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from inspectd.service.doctor.finding import Finding, Site, archive, exists, fault, is_folder, ok, standing, warn
+
+READ, WRITE = os.R_OK | os.X_OK, os.R_OK | os.W_OK | os.X_OK
+SYSTEM = range(1, 1000)  # the user ids of services, which share their folders with a group of people
+SHARED = stat.S_ISGID | stat.S_IRWXG  # what is made in such a folder belongs to its group, and the group may write
+
+
+@dataclass(frozen=True)
+class User:
+    """Whose rights are in question."""
+
+    uid: int
+    groups: frozenset[int]
+
+    @classmethod
+    def present(cls) -> "User":
+        return cls(os.geteuid(), frozenset({os.getegid(), *os.getgroups()}))
+
+    @property
+    def name(self) -> str:
+        return user_name(self.uid)
+
+
+def check_user(site: Site) -> Iterator[Finding]:
+    """Root may do everything, so that its rights say nothing of those of the service's user."""
+    user, owner = User.present(), standing(site.config.database_file.parent).stat().st_uid
+    if user.uid == 0 and owner != 0:
+        name = user_name(owner)
+        yield warn(
+            "user",
+            user.name,
+            f"root may do everything, {name} may not",
+            f"look at folders and rights as the service does: `runuser -u {shlex.quote(name)} -- inspectd doctor`",
+        )
+    else:
+        yield ok("user", user.name, "rights are looked at as this user's")
+
+
+def check_folders(site: Site) -> Iterator[Finding]:
+    """What is read and written, and whether a group shares what a service writes."""
+    user, config = User.present(), site.config
+    for watch in config.watch:
+        subject = f"watch {watch.name}, {watch.path}"
+        missing = None if is_folder(watch.path) else _missing(user, subject, watch.path)
+        yield missing or check_rights(user, subject, watch.path, READ if watch.after == "keep" else WRITE)
+        if target := archive(watch):
+            yield check_rights(user, f"archive of {watch.name}, {target}", target, WRITE)
+    yield check_rights(user, f"output, {config.output}", config.output, WRITE)
+    ledger = config.database_file
+    yield check_rights(user, f"folder of the ledger, {ledger.parent}", ledger.parent, WRITE)
+    for file in (ledger, *(ledger.with_name(f"{ledger.name}{end}") for end in ("-wal", "-shm", ".lock"))):
+        if exists(file) and not may(user, file, os.R_OK | os.W_OK):
+            yield check_rights(user, f"ledger, {file}", file, os.R_OK | os.W_OK)
+    yield from _shared({"output": config.output, "folder of the ledger": ledger.parent})
+
+
+def check_rights(user: User, subject: str, path: Path, wanted: int) -> Finding:
+    """Whether the user may do what is `wanted` (`os.access` bits) with a path, or make it where it is missing."""
+    there = standing(path)
+    found = "readable and writable" if wanted & os.W_OK else "readable"
+    if there != path:
+        wanted, found = WRITE, f"not there yet; it will be made in {there}"
+    if may(user, there, wanted):
+        return ok("folders", subject, found)
+    if wanted & os.W_OK and os.statvfs(there).f_flag & os.ST_RDONLY:
+        return fault(
+            "folders", subject, "the file system is mounted read-only", f"`mount -o remount,rw {_mount(there)}`"
+        )
+    way = [*reversed(there.parents), *([there] if is_folder(there) else [])]
+    barred = next((part for part in way if not may(user, part, os.X_OK)), None)
+    if barred is not None:
+        said = f"{user.name} may not enter {barred}"
+        return fault("folders", subject, said, remedy(user, barred, barred.stat(), os.X_OK))
+    said = f"{user.name} may not {'write to' if wanted & os.W_OK else 'read'} {there}"
+    return fault("folders", subject, said, remedy(user, there, there.stat(), wanted))
+
+
+def may(user: User, path: Path, wanted: int) -> bool:
+    """Whether the kernel lets this process, which runs as `user`, do it: access lists and mounts count too."""
+    return os.access(path, wanted, effective_ids=user.uid == os.geteuid())
+
+
+def remedy(user: User, path: Path, found: os.stat_result, wanted: int) -> str:
+    """The least command, typed by root, that gives a user rights to a path: no right is given to everybody."""
+    bits = "".join(letter for letter, bit in (("r", os.R_OK), ("w", os.W_OK), ("x", os.X_OK)) if wanted & bit)
+    target, group = shlex.quote(str(path)), group_name(found.st_gid)
+    if found.st_uid == user.uid:
+        return f"`chmod u+{bits} {target}`"
+    give = f"chmod g+{bits} {target}"
+    if found.st_gid in user.groups:
+        return f"`{give}`"
+    if found.st_gid == 0:  # the group of root is no group to join
+        return f"`chgrp {shlex.quote(_own_group(user))} {target} && {give}`"
+    join = f"usermod --append --groups {shlex.quote(group)} {shlex.quote(user.name)}"
+    has = (found.st_mode >> 3) & wanted == wanted
+    return f"`{join}`, then start inspectd anew" if has else f"`{join} && {give}`, then start inspectd anew"
+
+
+def user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _own_group(user: User) -> str:
+    try:
+        return group_name(pwd.getpwuid(user.uid).pw_gid)
+    except KeyError:
+        return group_name(os.getegid())
+
+
+def _missing(user: User, subject: str, path: Path) -> Finding | None:
+    """What is said of a watch whose folder is not to be seen; None where that is for want of rights."""
+    there = standing(path)
+    if there == path:
+        return fault("folders", subject, "is a file, not a folder", "point `path` at a folder")
+    if not may(user, there, os.X_OK):
+        return None
+    make = f"`mkdir -p {shlex.quote(str(path))}`"
+    return fault("folders", subject, "is not there", f"mount it, make it ({make}), or correct `path`")
+
+
+def _mount(path: Path) -> str:
+    return shlex.quote(str(next(part for part in (path.resolve(), *path.resolve().parents) if part.is_mount())))
+
+
+def _shared(folders: dict[str, Path]) -> Iterator[Finding]:
+    for what, folder in folders.items():
+        if not is_folder(folder) or (found := folder.stat()).st_uid not in SYSTEM:
+            continue
+        if found.st_mode & SHARED != SHARED:
+            yield warn(
+                "folders",
+                f"{what}, {folder}",
+                f"mode {stat.S_IMODE(found.st_mode):04o} keeps the group {group_name(found.st_gid)} out",
+                f"so that its members can query and look: `chmod g+rwxs {shlex.quote(str(folder))}`",
+            )

@@ -1,0 +1,72 @@
+"""The ledger: whether it is whole and current, who serves it now, and whether the clock agrees with it."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from inspectd.errors import LedgerError
+from inspectd.ledger.backup import RESTORE
+from inspectd.ledger.schema import REVISION
+from inspectd.ledger.vitals import vitals
+from inspectd.service.doctor.clock import after_newest
+from inspectd.service.doctor.disks import MIB, size
+from inspectd.service.doctor.finding import Finding, Site, fault, is_folder, ok, standing, warn
+
+WAL_MOST = 64 * MIB  # sixteen times what SQLite lets gather before it writes it back
+LOCKS = Path("/proc/locks")
+
+
+def check_ledger(site: Site) -> Iterator[Finding]:
+    """Schema, damage, the write-ahead log, the last start, and whether its newest row lies in the future."""
+    file = site.config.database_file
+    yield ok("daemon", str(file), f"served by process {site.daemon}" if site.daemon else "no daemon serves it now")
+    try:
+        if not os.path.lexists(file) and is_folder(standing(file.parent)):
+            yield ok("ledger", str(file), "not there yet; `inspectd run` creates it")
+            return
+        found = vitals(site.config.database)
+    except LedgerError as error:
+        yield fault("ledger", str(file), "cannot be used", str(error))
+        return
+    except OSError as error:
+        yield fault("ledger", str(file), f"cannot be looked at: {error.strerror}", "see `folders` above")
+        return
+    depth = "no damage in a quick check" if found.quick else "too large for a quick check"
+    if found.damage:
+        yield fault("ledger", str(file), found.damage, f"`inspectd db check` tells all; {RESTORE}")
+    else:
+        yield ok("ledger", str(file), f"schema {REVISION}, {size(found.size)}, {depth}; all of it: `inspectd db check`")
+    yield log_size(f"{file}-wal", found.wal)
+    yield ok("ledger", "last start of the daemon", found.started_at or "never")
+    yield after_newest(found.newest_at, datetime.now(UTC))
+
+
+def log_size(subject: str, wal: int) -> Finding:
+    """A write-ahead log that cannot be written back grows until the disk is full."""
+    if wal > WAL_MOST:
+        who = f"close what keeps the ledger open for reading: `fuser -v {subject}`"
+        return warn("ledger", subject, f"{size(wal)}: something keeps it from being written back", who)
+    return ok("ledger", subject, size(wal))
+
+
+def holder(lock: Path) -> int | None:
+    """The process that holds the daemon's lock on the ledger; None if none does.
+
+    The kernel's list is read: to try the lock could bar a daemon that starts at this very moment.
+    """
+    try:
+        found = lock.stat()
+        lines = LOCKS.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        fields = line.split()
+        if fields[1] != "FLOCK" or len(fields) < 6:
+            continue
+        major, minor, inode = fields[5].split(":")
+        # Where the file system has no device of its own (btrfs, overlay) the list may name another number.
+        same = (int(major, 16), int(minor, 16)) == (os.major(found.st_dev), os.minor(found.st_dev))
+        if int(inode) == found.st_ino and (same or int(major, 16) == os.major(found.st_dev) == 0):
+            return int(fields[4])
+    return None

@@ -1,0 +1,63 @@
+"""The bundles, byte by byte, and the device that their networks will run on.
+
+TensorFlow is asked in a child process: it takes seconds and memory, may take the process along, and has no place here.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from inspectd.errors import BundleError
+from inspectd.model.bundle import Bundle, load_bundle
+from inspectd.service.doctor.finding import Finding, Site, fault, ok, warn
+
+PATIENCE = 60.0  # seconds to import TensorFlow and to count devices; a cold disk takes 10
+ASK = """\
+import json, sys
+from inspectd.errors import DeviceError
+from inspectd.model.devices import open_device
+try:
+    device = open_device(sys.argv[1])
+    print(json.dumps({"device": device.text, "remarks": device.remarks}))
+except DeviceError as error:
+    print(json.dumps({"refused": str(error)}))
+"""
+
+
+def check_models(site: Site) -> Iterator[Finding]:
+    """Every bundle once; then the device, where a network needs one."""
+    bundles: list[Bundle] = []
+    for model in dict.fromkeys(watch.model for watch in site.config.watch):
+        try:
+            bundles.append(load_bundle(model))
+        except BundleError as error:
+            yield fault("models", str(model), "cannot be loaded", str(error))
+        except OSError as error:
+            yield fault(
+                "models", str(model), f"cannot be read: {error.strerror}", "give this user the right to read it"
+            )
+        else:
+            yield ok("models", str(model), f"{bundles[-1].title}, every byte as it was evaluated")
+    if any(bundle.spec.network == "keras" for bundle in bundles):
+        yield device(site.config.worker.device)
+
+
+def device(wanted: str, patience: float = PATIENCE) -> Finding:
+    """What `worker.device` comes to, asked of TensorFlow in a child."""
+    subject = f"worker.device: {wanted}"
+    try:
+        command = [sys.executable, "-c", ASK, wanted]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience, check=False)
+    except subprocess.TimeoutExpired:
+        late = f"TensorFlow gave no answer within {patience:g} s"
+        return fault("device", subject, late, "see whether the GPU's driver hangs: `nvidia-smi`, `dmesg`")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+        return fault("device", subject, f"TensorFlow cannot be used: {last}", "install inspectd anew: `make install`")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    if refused := answer.get("refused"):
+        return fault("device", subject, "is not to be had", refused)
+    if answer["remarks"]:
+        return warn("device", subject, answer["device"], " ".join(answer["remarks"]))
+    return ok("device", subject, answer["device"])
