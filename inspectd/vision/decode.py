@@ -32,7 +32,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from inspectd.vision.errors import DecodeError
-from inspectd.vision.wholeness import Kind, check, identify
+from inspectd.vision.wholeness import Kind, check, identify, jpeg_with_more_bits
 
 __all__ = ["DecodeError", "Decoded", "decode"]
 
@@ -48,6 +48,7 @@ _READERS: dict[Kind, Callable[[io.BytesIO], ImageFile]] = {
     "TIFF": TiffImageFile,
     "WEBP": WebPImageFile,
 }
+_FILLER = 128  # what libjpeg shows where coded data is missing
 _ORIENTATION = 274
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _TILE_WIDTH, _TILE_LENGTH = 258, 262, 322, 323
 
@@ -101,7 +102,7 @@ def _decode(kind: Kind, data: bytes, max_pixels: int) -> Decoded:
     image.load()
     stored = _samples(kind, image)
     if kind == "JPEG":
-        doubt = doubt or _filler_doubt(stored)
+        doubt = doubt or _jpeg_doubt(data, image)
     turn = _UPRIGHT.get(_orientation(kind, image))
     upright = np.ascontiguousarray(turn(stored) if turn else stored)
     pixels = upright if upright.ndim == 3 else cv2.cvtColor(upright, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
@@ -194,15 +195,20 @@ def _tiff_bits(image: TiffImageFile) -> int:
     return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))))
 
 
-def _filler_doubt(stored: Samples) -> str | None:
-    """Doubt about a JPEG whose last corner is exactly the mid-grey that libjpeg puts where coded data is missing.
+def _jpeg_doubt(data: bytes, image: ImageFile) -> str | None:
+    """Doubt about a JPEG whose end marker is there and whose coded data ends before its picture does.
 
-    This tells a file of which the middle was lost while its end marker is there; a whole one ends so only if drawn.
+    libjpeg shows even mid-grey where nothing was coded, and less detail in a progressive file. So where the last pixel
+    is such grey, the file is decoded again with other bits after its data: a whole one stays the same. What was lost
+    within the very last block of 8 or 16 pixels a side is not seen.
     """
-    corner = stored[-16:, -16:]
-    if corner.size >= 64 and (corner == 128).all():
-        return "may be incomplete: its last corner is the even grey that stands for missing data"
-    return None
+    stored = np.asarray(image)
+    if image.mode in ("L", "RGB") and "progressive" not in image.info and (stored[-1, -1] != _FILLER).any():
+        return None
+    again = JpegImageFile(io.BytesIO(jpeg_with_more_bits(data)))
+    if np.array_equal(stored, np.asarray(again)):
+        return None
+    return "may be incomplete: its data ends before its picture does, and even grey stands for the rest"
 
 
 _ADVICE = "save it as 8 or 16-bit grey, or as RGB."

@@ -10,6 +10,7 @@ Bytes after the end of an image are not looked at: cameras append their own. No 
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Literal
 
 from inspectd.vision.errors import DecodeError
@@ -29,8 +30,12 @@ _MAGIC: dict[bytes, Kind] = {
 
 # What a decoder of a marker stream may meet inside entropy-coded data is FF00, FFFF and FFD0..FFD7; all else ends it.
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-_START, _END, _ALONE = 0xD8, 0xD9, 0x01
+_START, _END, _ALONE, _SCAN, _PROGRESSIVE = 0xD8, 0xD9, 0x01, 0xDA, 0xC2
 
+_MORE = b"\xff\0" + bytes(
+    range(1, 128)
+)  # bits that no decoder takes for an empty block, nor together with what is before
+_SCANS_MISSING = "may be incomplete: the last of its progressive scans are missing"
 _UNFINISHED = "may be incomplete: it ends in zero bytes, as a copy does that was never finished"
 
 
@@ -62,7 +67,7 @@ def check(kind: Kind, data: bytes) -> str | None:
         return _CHECKS[kind](data)
     except DecodeError:
         raise
-    except (struct.error, OverflowError):  # a position beyond the file, or beyond any file
+    except (struct.error, OverflowError, IndexError):  # a position beyond the file, or beyond any file
         raise _truncated(kind, "inside a header") from None
     except Exception as error:
         raise DecodeError("damaged", f"The {kind} file is damaged ({error}).") from error
@@ -90,17 +95,41 @@ def _png(data: bytes) -> None:
         position = end + 4
 
 
-def _jpeg(data: bytes) -> None:
-    """From marker to marker up to the end marker (ITU-T T.81, B.1), over segments (and the thumbnails in them)."""
+def _jpeg(data: bytes) -> str | None:
+    """From marker to marker up to the end marker; then, of a progressive file, whether every scan was among them."""
+    coarse: dict[int, list[int]] = {}  # by component of a progressive file: of 64 coefficients, the bits not yet sent
+    for code, start in _jpeg_segments(data):
+        if code == _END:
+            return _SCANS_MISSING if any(map(any, coarse.values())) else None
+        if code == _PROGRESSIVE:
+            coarse = {component: [16] * 64 for component in data[start + 8 : start + 8 + 3 * data[start + 7] : 3]}
+        elif code == _SCAN and coarse:
+            parameters = start + 3 + 2 * data[start + 2]
+            first, last, bits = data[parameters], data[parameters + 1], data[parameters + 2] & 15
+            for component in data[start + 3 : parameters : 2]:
+                coarse.setdefault(component, [16] * 64)[first : last + 1] = [bits] * (last + 1 - first)
+    raise _truncated("JPEG", "without its end marker")
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Each marker's code and the place after it (ITU-T T.81, B.1), over segments and the thumbnails in them."""
     position = 2
     while marker := _JPEG_MARKER.search(data, position):
         code = data[marker.end() - 1]
-        if code == _END:
-            return
+        yield code, marker.end()
         position = marker.end()
         if code not in (_START, _ALONE):
             position += struct.unpack_from(">H", data, position)[0]
-    raise _truncated("JPEG", "without its end marker")
+
+
+def jpeg_with_more_bits(data: bytes) -> bytes:
+    """A whole JPEG with other bits between its coded data and its end marker, which show only where bits were missing.
+
+    Between them stands every restart marker, for which a decoder may be looking there.
+    """
+    end = next(start for code, start in _jpeg_segments(data) if code == _END) - 2
+    more = b"".join(_MORE + bytes((0xFF, restart)) for restart in range(0xD0, 0xD8))
+    return data[:end] + more + data[end:]
 
 
 def _bmp(data: bytes) -> str | None:

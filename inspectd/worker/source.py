@@ -64,12 +64,13 @@ def read(root: Path, path: str, *, follow_links: bool, max_bytes: int) -> Source
 def _opened(root: Path, relative: str, follow_links: bool) -> Iterator[int]:
     """A descriptor of the file, opened folder by folder so that a link anywhere in the path is refused."""
     # O_NONBLOCK: opening a FIFO that someone left in the watch must not hang the worker.
-    if ".." in Path(relative).parts:
-        raise SourceError("unreadable: its path leads out of the watch")
+    parts = Path(relative).parts
+    if not parts or parts[0] == "/" or ".." in parts or "\0" in relative:
+        raise SourceError("unreadable: its path names no file in the watch")
     link_flag = 0 if follow_links else os.O_NOFOLLOW
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        *parents, name = Path(relative).parts
+        *parents, name = parts
         for parent in parents:
             inner = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | link_flag, dir_fd=folder)
             os.close(folder)

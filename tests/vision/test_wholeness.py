@@ -1,6 +1,7 @@
 """A proper prefix of an image file, with or without zeros up to its full length, never passes as a whole image."""
 
 import io
+import re
 from collections.abc import Callable, Iterator
 
 import cv2
@@ -159,9 +160,31 @@ def test_what_cameras_append_after_the_end_is_no_fault() -> None:
         assert passes(FILES[name]() + b"exposure=17;serial=4711\0\0\0\0")
 
 
-def test_a_jpeg_that_lost_its_middle_is_doubted() -> None:
-    whole = FILES["jpeg"]()
-    assert "grey" in str(decode(whole[: len(whole) // 2] + b"\xff\xd9", ROOM).doubt)
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("jpeg")])
+def test_a_jpeg_that_is_cut_and_ended_is_doubted(name: str) -> None:
+    """Wherever its coded data is cut, unless no more than its last block (and the pixel beside it) is lost."""
+    whole = FILES[name]()
+    pixels = decode(whole, ROOM).pixels
+    unseen = []
+    for cut in range(whole.rindex(b"\xff\xda") + 14, len(whole) - 2):
+        passed = passes(whole[:cut] + b"\xff\xd9")
+        if passed and (passed.pixels != pixels)[:-17, :].any():
+            unseen.append(cut)
+    assert unseen == []
+
+
+def test_a_progressive_jpeg_without_its_last_scans_is_doubted() -> None:
+    whole = FILES["jpeg progressive"]()
+    scans = [place.start() for place in re.finditer(b"\xff\xc4|\xff\xda", whole)]  # a table belongs to its scan
+    for end in scans[scans.index(whole.index(b"\xff\xda")) + 1 :]:
+        assert not passes(whole[:end] + b"\xff\xd9")
+
+
+def test_a_grey_corner_is_no_doubt_where_it_was_coded() -> None:
+    picture = GREY.copy()
+    picture[32:, 32:] = 128
+    assert passes(pillow(picture, "JPEG"))
+    assert passes(pillow(np.full((72, 90), 128, np.uint8), "JPEG"))
 
 
 def test_a_wrong_checksum_is_damage() -> None:

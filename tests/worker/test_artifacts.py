@@ -1,12 +1,16 @@
 """Names and contents of what an outcome leaves behind outside the ledger."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from inspectd.ledger.records import Claim, Failed, Stat
+from inspectd.paths import to_text
 from inspectd.worker.artifacts import artifact_path, sidecar, stored_heat
 
 
@@ -38,6 +42,16 @@ def make_claim(path: str) -> Claim:
 )
 def test_a_name_depends_on_the_image_and_the_model_alone(path: str, stem: str) -> None:
     assert artifact_path(make_claim(path), "1a2b3c4d", ".jpg") == Path("line/2026-11-23", f"{stem}-17-1a2b3c4d.jpg")
+
+
+@given(path=st.text().map(os.fsencode).map(to_text) | st.binary().map(to_text))
+@example(path="..")
+@example(path="a/../../../x.png")
+def test_no_name_leads_out_of_the_output_folder(path: str) -> None:
+    *folders, name = artifact_path(make_claim(path), "1a2b3c4d", ".json").parts
+    assert folders == ["line", "2026-11-23"]
+    assert name.endswith("-17-1a2b3c4d.json")
+    assert len(f".{name}.tmp".encode()) <= 255
 
 
 def test_a_failure_has_a_sidecar_with_the_same_keys() -> None:

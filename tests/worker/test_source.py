@@ -2,9 +2,14 @@
 
 import hashlib
 import os
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from inspectd.ledger.records import Stat
 from inspectd.paths import to_text
@@ -80,3 +85,57 @@ def test_a_file_that_grows_while_it_is_read_must_settle_again(tmp_path: Path, mo
 
     monkeypatch.setattr(os, "read", read_and_grow)
     assert reason(tmp_path, "growing.png") is None
+
+
+HOSTILE_PART = st.sampled_from(
+    ["..", ".", "", "sub", "link", "a.png", "link.png", "%2e%2e", "%2E%2E", "%00", "\0", "~", "*"]
+)
+HOSTILE_PATH = st.one_of(st.text(), st.lists(HOSTILE_PART, max_size=6).map("/".join))
+
+
+@settings(max_examples=500, deadline=None)
+@given(path=HOSTILE_PATH)
+@example(path="/etc/hostname")
+@example(path="%00.png")
+def test_no_name_leads_out_of_the_watch(hostile_watch: Path, path: str) -> None:
+    """Whatever stands in the ledger as a path: it is a file in the watch, or a failure with a reason."""
+    try:
+        found = read(hostile_watch, path, follow_links=False, max_bytes=LIMIT).data.decode()
+    except SourceError as error:
+        found = (error.reason or "").partition(":")[0]
+    assert found in ("inside", "unreadable", "vanished")
+
+
+@pytest.fixture(scope="module")
+def hostile_watch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A watch with links that lead out of it, to the folder that it lies in and to a file there."""
+    outside = tmp_path_factory.mktemp("outside")
+    watch = outside / "watch"
+    (watch / "sub").mkdir(parents=True)
+    for folder in (watch, watch / "sub"):
+        (folder / "a.png").write_bytes(b"inside")
+        (folder / "link").symlink_to(outside)
+        (folder / "link.png").symlink_to(outside / "a.png")
+    (outside / "a.png").write_bytes(b"outside")
+    return watch
+
+
+def test_a_folder_swapped_for_a_link_again_and_again_leads_nowhere(tmp_path: Path) -> None:
+    watch, outside = tmp_path / "watch", tmp_path / "outside"
+    for folder, content in ((watch / "folder", b"inside"), (outside, b"outside")):
+        folder.mkdir(parents=True)
+        (folder / "a.png").write_bytes(content)
+    (watch / "link").symlink_to(outside)
+    swap = "import os, sys\nos.chdir(sys.argv[1])\nwhile True:\n"
+    for name, to in (("folder", "kept"), ("link", "folder"), ("folder", "link"), ("kept", "folder")):
+        swap += f"    os.rename({name!r}, {to!r})\n"
+    found = Counter[str]()
+    with subprocess.Popen([sys.executable, "-c", swap, str(watch)]) as swapper:
+        while found["inside"] < 100 or found["refused"] < 100:
+            assert swapper.poll() is None
+            try:
+                found[read(watch, "folder/a.png", follow_links=False, max_bytes=LIMIT).data.decode()] += 1
+            except SourceError:
+                found["refused"] += 1
+        swapper.kill()
+    assert found["outside"] == 0
