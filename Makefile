@@ -1,12 +1,13 @@
 # `make demo` and `make test` set up everything they need by themselves, in .venv.
-# Others: `make install` (for use, GPU=1 with CUDA), `make lock` (new exact versions), `make clean`.
+# Others: `make venv` (for your own use; GPU=1 with CUDA), `make install` and `make uninstall` (a server's service, as
+# root; GPU=1 too), `make lock` (new exact versions), `make clean`.
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 KIND   := $(if $(GPU),gpu,run)
 
-.PHONY: demo test test-all soak install lock clean
+.PHONY: demo test test-all soak venv install uninstall lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready-dev
@@ -26,31 +27,24 @@ test-all: test
 soak: $(VENV)/ready-dev
 	$(BIN)/inspectd simulate --count 10000 --rate 7 --kills 200
 
-# `install` copies the sources, so a pulled change is another installation; `demo` and `test` run the checkout itself.
+# `venv` copies the sources, so a pulled change is another set-up; `demo` and `test` run the checkout itself.
 SOURCES := config.yaml $(shell find inspectd migrations -type f -not -path '*/__pycache__/*')
 
-install: $(VENV)/ready-$(KIND)
+venv: $(VENV)/ready-$(KIND)
 	@echo "Installed: $(CURDIR)/$(BIN)/inspectd"
 
-# Exact versions with hashes for Python 3.11 to 3.13; uv when it is there, pip when not. Both compile to byte-code,
-# which halves the start of every command.
 $(VENV)/ready-run $(VENV)/ready-gpu: $(SOURCES)
-$(VENV)/ready-%: requirements/%.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
-	  echo "inspectd needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is another: name one, as in 'make PYTHON=python3.12'."; exit 1; }
-	@echo "Setting up $(VENV); the first time takes a few minutes, most of them for TensorFlow."
+$(VENV)/ready-%: requirements/%.lock pyproject.toml tools/venv.sh
 	@rm -f $(VENV)/ready-*
-	@if command -v uv >/dev/null; then \
-	  set -e; uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV); \
-	  uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $<; \
-	  uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --no-build-isolation --reinstall $(if $(filter dev,$*),-e) .; \
-	else \
-	  set -e; $(PYTHON) -m venv $(VENV); \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(if $(filter dev,$*),-e) .; \
-	fi
+	@PYTHON=$(PYTHON) tools/venv.sh $(VENV) $* $(if $(filter dev,$*),-e)
 	@$(BIN)/python -m compileall -q inspectd
 	@touch $@
+
+# The server's service. PYTHON, PREFIX and DESTDIR, where they are given, reach the scripts through the environment.
+install:
+	@tools/install.sh $(if $(GPU),gpu)
+uninstall:
+	@tools/uninstall.sh
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml
 

@@ -7,7 +7,7 @@ from typing import Any
 from inspectd.errors import DeviceError
 from inspectd.model.backend import tf
 
-INSTALL = "Install inspectd[gpu] (`make install GPU=1`) and see that `nvidia-smi` lists the device"
+INSTALL = "Install inspectd[gpu] (`make venv GPU=1` or `make install GPU=1`) and see that `nvidia-smi` lists the device"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Becomes a systemd of its own: boot.sh FOLDER CHECKOUT LIBRARIES VERSION. Run by box.py in fresh namespaces; everything
 # that is mounted here ends with them. FOLDER gets a throw-away overlay of /, in which CHECKOUT is copied to
-# /opt/inspectd and gets a virtual environment of the system's Python VERSION, whose packages are those in LIBRARIES.
+# /usr/local/src/inspectd, and the system's Python VERSION has the packages in LIBRARIES.
 set -euo pipefail
 folder=$1 checkout=$2 libraries=$3 version=$4
 umask 022
@@ -13,21 +13,17 @@ root=$folder/root
 [ -z "$checkout" ] && exit 0 # only asked whether this machine lets us
 
 # Whatever this machine has of inspectd is not to be seen in the box.
-rm -rf "$root"/opt/inspectd "$root"/etc/inspectd "$root"/var/lib/inspectd "$root"/etc/systemd/system/inspectd.service{,.d} \
-  "$root"/usr/local/bin/inspectd
-mkdir -p "$root"/opt/inspectd/.venv/bin "$root/opt/inspectd/.venv/lib/python$version/site-packages" "$root"/opt/libraries
-cp -r "$checkout"/{inspectd,migrations,config.yaml,systemd} "$root/opt/inspectd/"
-venv=$root/opt/inspectd/.venv
-# As pip lays it out, without a download: the package itself first, then the libraries of the tests' own environment.
-cp -r "$checkout/inspectd" "$venv/lib/python$version/site-packages/"
-cp -r "$checkout"/{migrations,config.yaml} "$venv/lib/python$version/site-packages/inspectd/"
-echo /opt/libraries >"$venv/lib/python$version/site-packages/libraries.pth"
-printf 'home = /usr/bin\ninclude-system-site-packages = false\n' >"$venv/pyvenv.cfg"
-ln -s /usr/bin/python3 "$venv/bin/python"
-printf '#!/opt/inspectd/.venv/bin/python\nfrom inspectd.cli.main import main\n\nmain()\n' >"$venv/bin/inspectd"
-chmod 755 "$venv/bin/inspectd"
+rm -rf "$root"/{opt,etc,var/lib}/inspectd "$root"/etc/systemd/system/inspectd.service{,.d} "$root"/usr/local/src/inspectd \
+  "$root"/usr/local/bin/inspectd "$root"/usr/local/lib/{sysusers.d,tmpfiles.d,systemd/system}/inspectd*
+mkdir -p "$root"/usr/local/src/inspectd "$root"/opt/libraries
+cp -r "$checkout"/{Makefile,README.md,config.yaml,inspectd,migrations,pyproject.toml,requirements,systemd,tools} \
+  "$root/usr/local/src/inspectd/"
+# There is no network in the box, so the system's Python, and with it every virtual environment that it makes, has the
+# libraries of the tests' own environment beside its own: pip finds the locked versions there and downloads nothing.
 mount --bind "$libraries" "$root/opt/libraries"
 mount -o remount,bind,ro "$root/opt/libraries"
+rm -f "$root/usr/lib/python$version/sitecustomize.py"
+printf 'import sys\n\nsys.path.append("/opt/libraries")\n' >"$root/usr/lib/python$version/sitecustomize.py"
 
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
 mount --bind "$root/proc/sys" "$root/proc/sys"

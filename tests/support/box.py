@@ -1,7 +1,7 @@
 """A real systemd, booted as process 1 of its own namespaces over a throw-away overlay of /, to install inspectd in.
 
 Nothing of the machine is changed: what is written lands in a tmpfs, and all ends with the box, or with the tests should
-they be killed. Needs root. The service's user cannot run a Python that lies in somebody's home, so the box runs
+they be killed. Needs root. The service's user cannot run a Python that lies in somebody's home, so the box installs
 inspectd with the system's Python on the libraries of the tests' own environment; both must be of one version.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from support.site import until
 
 CHECKOUT = Path(__file__).parents[2]
+SOURCE = "/usr/local/src/inspectd"  # where it lies in the box
 BOOT = Path(__file__).with_name("boot.sh")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -134,7 +135,7 @@ class Box:
 
     def type(self, lines: Sequence[str]) -> str:
         """Lines of the documents, typed by root in the checkout; the first that fails is the end."""
-        return self.ask("sh", "-e", "-c", "\n".join(["umask 022; cd /opt/inspectd", *lines]))
+        return self.ask("sh", "-e", "-c", "\n".join([f"umask 022; cd {SOURCE}", *lines]))
 
     def processes(self, unit: str) -> dict[int, Sequence[str]]:
         """The command line of each process of a unit, by the machine's process id."""

@@ -15,7 +15,7 @@ from support.site import until
 UNIT = "inspectd.service"
 STATE = "/var/lib/inspectd"
 SITE = f"{STATE}/line1"
-PYTHON = "/opt/inspectd/.venv/bin/python"
+PYTHON = "/opt/inspectd/current/bin/python"
 BUNDLE = "import sys; from pathlib import Path; from inspectd.model.null import *; write_null_bundle(Path(sys.argv[1]))"
 CLEAN = f"""\
 systemctl kill --signal=KILL {UNIT} 2>/dev/null || true  # quicker than a polite end, and just as good

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.box import Box
+from support.box import SOURCE, Box
 from support.service import SITE, STATE, UNIT, Service, typed
 from support.site import BRIGHT, picture, until
 
@@ -96,8 +96,8 @@ def test_the_group_can_ask_the_ledger_and_others_cannot(service: Service) -> Non
 
 def test_the_documented_way_leads_to_tensorflow_at_work(service: Service, box: Box) -> None:
     """The site as `inspectd init` lays it out, with the demo's real network in the sandbox."""
-    service.box.write(f"{SITE}/config.yaml", box.ask("cat", "/opt/inspectd/config.yaml") + "\n")
-    box.type(typed("3. The service")[2:])
+    service.box.write(f"{SITE}/config.yaml", box.ask("cat", f"{SOURCE}/config.yaml") + "\n")
+    box.type(typed("3. The service"))
     assert "demo" in service.says("watching demo (inotify)")
     service.drop({"some-image.png": picture(BRIGHT, size=256)})
     until(lambda: service.rows("select 1 from verdicts where verdict != 'pending'"), "a verdict")
