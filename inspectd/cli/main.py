@@ -42,6 +42,7 @@ COMMANDS = {
     "results": Entry("results", "results", "Look up"),
     "show": Entry("show", "show", "Look up"),
     "stats": Entry("stats", "stats", "Look up"),
+    "reconcile": Entry("reconcile", "reconcile", "Look up"),
     "worker": Entry("run", "worker", None),
 }
 

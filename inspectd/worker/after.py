@@ -32,8 +32,7 @@ def carry_out(watch: Watch, owed: Finished) -> tuple[After, str | None]:
     """
     if watch.after == "keep" or (watch.after == "delete" and owed.outcome != Verdict.OK):
         return After.KEPT, None
-    source = watch.path / from_text(owed.path)
-    private = source.with_name(f".inspectd-{owed.image_id}.tmp")
+    source, private = _stages(watch, owed)
     taken = _take(source, private, owed.stat)
     if watch.after == "delete":
         if taken:
@@ -44,6 +43,18 @@ def carry_out(watch: Watch, owed: Finished) -> tuple[After, str | None]:
     # Neither here nor under its private name: an earlier attempt may have moved it and died before it could say so.
     moved_to = _move(private, targets) if taken else next((path for path in targets if _is(path, owed.stat)), None)
     return (After.MOVED, to_text(str(moved_to))) if moved_to else (After.KEPT, None)
+
+
+def places(watch: Watch, owed: Finished) -> tuple[Path, ...]:
+    """Where the source of a finished image may lie while `carry_out` is not done, wherever that was cut short."""
+    source, private = _stages(watch, owed)
+    return source, private, *(_targets(watch, owed, source.name) if watch.after == "move" else ())
+
+
+def _stages(watch: Watch, owed: Finished) -> tuple[Path, Path]:
+    """The source under its own name, and the private name that it has while it is looked at again."""
+    source = watch.path / from_text(owed.path)
+    return source, source.with_name(f".inspectd-{owed.image_id}.tmp")
 
 
 def _take(source: Path, private: Path, judged: Stat) -> bool:

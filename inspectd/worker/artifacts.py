@@ -1,7 +1,10 @@
 """What an outcome leaves behind outside the ledger: the names of its files, its sidecar, its small heatmap."""
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,22 @@ from inspectd.ledger.schema import State
 
 HEAT_STORED = 32  # cells a side, at most, of the heatmap that the ledger keeps
 STEM_BYTES = 80  # of the source's name, in the names of its files
+_ARTIFACT = re.compile(r".*-(\d{1,18})-([0-9a-f]{8})(\.jpg|\.png|\.json)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What the name of a file in `output` says: the image's id, the first digits of the model, the suffix."""
+
+    image_id: int
+    model: str
+    suffix: str
+
+    @classmethod
+    def of(cls, name: str) -> Self | None:
+        """None for a name that `artifact_path` does not give."""
+        found = _ARTIFACT.fullmatch(name)
+        return cls(int(found[1]), found[2], found[3]) if found else None
 
 
 def artifact_path(claim: Claim, model: str, suffix: str) -> Path:

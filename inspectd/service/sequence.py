@@ -1,0 +1,75 @@
+"""Gaps in numbered names: which numbers of a series never arrived. No file is opened and nothing is judged by time.
+
+The names are sorted in a private database of SQLite, which lies on the disk and goes with the process, so that neither
+a million names nor a gap of a billion numbers takes memory.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+NUMBER = "number"  # the group that holds the number, where it is not the first one
+
+
+@dataclass(frozen=True)
+class Missing:
+    """The numbers from `first` to `last` of a series, which lie between two names that did arrive."""
+
+    watch: str
+    before: str
+    behind: str
+    first: int
+    last: int
+
+    @property
+    def numbers(self) -> str:
+        """As people write it: ``7``, or ``7-12 (6)``."""
+        return (
+            str(self.first) if self.first == self.last else f"{self.first}-{self.last} ({self.last - self.first + 1})"
+        )
+
+
+class Sequence:
+    """The numbered names of watches, and the gaps in them.
+
+    Args:
+        pattern: Searched in the file's name without its ending, as `fields` is. The group `number`, or else the first
+            one, is the number; what the other groups hold, the watch and the folder tell one series from another.
+    """
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self._pattern = pattern
+        self._number = pattern.groupindex.get(NUMBER, 1)
+        self._names = sqlite3.connect("", isolation_level=None)
+        # A number as its count of digits and its digits sorts as a number of any length.
+        self._names.execute(
+            "CREATE TABLE names (watch TEXT, series TEXT, width INTEGER, digits TEXT, path TEXT, "
+            "PRIMARY KEY (watch, series, width, digits)) WITHOUT ROWID"
+        )
+        self._names.execute("BEGIN")
+
+    def add(self, watch: str, path: str) -> None:
+        """A file of this path, relative to its watch as the ledger writes it, has arrived."""
+        name = PurePosixPath(path)
+        found = self._pattern.search(name.stem)
+        if found is None or not (found[self._number] or "").isdecimal():
+            return
+        digits = str(int(found[self._number]))
+        others = [value or "" for index, value in enumerate(found.groups(), 1) if index != self._number]
+        series = "\0".join([str(name.parent), *others])
+        row = (watch, series, len(digits), digits, path)
+        self._names.execute("INSERT OR IGNORE INTO names VALUES (?, ?, ?, ?, ?)", row)
+
+    def missing(self) -> Iterator[Missing]:
+        """Every gap between the first and the last number of each series."""
+        before: tuple[str, str, int, str] | None = None
+        rows = self._names.execute(
+            "SELECT watch, series, digits, path FROM names ORDER BY watch, series, width, digits"
+        )
+        for watch, series, digits, path in rows:
+            number = int(digits)
+            if before and before[:2] == (watch, series) and number > before[2] + 1:
+                yield Missing(watch, before[3], path, before[2] + 1, number - 1)
+            before = (watch, series, number, path)

@@ -1,0 +1,287 @@
+"""Disk, ledger, overlays and sidecars held against each other: each kind of gap made, found, and put right."""
+
+import json
+import os
+import shutil
+import sqlite3
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.queueing import enqueue
+from support.site import BRIGHT, DARK, Site, picture
+from typer.testing import CliRunner
+
+from inspectd import config
+from inspectd.cli.main import app
+from inspectd.durable import write_all
+from inspectd.ingest.naming import Naming
+from inspectd.ingest.scan import Walk
+from inspectd.ledger.comparing import Span
+from inspectd.ledger.database import open_reader, open_writer, upgrade
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Arrival, Stat
+from inspectd.model.bundle import load_bundle
+from inspectd.model.inspector import open_inspector
+from inspectd.paths import to_text
+from inspectd.service.reconcile import Comparison, Gap
+from inspectd.worker.after import carry_out
+from inspectd.worker.batch import Pipeline
+
+LATER = timedelta(hours=2)  # beyond every grace
+
+
+def judged(site: Site, *names: str, **top: Any) -> None:
+    """Files of these names, taken in and inspected as the daemon does it, but in this process."""
+    site.write(top.pop("watch", None), **top)
+    upgrade(f"sqlite:///{site.root}/inspectd.db")
+    for seed, name in enumerate(names):
+        site.drop(name, picture(BRIGHT if seed % 2 else DARK, seed=seed))
+    inspect(site)
+
+
+def inspect(site: Site) -> None:
+    """Give everything that lies in the watch its outcome."""
+    settings = config.load(site.config)
+    (watch,) = settings.watch
+    putting_away = [watch.name] if watch.after != "keep" else []
+    queue = Queue(open_writer(settings.database))
+    inspector = open_inspector(load_bundle(watch.model), "cpu", "float32")
+    spec = inspector.bundle.spec
+    model = queue.register_model(inspector.bundle.identity, spec.name, spec.version, [], {})
+    naming = Naming(watch)
+
+    def unreadable(folder: str, error: OSError) -> None:
+        raise AssertionError(folder) from error
+
+    with ThreadPoolExecutor(1) as pool:
+        pipeline = Pipeline(settings, inspector, queue, "test", pool, lambda: None)
+        for _ in range(2):  # no file fails at first sight
+            seen = sorted((each for each in Walk(watch, naming, unreadable) if each), key=lambda each: each[0])
+            queue.enqueue(watch.name, [Arrival(to_text(path), stat) for path, stat in seen])
+            outcomes = pipeline.judge(queue.claim("test", [watch.name], 500, 60.0))
+            write_all(outcomes.files)
+            accepted = queue.finish("test", model, outcomes.outcomes, putting_away)
+            owed = outcomes.finished(accepted) if putting_away else []
+            queue.settle_after([(each.image_id, *carry_out(watch, each)) for each in owed])
+
+
+def gaps(site: Site, after: timedelta = LATER, span: Span = Span()) -> list[Gap]:  # noqa: B008  # frozen
+    settings = config.load(site.config)
+    engine = open_reader(settings.database)
+    return list(Comparison(settings, engine, span, datetime.now(UTC) + after).gaps())
+
+
+def found(site: Site) -> list[tuple[str, str]]:
+    return [(gap.kind.value, gap.path) for gap in gaps(site)]
+
+
+def run(site: Site, *arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["reconcile", "-c", str(site.config), *arguments])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout + done.stderr
+
+
+def overlays(site: Site) -> dict[str, Path]:
+    return {path: site.root / "output" / overlay for path, overlay in site.rows("select path, overlay from verdicts")}
+
+
+def test_what_was_inspected_agrees_with_the_disk(site: Site) -> None:
+    judged(site, "a.png", "b.png", sidecar=True)
+    assert found(site) == []
+    assert run(site) == (0, "Disk, ledger, overlays and sidecars agree.\n")
+    assert run(site, "--json") == (0, "[]\n")
+
+
+def test_a_file_without_a_row_is_a_gap_once_the_daemon_has_had_its_time(site: Site) -> None:
+    judged(site, "a.png")
+    site.drop("late.png", picture(DARK, seed=9))
+    site.drop("no image.txt", b"not taken by this watch")
+    assert gaps(site, after=timedelta(seconds=1)) == []
+    assert found(site) == [("file-without-row", "late.png")]
+
+
+def test_a_file_that_was_touched_is_one_that_nobody_has_looked_at(site: Site) -> None:
+    judged(site, "a.png")
+    os.utime(site.incoming / "a.png")
+    (gap,) = gaps(site)
+    assert (gap.kind, gap.path) == ("file-without-row", "a.png")
+    assert "touched" in gap.detail
+
+
+def test_a_row_whose_file_is_gone(site: Site) -> None:
+    judged(site, "a.png", "b.png")
+    (site.incoming / "a.png").unlink()
+    assert found(site) == [("row-without-file", "a.png")]
+
+
+def test_a_file_that_was_replaced_is_missed_once_only(site: Site) -> None:
+    judged(site, "a.png")
+    site.drop("a.png", picture(BRIGHT, seed=7))
+    inspect(site)
+    assert found(site) == []
+    (site.incoming / "a.png").unlink()
+    assert [gap.record and gap.record.image_id for gap in gaps(site)] == [2]
+
+
+def test_a_moved_source_is_looked_for_where_it_was_moved(site: Site) -> None:
+    judged(site, "a.png", "b.png", watch={"after": "move"})
+    assert found(site) == []
+    next((site.root / "archive").rglob("b.png")).unlink()
+    assert found(site) == [("row-without-file", "b.png")]
+
+
+def test_a_source_that_was_deleted_by_rule_owes_nothing(site: Site) -> None:
+    judged(site, "ok.png", "defect.png", watch={"after": "delete"})
+    assert not (site.incoming / "ok.png").exists()
+    assert found(site) == []
+    (site.incoming / "defect.png").unlink()
+    assert found(site) == [("row-without-file", "defect.png")]
+
+
+def test_a_source_that_is_on_its_way_is_not_gone(site: Site) -> None:
+    judged(site, "a.png", watch={"after": "move"})
+    moved = next((site.root / "archive").rglob("a.png"))
+    with sqlite3.connect(site.root / "inspectd.db") as connection:  # it died before it could say so
+        connection.execute("UPDATE images SET after = 'pending', moved_to = NULL")
+    assert found(site) == []
+    moved.rename(site.incoming / ".inspectd-1.tmp")
+    assert found(site) == []
+    (site.incoming / ".inspectd-1.tmp").unlink()
+    assert found(site) == [("row-without-file", "a.png")]
+
+
+def test_a_verdict_whose_overlay_is_gone(site: Site) -> None:
+    judged(site, "a.png", "b.png")
+    overlays(site)["b.png"].unlink()
+    assert found(site) == [("verdict-without-overlay", "b.png")]
+    with sqlite3.connect(site.root / "inspectd.db") as connection:  # removed by rule, and the ledger says so
+        connection.execute("UPDATE inspections SET overlay = NULL WHERE image_id = 2")
+    assert found(site) == []
+
+
+def test_overlays_and_sidecars_that_nothing_stands_behind(site: Site) -> None:
+    judged(site, "a.png", sidecar=True)
+    overlay = overlays(site)["a.png"]
+    strays = [overlay.with_name(f"a-7-{'0' * 8}.jpg"), overlay.with_name(f"a-1-{'0' * 8}.json")]
+    for stray in strays:
+        shutil.copyfile(overlay, stray)
+    shutil.copyfile(overlay, overlay.with_name("Thumbs.db"))
+    expected = {("overlay-without-verdict", str(stray.relative_to(site.root / "output"))) for stray in strays}
+    assert set(found(site)) == expected
+
+
+def test_sidecars_are_missed_for_verdicts_and_failures_where_they_are_wanted(site: Site) -> None:
+    (site.incoming / "broken.png").write_bytes(b"no image at all")
+    judged(site, "a.png", sidecar=True)
+    for file in (site.root / "output").rglob("*.json"):
+        file.unlink()
+    assert sorted(found(site)) == [("outcome-without-sidecar", "a.png"), ("outcome-without-sidecar", "broken.png")]
+    site.write()
+    assert found(site) == []
+
+
+def test_what_waits_too_long_is_listed(site: Site) -> None:
+    judged(site, "a.png")
+    queue = Queue(open_writer(config.load(site.config).database))
+    path = site.drop("queued.png", picture(DARK, seed=5))
+    queue.enqueue("line", [Arrival("queued.png", Stat.of(path.stat()))])
+    path = site.drop("slow.png", picture(DARK, seed=6))
+    queue.stall("line", [Arrival("slow.png", Stat.of(path.stat()))], "stalled: still being written")
+    assert [gap.path for gap in gaps(site, after=timedelta(seconds=1))] == ["slow.png"]
+    assert found(site) == [("no-outcome", "queued.png"), ("no-outcome", "slow.png")]
+    (site.incoming / "queued.png").unlink()
+    assert ("row-without-file", "queued.png") in found(site)
+
+
+def test_a_folder_that_is_away_is_said_once_and_no_file_of_it_is_called_lost(site: Site) -> None:
+    judged(site, "a.png", "b.png")
+    site.incoming.rename(site.root / "away")
+    (gap,) = gaps(site)
+    assert (gap.kind, gap.watch) == ("not-compared", "line")
+    (site.root / "away").rename(site.incoming)
+    (site.root / "output").rename(site.root / "away")
+    (gap,) = gaps(site)
+    assert gap.kind == "not-compared"
+    assert "output" in gap.detail
+
+
+def test_only_what_arrived_in_the_span_is_compared(site: Site) -> None:
+    judged(site, "a.png")
+    (site.incoming / "a.png").unlink()
+    site.drop("late.png", picture(DARK, seed=9))
+    (site.root / "output" / "line" / "2020-01-01").mkdir()
+    (site.root / "output" / "line" / "2020-01-01" / f"x-99-{'0' * 8}.jpg").touch()
+    now = datetime.now(UTC)
+    assert {gap.kind for gap in gaps(site, span=Span(since=now + LATER))} == set()
+    assert {gap.path for gap in gaps(site, span=Span(since=now - LATER))} == {"a.png", "late.png"}
+    assert len(gaps(site, span=Span(until=now - LATER))) == 1
+    assert len(gaps(site)) == 3
+
+
+def test_gaps_in_numbered_names_by_folder_and_series(site: Site) -> None:
+    (site.incoming / "sub").mkdir()
+    names = ["img_0007.png", "img_0012.png", "img_0008.png", "img_5.png", "sub/img_1.png", "cam2_img_30.png"]
+    judged(site, *names, "other.png")
+    site.drop("cam2_img_32.png", picture(DARK, seed=9))  # not yet known, and no gap for that
+    code, said = run(site, "--json", "--sequence", r"^(?:(cam\d)_)?img_(?P<number>\d+)")
+    missing = [(gap["path"], gap["detail"].split(" missing")[0]) for gap in json.loads(said)]
+    assert missing == [("img_0007.png", "6"), ("img_0012.png", "9-11 (3)"), ("cam2_img_32.png", "31")]
+    assert code == 1
+
+
+def test_huge_numbers_and_huge_gaps_take_no_memory(site: Site) -> None:
+    judged(site, "img_1.png", f"img_{10**30}.png")
+    code, said = run(site, "--sequence", r"img_(\d+)")
+    assert code == 1
+    assert f"2-{10**30 - 1} ({10**30 - 2}) missing" in said
+
+
+def test_people_are_shown_the_gaps_by_kind_with_their_number(site: Site) -> None:
+    judged(site, *(f"{number}.png" for number in range(53)))
+    for number in range(52):
+        (site.incoming / f"{number}.png").unlink()
+    overlays(site)["52.png"].unlink()
+    code, said = run(site)
+    assert code == 1
+    assert said.startswith("52 rows whose file is gone:\n  line: 0.png: done, and the file is gone\n")
+    assert "  and 2 more; --json has them all.\n1 verdicts without their overlay:\n  line: 52.png: line/" in said
+    assert len(json.loads(run(site, "--json")[1])) == 53
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--sequence", r"img_\d+"], "no group around the number"),
+        (["--sequence", "img_("], "no regular expression"),
+        (["--watch", "lane"], "there is no watch lane"),
+    ],
+)
+def test_wrong_usage_is_told(site: Site, arguments: list[str], sentence: str) -> None:
+    judged(site, "a.png")
+    done = CliRunner().invoke(app, ["reconcile", "-c", str(site.config), *arguments])
+    assert done.exit_code != 0
+    assert sentence in " ".join((done.stderr or str(done.exception)).replace("│", " ").split())
+
+
+def test_many_rows_and_files_pass_through_in_little_memory(site: Site) -> None:
+    upgrade(f"sqlite:///{site.root}/inspectd.db")
+    (site.root / "output").mkdir()
+    queue = Queue(open_writer(f"sqlite:///{site.root}/inspectd.db"))
+    for number in range(4_000):
+        (site.incoming / f"{number}.png").touch()
+    enqueue(queue, "line", [Arrival(f"gone-{number}.png", Stat(1, number, number)) for number in range(16_000)])
+    settings = config.load(site.config)
+    comparison = Comparison(settings, open_reader(settings.database), Span(), datetime.now(UTC) + LATER)
+    tracemalloc.start()
+    try:
+        kinds = [gap.kind for gap in comparison.gaps()]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(kinds) == 20_000
+    assert peak < 8 * 2**20
