@@ -1,29 +1,45 @@
 """`inspectd run` and the hidden `inspectd worker` that it starts."""
 
+import logging
 from typing import Annotated
 
 import typer
 
-from inspectd.cli.options import ConfigOption
+from inspectd.cli.logs import FORMAT_VARIABLE, Format, setup_logging
+from inspectd.cli.options import ConfigOption, config_path
+from inspectd.errors import InspectdError
+
+LogFormatOption = Annotated[
+    Format, typer.Option("--log-format", envvar=FORMAT_VARIABLE, help="Log lines for people, or a JSON object each.")
+]
 
 
 def run(
     config: ConfigOption = None,
     once: Annotated[bool, typer.Option("--once", help="Inspect what is there, then exit.")] = False,
+    log_format: LogFormatOption = "text",
 ) -> None:
     """Watch the folders of the configuration and inspect what is dropped into them."""
-    from inspectd.cli.logs import setup_logging
-    from inspectd.cli.options import config_path
     from inspectd.service.daemon import Daemon
 
-    setup_logging()
-    raise typer.Exit(Daemon(config_path(config), once=once).run())
+    setup_logging(log_format)
+    try:
+        code = Daemon(config_path(config), once=once).run()
+    except InspectdError as error:
+        if log_format == "text":
+            raise
+        for line in str(error).splitlines():
+            logging.getLogger("inspectd.cli").error("%s", line)
+        raise typer.Exit(error.exit_code) from None
+    raise typer.Exit(code)
 
 
-def worker(channel: Annotated[int, typer.Option(help="The inherited socket to the supervisor.")]) -> None:
+def worker(
+    channel: Annotated[int, typer.Option(help="The inherited socket to the supervisor.")],
+    log_format: LogFormatOption = "text",
+) -> None:
     """Judge images for a supervisor; started by `inspectd run`, of no use by hand."""
-    from inspectd.cli.logs import setup_logging
     from inspectd.worker.worker import main
 
-    setup_logging()
+    setup_logging(log_format)
     raise typer.Exit(main(channel))

@@ -25,7 +25,7 @@ POLL = 0.1  # seconds between two looks at the log or the ledger
 START_PATIENCE = 120.0  # seconds for the daemon to become ready
 PATIENCE = 60.0  # seconds without any new outcome after which waiting has no sense
 STOP_PATIENCE = 40.0
-READY = " service: ready: "  # in the daemon's log
+READY = " events: ready: "  # in the daemon's log
 
 Daemon = subprocess.Popen[bytes]
 

@@ -6,6 +6,7 @@ lost: a claimed row goes back to the queue, is blamed for the deaths it caused, 
 same path speaks for the file's present content.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from itertools import count, takewhile, zip_longest
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, and_, bindparam, delete, exists, select, update
 
 from inspectd.clock import Clock, utc_now
+from inspectd.ledger import trail
 from inspectd.ledger.records import Claim, Stat
 from inspectd.ledger.schema import State, images
 from inspectd.ledger.transactions import IS_CLAIMED, Found, Transactions, chunks, is_claimed, is_open, not_searched
@@ -69,19 +71,24 @@ class Claims(Transactions):
 
         Watches take turns, the one served longest ago first; within a watch the oldest comes first. An image of which
         another row is claimed waits for that one. An `alone` image is claimed by itself: an owner that holds anything
-        gets nothing until it has finished that. Expired leases go back to the queue first, in the same transaction.
+        gets nothing until it has finished that. Expired leases go back to the queue first, in the same transaction,
+        which also adds them to the audit trail.
         """
+        expired = 0
         with self._writing() as connection:
             at = self._at(owner)
             leases = connection.execute(_LEASES, at).all()
             if not all(row.alive for row in leases):
-                _put_back(connection, ~_alive, at, alone=True)
+                expired = _put_back(connection, ~_alive, at, alone=True)
+                trail.write(connection, trail.LEASE_EXPIRED, trail.expired(expired))
             held = [row.alone for row in leases if row.ours and row.alive]
             chosen = [] if any(held) else self._choose(connection, watches, limit, bool(held))
             claimed: dict[int, Claim] = {}
             for chunk in chunks(row.id for row in chosen):
                 taken = connection.execute(_TAKE, at | {"ids": chunk, "until": at["now"] + lease})
                 claimed |= {row.id: _claim(row) for row in taken}
+        if expired:
+            trail.say(trail.LEASE_EXPIRED, trail.expired(expired), logging.WARNING, count=expired)
         for row in chosen:
             self._served[row.watch] = next(self._turns)
         return [claimed[row.id] for row in chosen if row.id in claimed]

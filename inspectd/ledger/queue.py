@@ -4,12 +4,14 @@
 counts, and the audit trail. Every method is one short transaction, so any process may die between any two of them.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, literal_column, select, update
 
 from inspectd.clock import utc_now
+from inspectd.ledger import trail
 from inspectd.ledger.arrivals import Arrivals
 from inspectd.ledger.outcomes import Outcomes
 from inspectd.ledger.records import (
@@ -17,7 +19,7 @@ from inspectd.ledger.records import (
     Finished,
     Stat,
 )
-from inspectd.ledger.schema import OPEN_STATES, After, State, events, images, inspections, models
+from inspectd.ledger.schema import OPEN_STATES, After, State, images, inspections, models
 from inspectd.ledger.transactions import not_searched
 
 _IS_OWED = images.c.after == literal_column(f"'{After.PENDING}'")  # as its partial index says it
@@ -86,7 +88,8 @@ class Queue(Arrivals, Outcomes):
             created: int = connection.execute(insert(models).values(row).returning(models.c.id)).scalar_one()
             return created
 
-    def event(self, kind: str, detail: str) -> None:
-        """Add a line to the audit trail."""
+    def event(self, kind: str, detail: str, level: int = logging.INFO, **fields: object) -> None:
+        """Add to the audit trail what happened, and say it in the log; `fields` are of the log's line alone."""
         with self._writing() as connection:
-            connection.execute(insert(events).values(at=utc_now(), kind=kind, detail=detail))
+            trail.write(connection, kind, detail)
+        trail.say(kind, detail, level, **fields)

@@ -136,7 +136,7 @@ class Daemon:
                 if self._once and self._finished():
                     return
                 if self._troubled:  # a loop without trouble may have had nothing to write
-                    self._queue.event("ledger", "takes writes again")
+                    self._queue.event("ledger", "the ledger takes writes again: going on", logging.WARNING)
             except LedgerUnavailable as error:
                 self._trouble(str(error))
             else:
@@ -166,8 +166,7 @@ class Daemon:
         self._intake.stop()
         self._config = new
         self._intake = self._new_intake()
-        self._queue.event("reload", str(self._path))
-        log.info("configuration reloaded from %s", self._path)
+        self._queue.event("reload", f"configuration reloaded from {self._path}")
 
     def _finished(self) -> bool:
         """Whether everything that lies in the watches has its outcome, which is the end of a run with `--once`.
@@ -195,8 +194,7 @@ class Daemon:
             systemd.ready("reload refused: " + refused if refused else "Ready")
             if ready is not self._logged:
                 self._logged = ready
-                self._queue.event("ready", self._standing())
-                log.info("ready: %s", self._standing())
+                self._queue.event("ready", self._standing(), **vars(ready))
         if now >= self._status_at:
             self._status_at = now + STATUS_EVERY
             self._hold_places()
@@ -229,11 +227,9 @@ class Daemon:
         return f"{model}; watching {watches}"
 
     def _trouble(self, problem: str | None) -> None:
-        """Say once that the ledger takes no writes, and once that it does again."""
+        """Say once that the ledger takes no writes; that it does again is said by the first event it takes."""
         if problem and not self._troubled:
             log.error("the ledger takes no writes, trying on: %s", problem)
-        elif not problem and self._troubled:
-            log.warning("the ledger takes writes again: going on")
         self._troubled = bool(problem)
 
     def _wait(self, due: float) -> None:
@@ -262,10 +258,11 @@ class Daemon:
             except LedgerUnavailable as error:
                 self._trouble(str(error))
                 time.sleep(TROUBLE)
-        with suppress(LedgerUnavailable):
+        try:
             self._supervisor.kill()
             self._queue.event("stop", f"{self._supervisor.judged} images judged")
-        log.info("stopped; %d images judged", self._supervisor.judged)
+        except LedgerUnavailable as error:
+            log.error("stopped, and the ledger cannot say so: %s", error)
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:

@@ -17,8 +17,6 @@ from inspectd.errors import ConfigError, InspectdError
 from inspectd.ledger.queue import Queue
 from inspectd.worker.channel import Message, Progress, Ready, Refused, Settings, Stop, Wake, pair
 
-log = logging.getLogger(__name__)
-
 LEASE = 60.0  # seconds a claim lasts unless renewed
 RENEW = LEASE / 4
 LOOK = 1.0  # seconds between two looks at the workers; what they say wakes us at once
@@ -146,7 +144,8 @@ class Supervisor:
     def refuse(self, why: str) -> None:
         """Record that a new configuration is not taken; the one in force stays."""
         self.refused = "; ".join(why.splitlines())  # systemd's protocol and the log know lines
-        self._log("reload-refused", f"reload refused, the configuration before stays in force: {self.refused}")
+        detail = f"reload refused, the configuration before stays in force: {self.refused}"
+        self._queue.event("reload-refused", detail, logging.WARNING)
 
     def tick(self, now: float) -> float:
         """Do what is due; returns when to come again (monotonic seconds).
@@ -165,9 +164,9 @@ class Supervisor:
                 worker.listen(now)  # its last words
                 self._bury(worker, now)
             elif now - worker.heard > worker.patience:
-                self._log(
-                    "hang", f"worker {worker.process.pid} silent for {worker.patience:.0f} s: killed and replaced"
-                )
+                pid = worker.process.pid
+                detail = f"worker {pid} silent for {worker.patience:.0f} s: killed and replaced"
+                self._queue.event("hang", detail, logging.WARNING, worker=pid)
                 worker.kill()
                 self._bury(worker, now)
         self._promote()
@@ -225,7 +224,7 @@ class Supervisor:
             self._batch //= 2
             said += f"; killed by the kernel for memory: batch is now {self._batch}"
         self._start_at = now + _back_off(self._crashes, BACK_OFF_BLAMED if held else BACK_OFF_MOST)
-        self._log("worker-died", said)
+        self._queue.event("worker-died", said, logging.WARNING, worker=worker.process.pid, exit=code)
 
     def _dismiss(self, worker: WorkerProcess) -> None:
         worker.stopping = True
@@ -248,10 +247,6 @@ class Supervisor:
         else:
             self.retiring.remove(worker)
         return held
-
-    def _log(self, kind: str, detail: str) -> None:
-        log.warning("%s", detail)
-        self._queue.event(kind, detail)
 
 
 def _back_off(crashes: int, most: float) -> float:

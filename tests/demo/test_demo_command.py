@@ -73,7 +73,7 @@ def test_a_second_demo_begins_afresh_and_an_interrupt_ends_it_in_good_order(show
         rest = lines.read()
     assert running.wait(60) == 130
     assert "The daemon is stopped" in rest
-    assert " service: stopped; " in (folder / "daemon.log").read_text().splitlines()[-1]
+    assert " events: stop: " in (folder / "daemon.log").read_text().splitlines()[-1]
     with (folder / "inspectd.db.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if any daemon still holds it
     with sqlite3.connect(folder / "inspectd.db") as ledger:

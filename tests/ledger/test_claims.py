@@ -4,9 +4,10 @@ import pytest
 from sqlalchemy import Engine, event, select
 from support.queueing import HandClock, arrivals, enqueue, inspected, read, stat
 
+from inspectd.ledger import trail
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Counts, Unsettled
-from inspectd.ledger.schema import images
+from inspectd.ledger.schema import events, images
 
 LINE = ["line"]
 
@@ -81,6 +82,23 @@ def test_a_lease_of_another_boot_has_expired(queue: Queue, clock: HandClock) -> 
     clock.boot, clock.seconds = "second boot", 5.0
     (after,) = queue.claim("w", LINE, 1, 60)
     assert (after.image_id, after.attempt) == (before.image_id, 2)
+
+
+def test_expired_leases_are_in_the_trail_and_in_the_log_once(
+    queue: Queue, engine: Engine, clock: HandClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue.enqueue("line", arrivals(3))
+    queue.claim("w", LINE, 2, 60)
+    queue.claim("v", LINE, 5, 90)
+    assert caplog.records == []
+    clock.seconds += 61
+    queue.claim("v", LINE, 5, 60)
+    queue.claim("v", LINE, 5, 60)
+    with engine.connect() as connection:
+        [(kind, detail)] = connection.execute(select(events.c.kind, events.c.detail)).all()
+    assert (kind, trail.expired_count(detail)) == (trail.LEASE_EXPIRED, 2)
+    [line] = caplog.records
+    assert (line.__dict__["event"], line.getMessage(), line.levelname) == (kind, detail, "WARNING")
 
 
 def test_renewal_keeps_a_lease_alive(queue: Queue, clock: HandClock, model: int) -> None:

@@ -132,9 +132,13 @@ class Daemon:
                 self._heard.put(self.notices.recv(65536).decode())
 
     def worker(self) -> int:
-        """The process id of the worker child, once there is one."""
+        """The process id of the newest worker child, once there is one."""
+        return int(until(self.workers, "a worker process")[-1])
+
+    def workers(self) -> list[int]:
+        """The process ids of all worker children, the oldest first."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return int(until(lambda: children.read_text().split(), "a worker process")[-1])
+        return [int(child) for child in children.read_text().split()]
 
     def ends(self) -> int:
         """Wait for the end; the exit code."""

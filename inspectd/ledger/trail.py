@@ -1,0 +1,35 @@
+"""The audit trail: what happened, as a row of `events` and as a line of the log that bears the same kind.
+
+Both are written by whoever writes the row, so that no row is without its line. The fields of a line are for programs
+(`--log-format json`); the row keeps the sentence alone.
+"""
+
+import logging
+
+from sqlalchemy import Connection, insert
+
+from inspectd.clock import utc_now
+from inspectd.ledger.schema import events
+
+LEASE_EXPIRED = "lease-expired"
+_log = logging.getLogger("inspectd.events")
+
+
+def write(connection: Connection, kind: str, detail: str) -> None:
+    """Add a row, in the transaction of what it tells of. `say` the same once that has committed."""
+    connection.execute(insert(events).values(at=utc_now(), kind=kind, detail=detail))
+
+
+def say(kind: str, detail: str, level: int = logging.INFO, **fields: object) -> None:
+    """Log the line that belongs to a row."""
+    _log.log(level, "%s", detail, extra={"event": kind, "fields": fields})
+
+
+def expired(count: int) -> str:
+    """The detail of a `LEASE_EXPIRED` row."""
+    return f"{count} leases expired: their worker gave no sign of life; the images are queued again"
+
+
+def expired_count(detail: str) -> int:
+    """How many leases the detail of a `LEASE_EXPIRED` row tells of."""
+    return int(detail.partition(" ")[0])
