@@ -1,25 +1,58 @@
 """`inspectd doctor`: a healthy site, and each thing that may be wrong with one, made wrong once."""
 
 import json
+import os
+import re
+import shutil
+import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from support.site import Site
+import pytest
+from support.mounts import Space
+from support.site import Site, laid_out
 
+from inspectd.config import load
 from inspectd.ledger.schema import REVISION
+from inspectd.ledger.vitals import vitals
+from inspectd.service.doctor import clock, disks, events, folders, ledger, models, sandbox, site_of
+from inspectd.service.doctor.finding import Finding, State
+
+ROOT_ONLY = "another user's rights are tested as root only"
+NO_USERS = "this machine allows no user namespaces"
+NOBODY = 65534
+MOUNTS = """\
+1 0 8:1 / / rw - ext4 /dev/sda1 rw
+3 1 0:41 / /run rw - tmpfs tmpfs rw
+"""
 
 
 def ask(site: Site, *before: str) -> tuple[int, list[dict[str, Any]]]:
-    """The exit code and the findings, as `before` (nsenter, setpriv) has it run."""
+    """The exit code and the findings of the command, as `before` (nsenter, setpriv) has it run."""
     command = [*before, sys.executable, "-m", "inspectd", "doctor", "--json", "-c", str(site.config)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
 
-def bad(found: list[dict[str, Any]], check: str) -> list[dict[str, Any]]:
-    return [finding for finding in found if finding["check"] == check and finding["state"] != "ok"]
+def bad(found: list[dict[str, Any]], check: str) -> dict[str, Any]:
+    """The one line of a check that is not ok."""
+    [line] = [line for line in found if line["check"] == check and line["state"] != "ok"]
+    return dict(line)
+
+
+def look(check: Any, site: Site) -> list[Finding]:
+    """One check on its own, in this process."""
+    return list(check(site_of(site.config, load(site.config))))
+
+
+def worse(found: list[Finding]) -> list[tuple[str, str, str]]:
+    return [(line.state, line.subject, line.found) for line in found if line.state is not State.OK]
 
 
 def test_a_fresh_site_is_well_and_nothing_is_left_behind(site: Site) -> None:
@@ -27,12 +60,11 @@ def test_a_fresh_site_is_well_and_nothing_is_left_behind(site: Site) -> None:
     code, found = ask(site)
     assert code == 0
     assert sorted(site.root.rglob("*")) == before
-    assert [line["check"] for line in found if line["state"] == "FAULT"] == []
-    assert {"folders", "disks", "space", "events", "limits", "ledger", "models", "clock"} <= {
-        line["check"] for line in found
-    }
-    [events] = [line for line in found if line["check"] == "events"]
-    assert events["found"] == "inotify: the event of a file made here arrived"
+    assert [line for line in found if line["state"] == "FAULT"] == []
+    checks = {"configuration", "user", "folders", "disks", "space", "events", "limits", "daemon", "ledger", "models"}
+    assert {line["check"] for line in found} == {*checks, "clock", "systemd"}
+    [said] = [line for line in found if line["check"] == "events"]
+    assert said["found"] == "inotify: the event of a file made here arrived"
 
 
 def test_beside_a_running_daemon_and_after_it(site: Site) -> None:
@@ -40,17 +72,314 @@ def test_beside_a_running_daemon_and_after_it(site: Site) -> None:
     daemon.heard("READY=1")
     code, found = ask(site)
     assert code == 0
-    said = {line["subject"]: line["found"] for line in found if line["check"] in ("daemon", "ledger")}
+    said = {line["subject"]: line["found"] for line in found if line["check"] == "ledger"}
     assert said[str(site.root / "inspectd.db")].startswith(f"schema {REVISION}, ")
-    assert [line["found"] for line in found if line["check"] == "daemon"] == [f"served by process {daemon.process.pid}"]
     assert said["last start of the daemon"] != "never"
+    assert [line["found"] for line in found if line["check"] == "daemon"] == [f"served by process {daemon.process.pid}"]
     assert daemon.stop() == 0
-    assert [line["found"] for line in ask(site)[1] if line["check"] == "daemon"] == ["no daemon serves it now"]
+    assert site.rows("select * from images") == []  # the canary was not taken for an image
+    assert look(ledger.check_ledger, site)[0].found == "no daemon serves it now"
 
 
-def test_a_configuration_that_cannot_be_read(site: Site) -> None:
+def test_a_configuration_that_cannot_be_read_is_told_in_full(site: Site) -> None:
     site.config.write_text("watch: []\n")
     command = [sys.executable, "-m", "inspectd", "doctor", "-c", str(site.config)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (78, "")
-    assert len(done.stderr.splitlines()) == 3  # every mistake
+    assert len(done.stderr.splitlines()) == 3
+
+
+def test_a_fault_is_a_line_with_what_to_do_and_exit_1(site: Site) -> None:
+    site.incoming.rmdir()
+    (site.root / "models" / "null" / "bundle.yaml").write_text("format: 1\n")
+    command = [sys.executable, "-m", "inspectd", "doctor", "-c", str(site.config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "inspectd: 2 faults, see above.\n"
+    first, second = [line for line in done.stdout.splitlines() if line.startswith("FAULT")]
+    make = f"mount it, make it (`mkdir -p {site.incoming}`), or correct `path`"
+    assert first == f"FAULT  folders        watch line, {site.incoming}: is not there. {make}"
+    assert "is not what was evaluated" in second
+
+
+# --- folders and rights
+
+
+def test_a_file_where_a_watch_should_be(site: Site) -> None:
+    site.incoming.rmdir()
+    site.incoming.touch()
+    assert worse(look(folders.check_folders, site)) == [
+        ("FAULT", f"watch line, {site.incoming}", "is a file, not a folder")
+    ]
+
+
+@pytest.fixture
+def open_site() -> Iterator[Site]:
+    """A site that every user may enter, where pytest's own folder is closed to all but its owner."""
+    if os.geteuid() != 0:
+        pytest.skip(ROOT_ONLY)
+    root = Path(tempfile.mkdtemp(prefix="inspectd-doctor-"))
+    root.chmod(0o755)
+    try:
+        with laid_out(root) as site:
+            yield site
+    finally:
+        shutil.rmtree(root)
+
+
+def test_the_command_that_is_printed_gives_the_right(open_site: Site) -> None:
+    site, nobody = open_site, ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    site.write({"after": "move", "move_to": "archive/{verdict}"})
+    (site.root / "output").mkdir()
+    (site.root / "archive").mkdir()
+    os.chown(site.root / "archive", NOBODY, NOBODY)
+    (site.root / "archive").chmod(0o500)
+    os.chown(site.root / "output", 0, NOBODY)
+    (site.root / "models").chmod(0o700)
+    mended = set()
+    for _ in range(8):
+        code, found = ask(site, *nobody)
+        faults = [line for line in found if line["state"] == "FAULT"]
+        assert (code == 0) == (not faults)
+        if not faults:
+            break
+        for line in faults:
+            [command, *_] = re.findall(r"`(.+?)`", line["advice"]) or pytest.fail(f"no command: {line}")
+            mended.add(command.replace(str(site.root), "ROOT"))
+            subprocess.run(command, shell=True, check=True)
+    assert mended == {
+        "chgrp nogroup ROOT/incoming && chmod g+rwx ROOT/incoming",
+        "chgrp nogroup ROOT && chmod g+rwx ROOT",
+        "chmod u+rwx ROOT/archive",
+        "chmod g+rwx ROOT/output",
+        "chgrp nogroup ROOT/models && chmod g+x ROOT/models",
+    }
+
+
+def test_a_group_to_join_and_one_that_lacks_rights(tmp_path: Path) -> None:
+    user = folders.User(NOBODY, frozenset({NOBODY}))
+    group = folders.group_name(4)
+    found = {mode: os.stat_result((mode, 0, 0, 0, 0, 4, 0, 0, 0, 0)) for mode in (0o40750, 0o40700)}
+    join = f"usermod --append --groups {group} nobody"
+    then = ", then start inspectd anew"
+    assert folders.remedy(user, tmp_path, found[0o40750], folders.READ) == f"`{join}`{then}"
+    assert folders.remedy(user, tmp_path, found[0o40700], folders.READ) == f"`{join} && chmod g+rx {tmp_path}`{then}"
+
+
+def test_what_a_service_owns_is_shared_with_its_group(open_site: Site) -> None:
+    site, output = open_site, open_site.root / "output"
+    output.mkdir()
+    os.chown(output, 990, 990)
+    assert worse(look(folders.check_folders, site)) == [
+        ("WARN", f"output, {output}", "mode 0755 keeps the group 990 out")
+    ]
+    output.chmod(0o2770)
+    assert worse(look(folders.check_folders, site)) == []
+    os.chown(site.root, 990, 990)
+    [user] = look(folders.check_user, site)
+    assert (user.state, user.found) == (State.WARN, "root may do everything, user 990 may not")
+
+
+# --- disks
+
+
+def test_a_read_only_output_and_a_ledger_in_memory(site: Site, space: Space) -> None:
+    (site.root / "output").mkdir()
+    (site.root / "db").mkdir()
+    site.write(database="sqlite:///db/inspectd.db")
+    space.tmpfs(site.root / "output", "ro")
+    space.tmpfs(site.root / "db", "size=1m")
+    code, found = ask(site, *space.enter)
+    assert code == 1
+    said = bad(found, "folders")
+    assert (said["state"], said["found"]) == ("FAULT", "the file system is mounted read-only")
+    assert said["advice"] == f"`mount -o remount,rw {site.root}/output`"
+    assert bad(found, "disks")["found"] == "tmpfs: a restart of the machine empties it"
+    [ledger_disk] = [line for line in found if line["check"] == "space" and line["subject"].startswith("ledger")]
+    assert ledger_disk["state"] == "FAULT"
+
+
+def test_a_disk_that_is_nearly_full_and_one_without_inodes(site: Site, space: Space) -> None:
+    (site.root / "output").mkdir()
+    for options, state in (("size=1g", "WARN"), ("size=100m", "FAULT"), ("size=8g,nr_inodes=1000", "FAULT")):
+        space.tmpfs(site.root / "output", options)
+        disk = os.statvfs(space.path(site.root / "output"))
+        assert disks.space("output", disk).state == state, options
+
+
+def test_file_systems_of_other_machines(tmp_path: Path) -> None:
+    mounts = f"{MOUNTS}2 1 0:40 / {tmp_path} rw - cifs //nas/cameras rw\n"
+    cifs = disks.ledger_kind(tmp_path / "inspectd.db", mounts)
+    assert (cifs.state, cifs.found) == (State.FAULT, "cifs: SQLite loses data on a network file system")
+    assert disks.ledger_kind(Path("/run/inspectd.db"), mounts).state is State.WARN
+    assert disks.ledger_kind(Path("/srv/inspectd.db"), mounts).state is State.OK
+
+
+def test_what_a_backend_means_on_a_share(site: Site) -> None:
+    mounts = f"{MOUNTS}4 1 0:42 / {site.incoming} rw - nfs4 nas:/cameras rw\n"
+    for backend, said in (
+        ("auto", ("ok", "nfs4: auto means polling")),
+        ("polling", ("ok", "nfs4: polling")),
+        ("inotify", ("WARN", "nfs4: no events of what other machines write")),
+    ):
+        site.write({"backend": backend})
+        found = disks.watch_kind(load(site.config).watch[0], mounts)
+        assert (found.state, found.found) == said
+
+
+# --- events and their limits
+
+
+def test_a_watch_that_nobody_may_write_to_is_said_and_no_fault(site: Site, space: Space) -> None:
+    space.tmpfs(site.incoming, "ro")
+    code, found = ask(site, *space.enter)
+    assert code == 0
+    said = bad(found, "events")
+    assert (said["state"], said["found"]) == ("WARN", "not tried: no file can be made here (Read-only file system)")
+
+
+def test_an_event_that_does_not_come(site: Site) -> None:
+    """A file made in another folder stands for one whose event is lost."""
+    elsewhere = site.root / "models" / "canary"
+    assert not events.arrives(site.incoming, "canary", elsewhere.touch, patience=0.2)
+    assert events.arrives(site.incoming, "canary", (site.incoming / "canary").touch)
+
+
+def test_polling_needs_no_events(site: Site) -> None:
+    site.write({"backend": "polling"})
+    assert look(events.check_limits, site) == []
+    [found] = look(events.check_events, site)
+    assert (found.state, found.found) == (State.OK, "polled every second or less often; no events are needed")
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "subject", "name"),
+    [
+        ("max_inotify_instances", 0, "observers of the user", "max_user_instances"),
+        ("max_inotify_watches", 2, "folders in the watches", "max_user_watches"),
+    ],
+)
+def test_limits_of_inotify(site: Site, limit: str, value: int, subject: str, name: str) -> None:
+    (site.incoming / "a" / "b").mkdir(parents=True)
+    namespace = ["unshare", "--user", "--map-root-user"]
+    if subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode:
+        pytest.skip(NO_USERS)
+    set_limit = f'echo {value} > /proc/sys/user/{limit} && exec "$@"'
+    code, found = ask(site, *namespace, "sh", "-c", set_limit, "sh")
+    assert code == 1
+    said = bad(found, "limits")
+    assert (said["state"], said["subject"]) == ("FAULT", subject)
+    assert f"echo fs.inotify.{name}=" in said["advice"]
+    if value == 0:
+        assert bad(found, "events")["found"] == "no events can be had: inotify instance limit reached"
+
+
+# --- ledger and clock
+
+
+def test_a_damaged_ledger(site: Site) -> None:
+    daemon = site.start()
+    daemon.heard("READY=1")
+    daemon.stop()
+    file = site.root / "inspectd.db"
+    with sqlite3.connect(file) as connection:
+        [page] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'images_seen'").fetchone()
+        [size] = connection.execute("PRAGMA page_size").fetchone()
+    with file.open("r+b") as handle:
+        handle.seek((page - 1) * size)
+        handle.write(b"\xff" * size)
+    [fault] = [line for line in look(ledger.check_ledger, site) if line.state is State.FAULT]
+    assert "keep the file, and put the newest good copy in its place" in fault.advice
+    large = vitals(f"sqlite:///{file}", quick_most=0)
+    assert (large.quick, large.damage) == (False, None)
+    file.write_bytes(b"no database at all" * 1000)
+    [fault] = [line for line in look(ledger.check_ledger, site) if line.state is State.FAULT]
+    assert "is not an inspectd database" in fault.advice
+
+
+def test_a_clock_that_was_set_back(site: Site) -> None:
+    daemon = site.start()
+    daemon.heard("READY=1")
+    daemon.stop()
+    with sqlite3.connect(site.root / "inspectd.db") as connection:
+        connection.execute("UPDATE events SET at = '2099-01-01T00:00:00.000Z' WHERE kind = 'stop'")
+    [(state, subject, found)] = worse(look(ledger.check_ledger, site))
+    assert (state, subject) == ("WARN", "newest row of the ledger")
+    assert found.endswith("and the newest row is of 2099-01-01T00:00:00.000Z: the clock was set back")
+
+
+def test_a_log_that_is_not_written_back() -> None:
+    assert ledger.log_size("inspectd.db-wal", ledger.WAL_MOST).state is State.OK
+    assert ledger.log_size("inspectd.db-wal", ledger.WAL_MOST + 1).state is State.WARN
+
+
+def test_clocks() -> None:
+    assert clock.plausible(datetime(1970, 1, 1, 0, 5, tzinfo=UTC)).state is State.FAULT
+    assert clock.plausible(datetime(2027, 1, 1, tzinfo=UTC)).state is State.OK
+    assert clock.synchronised(clock.UNSYNCHRONISED).state is State.WARN
+    assert clock.synchronised(0).found == "in step"
+    assert clock.synchronised(-1).found == "the kernel may not be asked here"
+
+
+# --- models and device
+
+
+def test_a_device_that_is_not_there_and_one_that_does_not_answer() -> None:
+    absent = models.device("gpu:63")
+    assert (absent.state, absent.found) == (State.FAULT, "is not to be had")
+    assert "worker.device: gpu:63" in absent.advice
+    late = models.device("cpu", patience=0.01)
+    assert (late.state, late.found) == (State.FAULT, "TensorFlow gave no answer within 0.01 s")
+
+
+# --- the drop-in
+
+
+def test_a_site_in_the_state_directory_needs_no_drop_in(site: Site) -> None:
+    nothing = sandbox.Needs((), (Path("/srv/cameras"), Path("/etc/inspectd")), ())
+    assert sandbox.written_out(site.config, nothing) == ""
+
+
+@pytest.mark.parametrize(
+    ("needs", "lines"),
+    [
+        (sandbox.Needs((), (Path("/home/ada/in"),), ()), ["[Service]", "ProtectHome=read-only"]),
+        (
+            sandbox.Needs((Path("/home/ada/in"), Path("/srv/out")), (), ()),
+            ["[Service]", "ReadWritePaths=/home/ada/in /srv/out", "ProtectHome=no"],
+        ),
+        (
+            sandbox.Needs((Path("/mnt/line 1"), Path("/tmp/100%")), (), (Path("/mnt/line 1"),)),
+            [
+                "[Unit]",
+                'RequiresMountsFor="/mnt/line 1"',
+                "[Service]",
+                'ReadWritePaths="/mnt/line 1" /tmp/100%%',
+                "PrivateTmp=no",
+            ],
+        ),
+    ],
+)
+def test_drop_ins_are_what_systemd_takes(tmp_path: Path, needs: sandbox.Needs, lines: list[str]) -> None:
+    text = sandbox.written_out(Path("/etc/inspectd/config.yaml"), needs)
+    assert [line for line in text.splitlines() if line and line[0] != "#"] == lines
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("this machine has no systemd")
+    unit = tmp_path / "inspectd.service"
+    shipped = (Path(__file__).parents[2] / "systemd" / "inspectd.service").read_text()
+    unit.write_text(re.sub(r"(?m)^(ExecStart)=.*", r"\1=/bin/true", shipped))
+    (tmp_path / "inspectd.service.d").mkdir()
+    (tmp_path / "inspectd.service.d" / "folders.conf").write_text(text)
+    verify = ["systemd-analyze", "verify", "--recursive-errors=no", str(unit)]
+    done = subprocess.run(verify, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_drop_in_of_a_site(site: Site) -> None:
+    site.write({"after": "move", "move_to": "/srv/archive/{watch}/{date}"}, output="/srv/out")
+    site.root.joinpath("models").rename(site.root / "bundles")
+    command = [sys.executable, "-m", "inspectd", "doctor", "--systemd", "-c", str(site.config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"ReadWritePaths=/srv/out {site.root} /srv/archive/line" in done.stdout.splitlines()
+    missing = [line.subject for line in look(sandbox.check_sandbox, site) if line.state is State.WARN]
+    assert missing == ["/srv/out", "/srv/archive/line"]

@@ -4,33 +4,28 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from inspectd.errors import LedgerError
+from inspectd.config import Watch
 from inspectd.ingest.observe import needs_polling
-from inspectd.ledger.mounts import file_system, refuse_network
+from inspectd.ledger.mounts import file_system, is_network
 from inspectd.service.doctor.finding import Finding, Site, archive, fault, is_folder, ok, standing, warn
 
 MIB = 2**20
-# An overlay takes some 60 kB: at one image a second a day takes 5 GB, enough to be read before the disk is full, ...
+# The overlay of a 512×512 image takes up to 0.1 MB: at one image in two seconds these last a day, ...
 LOW_BYTES = 5 * 1024 * MIB
-# ... and below this one the -wal, the overlays of a few batches and a copied source no longer fit side by side.
+# ... and with less than this the -wal, the overlays of some batches and a copied source no longer fit side by side.
 LEAST_BYTES = 256 * MIB
-# An overlay and a sidecar for each image: a day of one image a second, and a quarter of an hour.
-LOW_FILES = 180_000
+# An overlay and a sidecar for each image: at the same rate these last a day, and half an hour.
+LOW_FILES = 90_000
 LEAST_FILES = 2_000
+MOUNTINFO = Path("/proc/self/mountinfo")
 VOLATILE = ("tmpfs", "ramfs")
 
 
 def check_kinds(site: Site) -> Iterator[Finding]:
     """Where events can be had, where a ledger may lie, and what a move costs."""
-    mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    mounts = MOUNTINFO.read_text(errors="surrogateescape")
     for watch in site.config.watch:
-        kind, subject = kind_of(watch.path, mounts), f"watch {watch.name}, {watch.path}"
-        if needs_polling(kind) and watch.backend == "inotify":
-            yield warn("disks", subject, f"{kind}: no events of what other machines write", "set `backend: auto`")
-        else:
-            auto = "polling" if needs_polling(kind) else "inotify"
-            chosen = f"auto means {auto}" if watch.backend == "auto" else watch.backend
-            yield ok("disks", subject, f"{kind}: {chosen}")
+        yield watch_kind(watch, mounts)
         if (target := archive(watch)) and is_folder(watch.path):
             same = standing(target).stat().st_dev == watch.path.stat().st_dev
             how = "the same file system: files are renamed" if same else "another file system: files are copied"
@@ -39,15 +34,23 @@ def check_kinds(site: Site) -> Iterator[Finding]:
     yield ledger_kind(site.config.database_file, mounts)
 
 
+def watch_kind(watch: Watch, mounts: str) -> Finding:
+    """What `backend` means on this file system, of which `mounts`, the text of /proc/self/mountinfo, tells."""
+    kind, subject = kind_of(watch.path, mounts), f"watch {watch.name}, {watch.path}"
+    if watch.backend == "inotify" and needs_polling(kind):
+        return warn("disks", subject, f"{kind}: no events of what other machines write", "set `backend: auto`")
+    auto = "polling" if needs_polling(kind) else "inotify"
+    return ok("disks", subject, f"{kind}: {f'auto means {auto}' if watch.backend == 'auto' else watch.backend}")
+
+
 def ledger_kind(ledger: Path, mounts: str) -> Finding:
     """A ledger needs a disk of this machine that keeps what is written."""
     subject, kind = f"ledger, {ledger}", kind_of(ledger.parent, mounts)
-    try:
-        refuse_network(standing(ledger.parent) / ledger.name)
-    except LedgerError as error:
-        return fault("disks", subject, kind, str(error))
+    local = "set `database:` to a file on a local disk of this machine"
+    if is_network(kind):
+        return fault("disks", subject, f"{kind}: SQLite loses data on a network file system", local)
     if kind in VOLATILE:
-        return warn("disks", subject, f"{kind}: a restart of the machine empties it", "set `database:` to a disk")
+        return warn("disks", subject, f"{kind}: a restart of the machine empties it", local)
     return ok("disks", subject, f"{kind}, local")
 
 

@@ -105,9 +105,10 @@ def check_limits(site: Site) -> Iterator[Finding]:
     folders = sum(count_folders(watch.path, most + 1) if watch.recursive else 1 for watch in inotify)
     yield against("folders in the watches", folders, most, "max_user_watches")
     most = limit("max_user_instances", "max_inotify_instances")
-    taken = instances()
+    # The daemon may be another user than this one, and has its observers already.
+    taken = instances(_user_of(site.daemon))
     needed = taken if site.daemon else taken + len(inotify)
-    yield against("observers of this user", needed, most, "max_user_instances")
+    yield against("observers of the user", needed, most, "max_user_instances")
     queue = int((KERNEL / "max_queued_events").read_text())
     if queue < QUEUE:
         yield warn("limits", "events that may wait", f"{queue:,}", sysctl("max_queued_events", QUEUE))
@@ -146,14 +147,22 @@ def count_folders(root: Path, most: int) -> int:
     return number
 
 
-def instances() -> int:
-    """Inotify instances that processes of this user hold, as far as /proc lets us see."""
+def instances(uid: int) -> int:
+    """Inotify instances that processes of a user hold, as far as /proc lets us see."""
     number = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if process.stat().st_uid != os.geteuid():
+            if process.stat().st_uid != uid:
                 continue
             number += sum(os.readlink(fd) == "anon_inode:inotify" for fd in (process / "fd").iterdir())  # noqa: PTH115
         except OSError:  # it ended meanwhile, or is closed to us
             continue
     return number
+
+
+def _user_of(daemon: int | None) -> int:
+    """The daemon's user; this process's own where there is no daemon, or it has just ended."""
+    try:
+        return Path(f"/proc/{daemon}").stat().st_uid
+    except FileNotFoundError:
+        return os.geteuid()

@@ -55,7 +55,7 @@ def check_folders(site: Site) -> Iterator[Finding]:
     user, config = User.present(), site.config
     for watch in config.watch:
         subject = f"watch {watch.name}, {watch.path}"
-        missing = None if is_folder(watch.path) else _missing(user, subject, watch.path)
+        missing = None if is_folder(watch.path) else _missing(subject, watch.path)
         yield missing or check_rights(user, subject, watch.path, READ if watch.after == "keep" else WRITE)
         if target := archive(watch):
             yield check_rights(user, f"archive of {watch.name}, {target}", target, WRITE)
@@ -63,7 +63,7 @@ def check_folders(site: Site) -> Iterator[Finding]:
     ledger = config.database_file
     yield check_rights(user, f"folder of the ledger, {ledger.parent}", ledger.parent, WRITE)
     for file in (ledger, *(ledger.with_name(f"{ledger.name}{end}") for end in ("-wal", "-shm", ".lock"))):
-        if exists(file) and not may(user, file, os.R_OK | os.W_OK):
+        if exists(file) and not may(file, os.R_OK | os.W_OK):
             yield check_rights(user, f"ledger, {file}", file, os.R_OK | os.W_OK)
     yield from _shared({"output": config.output, "folder of the ledger": ledger.parent})
 
@@ -74,14 +74,14 @@ def check_rights(user: User, subject: str, path: Path, wanted: int) -> Finding:
     found = "readable and writable" if wanted & os.W_OK else "readable"
     if there != path:
         wanted, found = WRITE, f"not there yet; it will be made in {there}"
-    if may(user, there, wanted):
+    if may(there, wanted):
         return ok("folders", subject, found)
     if wanted & os.W_OK and os.statvfs(there).f_flag & os.ST_RDONLY:
         return fault(
             "folders", subject, "the file system is mounted read-only", f"`mount -o remount,rw {_mount(there)}`"
         )
     way = [*reversed(there.parents), *([there] if is_folder(there) else [])]
-    barred = next((part for part in way if not may(user, part, os.X_OK)), None)
+    barred = next((part for part in way if not may(part, os.X_OK)), None)
     if barred is not None:
         said = f"{user.name} may not enter {barred}"
         return fault("folders", subject, said, remedy(user, barred, barred.stat(), os.X_OK))
@@ -89,9 +89,9 @@ def check_rights(user: User, subject: str, path: Path, wanted: int) -> Finding:
     return fault("folders", subject, said, remedy(user, there, there.stat(), wanted))
 
 
-def may(user: User, path: Path, wanted: int) -> bool:
-    """Whether the kernel lets this process, which runs as `user`, do it: access lists and mounts count too."""
-    return os.access(path, wanted, effective_ids=user.uid == os.geteuid())
+def may(path: Path, wanted: int) -> bool:
+    """Whether the kernel lets this process do it: access lists and read-only mounts count too."""
+    return os.access(path, wanted, effective_ids=True)
 
 
 def remedy(user: User, path: Path, found: os.stat_result, wanted: int) -> str:
@@ -131,12 +131,12 @@ def _own_group(user: User) -> str:
         return group_name(os.getegid())
 
 
-def _missing(user: User, subject: str, path: Path) -> Finding | None:
+def _missing(subject: str, path: Path) -> Finding | None:
     """What is said of a watch whose folder is not to be seen; None where that is for want of rights."""
     there = standing(path)
     if there == path:
         return fault("folders", subject, "is a file, not a folder", "point `path` at a folder")
-    if not may(user, there, os.X_OK):
+    if not may(there, os.X_OK):
         return None
     make = f"`mkdir -p {shlex.quote(str(path))}`"
     return fault("folders", subject, "is not there", f"mount it, make it ({make}), or correct `path`")

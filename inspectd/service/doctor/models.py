@@ -7,10 +7,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 from inspectd.errors import BundleError
 from inspectd.model.bundle import Bundle, load_bundle
 from inspectd.service.doctor.finding import Finding, Site, fault, ok, warn
+from inspectd.service.doctor.folders import READ, User, check_rights
 
 PATIENCE = 60.0  # seconds to import TensorFlow and to count devices; a cold disk takes 10
 ASK = """\
@@ -33,10 +35,8 @@ def check_models(site: Site) -> Iterator[Finding]:
             bundles.append(load_bundle(model))
         except BundleError as error:
             yield fault("models", str(model), "cannot be loaded", str(error))
-        except OSError as error:
-            yield fault(
-                "models", str(model), f"cannot be read: {error.strerror}", "give this user the right to read it"
-            )
+        except OSError:  # a folder on the way may not be entered
+            yield replace(check_rights(User.present(), str(model), model, READ), check="models")
         else:
             yield ok("models", str(model), f"{bundles[-1].title}, every byte as it was evaluated")
     if any(bundle.spec.network == "keras" for bundle in bundles):

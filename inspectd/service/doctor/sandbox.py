@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inspectd.ingest.observe import needs_polling
-from inspectd.service.doctor.disks import kind_of
+from inspectd.service.doctor.disks import MOUNTINFO, kind_of
 from inspectd.service.doctor.finding import Finding, Site, State, archive, is_folder, ok, warn
 
 STATE = Path("/var/lib/inspectd")  # StateDirectory of the unit
@@ -39,15 +39,18 @@ def needs(site: Site, mounts: str) -> Needs:
         read.append(watch.model)
         if target := archive(watch):
             written.append(target)
-    network = [watch.path for watch in config.watch if needs_polling(kind_of(watch.path, mounts))]
+    network = [path for path in (*(watch.path for watch in config.watch), *written) if _is_shared(path, mounts)]
     outside = [path for path in map(_real, written) if not path.is_relative_to(STATE)]
     return Needs(_outermost(outside), _outermost(map(_real, read)), _outermost(map(_real, network)))
 
 
 def drop_in(site: Site) -> str:
     """The drop-in, for systemd to read; empty where the unit is enough as it is."""
-    mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
-    found = needs(site, mounts)
+    return written_out(site.path, needs(site, MOUNTINFO.read_text(errors="surrogateescape")))
+
+
+def written_out(config: Path, found: Needs) -> str:
+    """What a configuration needs, as a drop-in; empty where that is nothing."""
     unit = [f"RequiresMountsFor={' '.join(map(quoted, found.network))}"] if found.network else []
     service = []
     if found.written:
@@ -60,7 +63,7 @@ def drop_in(site: Site) -> str:
         service.append("PrivateTmp=no")
     if not unit and not service:
         return ""
-    lines = [f"# What the folders of {' '.join(str(site.path).split())} need beyond the unit: {FILE}"]
+    lines = [f"# What the folders of {' '.join(str(config).split())} need beyond the unit: {FILE}"]
     for title, entries in (("Unit", unit), ("Service", service)):
         lines += ["", f"[{title}]", *entries] if entries else []
     return "\n".join(lines) + "\n"
@@ -68,15 +71,15 @@ def drop_in(site: Site) -> str:
 
 def check_sandbox(site: Site) -> Iterator[Finding]:
     """Whether the shipped unit is enough, and folders that must be made before the service starts."""
-    text = drop_in(site)
+    found = needs(site, MOUNTINFO.read_text(errors="surrogateescape"))
+    text = written_out(site.path, found)
     if not text:
         yield ok("systemd", "sandbox of the unit", "enough for the configured folders")
         return
-    entries = ", ".join(line for line in text.splitlines() if "=" in line and line[0] != "#")
+    entries = ", ".join(line for line in text.splitlines()[1:] if "=" in line)
     how = f"`inspectd doctor --systemd | install -D -m 644 /dev/stdin {FILE} && systemctl daemon-reload`"
     yield Finding(State.OK, "systemd", "sandbox of the unit", f"a service needs {entries}", how)
-    mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
-    for path in needs(site, mounts).written:
+    for path in found.written:
         if not is_folder(path):
             make = f"`install -d -m 2770 -o inspectd -g inspectd {shlex.quote(str(path))}`"
             yield warn("systemd", str(path), "is not there, and the service cannot make it", make)
@@ -101,3 +104,7 @@ def _outermost(paths: Iterable[Path]) -> tuple[Path, ...]:
 
 def _below(path: Path, places: tuple[Path, ...]) -> bool:
     return any(path.is_relative_to(place) for place in places)
+
+
+def _is_shared(path: Path, mounts: str) -> bool:
+    return needs_polling(kind_of(path, mounts))
