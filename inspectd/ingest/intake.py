@@ -5,15 +5,20 @@ is remembered that the scan could not find again, so any trouble ends in forgett
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from posixpath import dirname
 
 from inspectd.config import Limits, Watch
+from inspectd.ingest.evidence import Evidence
+from inspectd.ingest.hints import Hints
 from inspectd.ingest.naming import Naming
-from inspectd.ingest.observe import Hints, Observer, OverflowListener
+from inspectd.ingest.observe import Observer
 from inspectd.ingest.scan import CHUNK, Scanner, is_hollow, look
 from inspectd.ingest.settle import Settler, Step
+from inspectd.ingest.watchdogs import OverflowListener
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Stat
 from inspectd.paths import from_text, to_text
@@ -25,6 +30,16 @@ REST = 0.005  # seconds between two transactions, in which a worker gets at the 
 CHECK = 1.0  # seconds between two looks at a watch's folder, its observer and the rows that workers put back
 PATIENCE = 5.0  # seconds before a watch whose disk failed is tried again
 MOST_SETTLING = 20_000  # files waited for at a time; more are left to the scan until these are whole
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What the intake of one watch has seen since it was started, and what it waits for now."""
+
+    missed: int  # new files that a scan or a poll found and no event named, though one was due
+    rescans: int  # scans made out of turn because events were lost
+    stalled: int  # files not whole after `limits.stalled` seconds and still watched
+    settling: int  # files waited for besides
 
 
 class Intake:
@@ -82,8 +97,13 @@ class Intake:
 
     @property
     def backends(self) -> dict[str, str]:
-        """``inotify`` or ``polling`` by the watch's name."""
-        return {name: gate.observer.backend for name, gate in self._gates.items()}
+        """``inotify`` or ``polling`` by the watch's name; where polling had to be added to inotify, with the reason."""
+        return {name: gate.observer.standing for name, gate in self._gates.items()}
+
+    @property
+    def counters(self) -> dict[str, Counters]:
+        """By the watch's name."""
+        return {name: gate.counters for name, gate in self._gates.items()}
 
     @property
     def stalled(self) -> int:
@@ -122,8 +142,15 @@ class _Gate:
         self.observer = Observer(watch, self._naming, self.hints, events=observe)
         self.settler = Settler(watch.settle, limits.stalled)
         self._scanner = Scanner(watch, self._naming, queue)
+        self._evidence = Evidence(watch.rescan)
+        self._rescans = 0
+        self._standing = self.observer.standing
         self._check_at = float("-inf")
         self._failing = False
+
+    @property
+    def counters(self) -> Counters:
+        return Counters(self._evidence.missed, self._rescans, self.settler.stalled, self.settler.settling)
 
     def is_quiet(self) -> bool:
         return self.observer.missing or (self._scanner.is_done and not self.hints and not self.settler.settling)
@@ -132,6 +159,7 @@ class _Gate:
         """Look after the folder and its observer."""
         if self.observer.tend():
             self._scanner.restart()
+            self._evidence.excuse()
         if self.observer.missing:
             self._forget()
 
@@ -156,13 +184,15 @@ class _Gate:
             self._check_at = now + CHECK
             self.tend()
             if not self.observer.missing:
+                self._judge_events(now)
                 self._take_back(now)
         if self.observer.missing:
             return self._check_at
         if self._has_room():
             self._take_hints(now)
             for path, stat in self._scanner.advance(now, (time.monotonic() + until) / 2):
-                self.settler.found(path, stat, now)
+                if self.settler.found(path, stat, now) and self._scanner.is_routine and self.observer.hears:
+                    self._evidence.found(path)
         self._settle(now, until)
         due = min(self._check_at, self.settler.next_due())
         if self._has_room():
@@ -181,8 +211,23 @@ class _Gate:
         if lost:
             log.info("Watch %s: events were lost; scanning its folder for what they told of.", self._watch.name)
             self._scanner.request()
-        for path, closed in paths.items():
-            self.settler.hint(path, now, closed=closed)
+            self._evidence.excuse()
+            self._rescans += 1
+        for path, hint in paths.items():
+            first = self.settler.hint(path, now, closed=hint.closed)
+            if hint.event:
+                self._evidence.named(path)
+            elif first and self.observer.hears:
+                self._evidence.found(path)
+
+    def _judge_events(self, now: float) -> None:
+        """Poll beside inotify while events do not arrive, and say what has changed."""
+        self.observer.set_deaf(not self._evidence.arrive(now))
+        standing = self.observer.standing
+        if standing != self._standing:
+            level = logging.INFO if standing == self.observer.backend else logging.WARNING
+            self._queue.event("watch", f"{self._watch.name}: its files are now found by {standing}", level)
+            self._standing = standing
 
     def _settle(self, now: float, until: float) -> None:
         """Look at the files that are due and tell the ledger, in transactions of at most `CHUNK` files."""
@@ -196,8 +241,10 @@ class _Gate:
             except OSError as error:
                 self._scanner.say_unreadable(dirname(path), error)
                 self.settler.forget(path)  # until a scan can read it
+                self._evidence.gone(path)
                 continue
             if stat is None:
+                self._evidence.gone(path)
                 if self.settler.forget(path):
                     gone.append(to_text(path))
             else:
@@ -207,7 +254,22 @@ class _Gate:
                     (ready if step is Step.READY else stalled).append(self._arrival(path, stat))
             if time.monotonic() >= until or max(len(ready), len(stalled), len(gone)) == CHUNK:
                 break
+        self._count_missed([arrival.path for arrival in ready], now)
         self._tell(ready, stalled, gone)
+
+    def _count_missed(self, whole: list[str], now: float) -> None:
+        """Of the files that became whole, those that events missed. A file that is not new may have been touched only,
+        and one behind a link gives no events."""
+        suspects = [path for path in whole if self._evidence.is_suspect(from_text(path))]
+        if not suspects:
+            return
+        root = os.path.realpath(self._watch.path)
+        new = self._queue.unheard_of(self._watch.name, suspects)
+        for path in map(from_text, suspects):
+            if to_text(path) in new and os.path.realpath(f"{root}/{path}") == f"{root}/{path}":
+                self._evidence.miss(path, now)
+            else:
+                self._evidence.gone(path)
 
     def _tell(self, ready: list[Arrival], stalled: list[Arrival], gone: list[str]) -> None:
         if ready:
@@ -228,3 +290,4 @@ class _Gate:
     def _forget(self) -> None:
         self.settler.clear()
         self._scanner.restart()
+        self._evidence.excuse()

@@ -1,86 +1,36 @@
-"""What the system tells of a watched folder: a `watchdog` observer that is kept alive, and the hints it gives.
+"""What the system tells of a watched folder: `watchdog` observers that are kept alive, inotify or polling or both.
 
-A hint only makes us look sooner; whatever is missed here is found by the scan. So hints are bounded in number, and
-all that can go wrong (a queue that overflows, a thread that dies, a folder that is deleted, renamed or unmounted)
-ends in the same two steps: a new observer, and a scan. Nothing here looks at a file.
+Whatever is missed here is found by the scan. So all that can go wrong (a queue that overflows, a thread that dies, a
+folder that is deleted, renamed or unmounted) ends in the same two steps: a new observer, and a scan. Nothing here
+looks at a file.
 """
 
 import logging
 import os
 import threading
-import time
 import warnings
-from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from watchdog.events import FileClosedEvent, FileCreatedEvent, FileModifiedEvent, FileMovedEvent, FileSystemEvent
-from watchdog.events import FileSystemEventHandler as Handler
 from watchdog.observers.api import BaseObserver
-from watchdog.observers.inotify import InotifyObserver
-from watchdog.observers.polling import PollingEmitter
 
 from inspectd.config import Watch
+from inspectd.ingest.hints import Hints
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Identity, identity
+from inspectd.ingest.watchdogs import Handler, InotifyObserver, Poller, is_running
 from inspectd.ledger.mounts import file_system, is_network
 
 log = logging.getLogger(__name__)
 
 Backend = Literal["inotify", "polling"]
 
-MOST_HINTS = 20_000  # kept at a time; a folder with more news than that is scanned instead
-POLL = 1.0  # seconds between two polls, at least
-POLL_SHARE = 10  # and they take 1/10 of the time at most
 STOP = 2.0  # seconds to wait for an observer's threads, which a hanging mount may hold
 
 
-class Hints:
-    """Paths to look at, handed from the observer's threads to the thread that ticks. Thread-safe and bounded."""
-
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
-        self._lock = threading.Lock()
-        self._paths: dict[str, bool] = {}
-        self._lost = False
-
-    def __len__(self) -> int:
-        return len(self._paths) + self._lost
-
-    def put(self, path: str, *, closed: bool) -> None:
-        """An event named this relative path; `closed` if it says that the writer is done."""
-        with self._lock:
-            first = not self._paths
-            if path in self._paths or len(self._paths) < MOST_HINTS:
-                self._paths[path] = self._paths.get(path, False) or closed
-            else:
-                self._lost = True
-        if first:
-            self._call()
-
-    def lose(self) -> None:
-        """Events were lost, nobody knows which."""
-        with self._lock:
-            self._lost = True
-        self._call()
-
-    def take(self, limit: int) -> tuple[dict[str, bool], bool]:
-        """Up to `limit` of the paths, the first ones first, with their `closed`; and whether events were lost."""
-        with self._lock:
-            paths = {path: self._paths.pop(path) for path in list(islice(self._paths, limit))}
-            lost, self._lost = self._lost, False
-        return paths, lost
-
-    def _call(self) -> None:
-        try:
-            self._wake()
-        except Exception:  # it would end the observer's thread; without a wake the next tick merely comes later
-            log.exception("The main loop could not be woken.")
-
-
 class Observer:
-    """The observer of one watch, replaced when it or its folder is no longer what it was.
+    """The observers of one watch, replaced when one of them or the folder is no longer what it was.
 
     Folders behind links inside the watch give no events, also where links are followed: a loop of links would never
     end. Their files are found by the scan.
@@ -94,17 +44,33 @@ class Observer:
         self._naming = naming
         self._hints = hints
         self._events = events
-        self._observer: BaseObserver | None = None
+        self._observers: dict[Backend, BaseObserver] = {}
         self._identity: Identity | None = None
         self._trouble: str | None = None  # said once, until it is over
+        self._deaf = False
+        self._full = threading.Event()  # the system has no inotify watch left for a folder in here
+        self._was_full = False
 
     @property
     def backend(self) -> Backend:
-        """How this folder is observed; of a folder that is missing, how it would be."""
+        """How this folder is observed in the first place; of a folder that is missing, how it would be."""
         if self._watch.backend != "auto":
             return self._watch.backend
         mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
         return "polling" if needs_polling(file_system(Path(os.path.realpath(self._watch.path)), mounts)) else "inotify"
+
+    @property
+    def standing(self) -> str:
+        """The backend, or why there is polling beside inotify."""
+        backend, *beside = self._wanted()
+        if not beside:
+            return backend
+        return "polling (no inotify watches left)" if self._full.is_set() else "polling (no events arrive)"
+
+    @property
+    def hears(self) -> bool:
+        """Whether inotify is up in every folder, so that a file without an event is one that events missed."""
+        return "inotify" in self._observers and not self._full.is_set()
 
     @property
     def missing(self) -> bool:
@@ -114,6 +80,10 @@ class Observer:
     def is_same_folder(self) -> bool:
         """Whether the folder is there and still the one of the last `tend`."""
         return not self.missing and identity(self._watch.path) == self._identity
+
+    def set_deaf(self, deaf: bool) -> None:
+        """Poll beside inotify from the next `tend` on, where `backend` is `auto`; or no longer."""
+        self._deaf = deaf
 
     def tend(self) -> bool:
         """Put right what is wrong, without ever raising for it; true if a scan must find what was missed meanwhile."""
@@ -126,32 +96,39 @@ class Observer:
         if not self._events:
             self._say(None)
             return changed
-        if self._is_running() and not changed:
-            return False
-        self.stop()
-        return self._start() or changed
+        if changed:
+            self.stop()
+        wanted = self._wanted()
+        for backend in [*self._observers]:
+            if backend not in wanted or not is_running(self._observers[backend]):
+                self._end(backend)
+        started = [self._start(backend) for backend in wanted if backend not in self._observers]
+        if set(wanted) <= set(self._observers):
+            self._say(None)
+        self._say_full()
+        return any(started) or changed
 
     def stop(self) -> None:
-        """End the observer. Threads that a hanging file system holds are left behind; what they say does no harm."""
-        if self._observer is not None:
-            stopper = threading.Thread(target=_end, args=(self._observer,), daemon=True)
-            stopper.start()
-            stopper.join(STOP)
-            self._observer = None
+        """End the observers. Threads that a hanging file system holds are left behind; what they say does no harm."""
+        for backend in [*self._observers]:
+            self._end(backend)
 
-    def _is_running(self) -> bool:
-        if self._observer is None:
-            return False
-        # watchdog's observer goes on when its emitters, or the thread that reads for them, have ended.
-        threads = [self._observer, *self._observer.emitters, getattr(self._observer, "_inotify_fd", self._observer)]
-        return bool(self._observer.emitters) and all(thread.is_alive() for thread in threads)
+    def _wanted(self) -> list[Backend]:
+        backend = self.backend
+        beside = backend == "inotify" and self._watch.backend == "auto" and (self._deaf or self._full.is_set())
+        return ["inotify", "polling"] if beside else [backend]
 
-    def _start(self) -> bool:
+    def _end(self, backend: Backend) -> None:
+        stopper = threading.Thread(target=_end, args=(self._observers.pop(backend),), daemon=True)
+        stopper.start()
+        stopper.join(STOP)
+
+    def _start(self, backend: Backend) -> bool:
         # Raised on nested folders made at once; its text lists every watched folder and can be megabytes long.
-        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"(inspectd\.ingest\.)?watchdog")
         observer: BaseObserver | None = None
         try:
-            observer = self._build(os.path.realpath(self._watch.path))
+            observer = self._build(backend, os.path.realpath(self._watch.path))
             observer.start()
         except OSError as error:
             if observer is not None:
@@ -161,21 +138,31 @@ class Observer:
                 f"files are found by the scan every {self._watch.rescan:g} s"
             )
             return False
-        self._observer = observer
-        self._say(None)
+        self._observers[backend] = observer
         return True
 
-    def _build(self, root: str) -> BaseObserver:
-        polling = self.backend == "polling"
-        handler = _Handler(root, self._watch, self._naming, self._hints, trusted=not polling)
+    def _build(self, backend: Backend, root: str) -> BaseObserver:
+        polling = backend == "polling"
+        handler = Handler(root, self._watch, self._naming, self._hints, trusted=not polling)
         events: list[type[FileSystemEvent]] = [FileCreatedEvent, FileMovedEvent]
         events.append(FileModifiedEvent if polling else FileClosedEvent)
-        observer = (
+        if polling:
             # Files are polled with `lstat`, so that a loop of links is not walked round and round.
-            BaseObserver(_Poller, stat=os.lstat, on_ready=self._hints.lose) if polling else InotifyObserver()
-        )
+            observer = BaseObserver(Poller, stat=os.lstat, on_ready=self._hints.lose)
+        else:
+            self._full.clear()
+            observer = InotifyObserver(self._full.set)
         observer.schedule(handler, root, recursive=self._watch.recursive, event_filter=events)
         return observer
+
+    def _say_full(self) -> None:
+        if self._full.is_set() and not self._was_full:
+            log.warning(
+                "Watch %s: the system has no inotify watch left for some of its folders, so not every event arrives: "
+                "raise fs.inotify.max_user_watches, then reload inspectd.",
+                self._watch.name,
+            )
+        self._was_full = self._full.is_set()
 
     def _say(self, trouble: str | None) -> None:
         if trouble is not None and trouble != self._trouble:
@@ -183,82 +170,6 @@ class Observer:
         elif trouble is None and self._trouble is not None:
             log.info("Watch %s: the folder %r is watched again.", self._watch.name, str(self._watch.path))
         self._trouble = trouble
-
-
-class _Handler(Handler):
-    """Turns events into hints. It never raises: an exception would end the observer's thread without a word."""
-
-    def __init__(self, root: str, watch: Watch, naming: Naming, hints: Hints, *, trusted: bool) -> None:
-        self._prefix = f"{root.rstrip('/')}/"
-        self._recursive = watch.recursive
-        self._naming = naming
-        self._hints = hints
-        self._trusted = trusted
-
-    def dispatch(self, event: FileSystemEvent) -> None:
-        try:
-            path = os.fsdecode(event.dest_path or event.src_path).removeprefix(self._prefix)
-            if self._naming.reaches(path) and (self._recursive or "/" not in path):
-                self._hints.put(path, closed=self._is_closed(event))
-        except Exception:
-            log.exception("An event was lost; the scan finds its file.")
-            self._hints.lose()
-
-    def _is_closed(self, event: FileSystemEvent) -> bool:
-        """A close, or a rename of the file itself. The one of its folder says nothing of its writer; nor does polling,
-        which takes a new file on the inode of a deleted one for a rename."""
-        done = isinstance(event, FileClosedEvent | FileMovedEvent)
-        return done and self._trusted and not event.is_synthetic
-
-
-class _Poller(PollingEmitter):
-    """watchdog's poller, held to a share of the time, and taking its first picture in its own thread."""
-
-    def __init__(self, *args: Any, on_ready: Callable[[], None], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._on_ready = on_ready
-        self._rest = POLL
-
-    def on_thread_start(self) -> None:
-        """Nothing yet: this runs in the thread of who starts the observer, and a big folder takes long."""
-
-    def run(self) -> None:
-        try:
-            super().on_thread_start()
-        except OSError:
-            return  # the folder went away: a dead emitter is replaced
-        self._on_ready()  # a file that came before the picture was taken is in no event
-        super().run()
-
-    def queue_events(self, timeout: float) -> None:  # noqa: ARG002
-        if self.stopped_event.wait(self._rest):
-            return
-        began = time.monotonic()
-        super().queue_events(0)
-        self._rest = max(POLL, POLL_SHARE * (time.monotonic() - began))
-
-
-class OverflowListener(logging.Handler):
-    """Hears of lost inotify events, which watchdog tells nobody but its logger."""
-
-    LOGGER = logging.getLogger("watchdog.observers.inotify_c")
-
-    def __init__(self, heard: Callable[[], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._heard = heard
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self._heard()
-        except Exception:
-            self.handleError(record)
-
-    def start(self) -> None:
-        self.LOGGER.setLevel(logging.WARNING)  # whatever level the rest of the program logs at
-        self.LOGGER.addHandler(self)
-
-    def stop(self) -> None:
-        self.LOGGER.removeHandler(self)
 
 
 def needs_polling(file_system: str) -> bool:

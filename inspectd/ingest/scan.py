@@ -159,6 +159,12 @@ class Scanner:
         self._unreadable: set[str] = set()  # folders that could not be read; those found in this pass
         self._unreadable_now: set[str] = set()
         self._complete = False
+        self._is_routine = False
+
+    @property
+    def is_routine(self) -> bool:
+        """Whether this pass is merely due, `rescan` seconds after a whole one, and nothing has happened since."""
+        return self._is_routine
 
     @property
     def is_done(self) -> bool:
@@ -167,12 +173,12 @@ class Scanner:
 
     def request(self) -> None:
         """Something may have been missed: walk again as soon as a pass under way has ended."""
-        self._requested = True
+        self._requested, self._is_routine = True, False
 
     def restart(self) -> None:
         """What has been walked no longer counts: drop a pass under way, and walk again."""
         self._walk = None
-        self._requested = True
+        self._requested, self._is_routine = True, False
 
     def next_due(self) -> float:
         """When `advance` has something to do."""
@@ -188,6 +194,7 @@ class Scanner:
             if now < self.next_due():
                 return []
             self._walk = iter(Walk(self._watch, self._naming, self.say_unreadable))
+            self._is_routine = self._complete and not self._requested
             self._started, self._cost, self._requested = now, 0.0, False
         began = time.monotonic()
         chunk: list[tuple[str, Stat]] = []

@@ -61,23 +61,27 @@ class Settler:
         """How many files are waited for besides."""
         return len(self._pending) - self._stalled
 
-    def hint(self, path: str, now: float, *, closed: bool) -> None:
+    def hint(self, path: str, now: float, *, closed: bool) -> bool:
         """An event named this file: look at it at once. Another word of a file already waited for changes nothing,
-        unless it says that the writer is done."""
+        unless it says that the writer is done. True if this is the first word of it."""
         pending = self._pending.get(path)
+        first = pending is None
         if pending is None:
             pending = self._add(path, now)
         elif not closed:
-            return
+            return False
         pending.closed |= closed
         self._set_due(path, pending, now)
+        return first
 
-    def found(self, path: str, stat: Stat, now: float) -> None:
-        """A scan saw this file, which the ledger does not know."""
-        if path not in self._pending:
-            pending = self._add(path, now)
-            pending.stat = stat
-            self._set_due(path, pending, now + self._settle)
+    def found(self, path: str, stat: Stat, now: float) -> bool:
+        """A scan saw this file, which the ledger does not know. True if this is the first word of it."""
+        if path in self._pending:
+            return False
+        pending = self._add(path, now)
+        pending.stat = stat
+        self._set_due(path, pending, now + self._settle)
+        return True
 
     def put_back(self, path: str, now: float, *, second_look: bool) -> None:
         """A worker put this file's row back: it changed while it was read, or (`second_look`) it could not be read and

@@ -31,6 +31,15 @@ class Arrivals(Transactions):
         with self._reading() as connection:
             return {path for path, _ in _exact(connection, watch, seen, answered)}
 
+    def unheard_of(self, watch: str, paths: Iterable[str]) -> set[str]:
+        """Those of the paths that have no row at all."""
+        paths = set(paths)
+        query = select(images.c.path).where(images.c.watch == watch)
+        with self._reading() as connection:
+            for chunk in chunks(paths.copy()):
+                paths -= set(connection.scalars(query.where(images.c.path.in_(chunk))))
+        return paths
+
     def enqueue(self, watch: str, arrivals: Sequence[Arrival]) -> int:
         """Queue whole files, at most 500 in one call (one transaction); returns how many became queued or changed.
 

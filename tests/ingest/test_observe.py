@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from inspectd.ingest import observe
+from inspectd.ingest import watchdogs
+from inspectd.ingest.hints import MOST_HINTS, Hint, Hints
 from inspectd.ingest.naming import Naming
-from inspectd.ingest.observe import MOST_HINTS, Hints, Observer, needs_polling
+from inspectd.ingest.observe import Observer, needs_polling
 
 BACKENDS = ("inotify", "polling")
 SETTLE = 2.0
@@ -86,7 +87,7 @@ Way = Callable[[Path, Path], str]
 
 @pytest.fixture(autouse=True)
 def _quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observe, "POLL", 0.05)
+    monkeypatch.setattr(watchdogs, "POLL", 0.05)
 
 
 def started(bench: Any, backend: str, **keys: Any) -> Any:
@@ -234,7 +235,7 @@ def test_a_folder_behind_a_link_is_watched_and_followed_when_it_points_elsewhere
 
 def test_a_reader_that_died_is_replaced(bench: Any) -> None:
     bench.start()
-    reader = next(thread for thread in threading.enumerate() if type(thread).__name__ == "InotifyFD")
+    reader = next(thread for thread in threading.enumerate() if type(thread).__name__ == "_Reader")
     reader.stop()
     reader.join()
     (bench.folder / "unseen.png").write_bytes(b"image")
@@ -358,11 +359,11 @@ def test_hints_are_bounded_and_say_what_they_dropped() -> None:
     woken = []
     hints = Hints(lambda: woken.append(True))
     for number in range(MOST_HINTS):
-        hints.put(str(number), closed=False)
-    hints.put("0", closed=True)
-    assert hints.take(2) == ({"0": True, "1": False}, False)
+        hints.put(str(number), Hint(closed=False, event=False))
+    hints.put("0", Hint(closed=True, event=True))
+    assert hints.take(2) == ({"0": Hint(closed=True, event=True), "1": Hint(closed=False, event=False)}, False)
     for number in range(3):
-        hints.put(f"more {number}", closed=False)
+        hints.put(f"more {number}", Hint(closed=False, event=False))
     paths, lost = hints.take(MOST_HINTS + 1)
     assert (len(paths), lost) == (MOST_HINTS, True)
     assert woken == [True]

@@ -1,0 +1,141 @@
+"""watchdog's observers, mended where they fail in silence, and its events turned into hints.
+
+What runs here runs in watchdog's threads. It must never raise there, and it looks at no file.
+"""
+
+import errno
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from watchdog.events import FileClosedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyEmitter
+from watchdog.observers.inotify_c import CallbackId, InotifyFD, Mask, WatchCallback, WatchDescriptor
+from watchdog.observers.polling import PollingEmitter
+
+from inspectd.config import Watch
+from inspectd.ingest.hints import Hint, Hints
+from inspectd.ingest.naming import Naming
+
+log = logging.getLogger(__name__)
+
+POLL = 1.0  # seconds between two polls, at least
+POLL_SHARE = 10  # and they take 1/10 of the time at most
+
+
+class InotifyObserver(BaseObserver):
+    """watchdog's observer, with a reader that tells of folders that got no watch.
+
+    `on_full` is called in the thread that starts this, or in the reader's.
+    """
+
+    def __init__(self, on_full: Callable[[], None]) -> None:
+        self.reader = _Reader(on_full)
+        self.reader.start()
+        super().__init__(InotifyEmitter, inotify_fd=self.reader)
+
+    def on_thread_stop(self) -> None:
+        super().on_thread_stop()
+        self.reader.stop()
+        self.reader.join()
+
+
+class _Reader(InotifyFD):
+    """watchdog itself passes over a subfolder without a watch, and says nothing."""
+
+    def __init__(self, on_full: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_full = on_full
+
+    def add_callback(self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId) -> WatchDescriptor:
+        try:
+            return super().add_callback(path, mask, callback, id_)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                self._on_full()
+            raise
+
+
+class Handler(FileSystemEventHandler):
+    """Turns events into hints. It never raises: an exception would end the observer's thread without a word."""
+
+    def __init__(self, root: str, watch: Watch, naming: Naming, hints: Hints, *, trusted: bool) -> None:
+        self._prefix = f"{root.rstrip('/')}/"
+        self._recursive = watch.recursive
+        self._naming = naming
+        self._hints = hints
+        self._trusted = trusted
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        try:
+            path = os.fsdecode(event.dest_path or event.src_path).removeprefix(self._prefix)
+            if self._naming.reaches(path) and (self._recursive or "/" not in path):
+                self._hints.put(path, Hint(closed=self._is_closed(event), event=self._trusted))
+        except Exception:
+            log.exception("An event was lost; the scan finds its file.")
+            self._hints.lose()
+
+    def _is_closed(self, event: FileSystemEvent) -> bool:
+        """A close, or a rename of the file itself. The one of its folder says nothing of its writer; nor does polling,
+        which takes a new file on the inode of a deleted one for a rename."""
+        done = isinstance(event, FileClosedEvent | FileMovedEvent)
+        return done and self._trusted and not event.is_synthetic
+
+
+class Poller(PollingEmitter):
+    """watchdog's poller, held to a share of the time, and taking its first picture in its own thread."""
+
+    def __init__(self, *args: Any, on_ready: Callable[[], None], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._on_ready = on_ready
+        self._rest = POLL
+
+    def on_thread_start(self) -> None:
+        """Nothing yet: this runs in the thread of who starts the observer, and a big folder takes long."""
+
+    def run(self) -> None:
+        try:
+            super().on_thread_start()
+        except OSError:
+            return  # the folder went away: a dead emitter is replaced
+        self._on_ready()  # a file that came before the picture was taken is in no event
+        super().run()
+
+    def queue_events(self, timeout: float) -> None:  # noqa: ARG002
+        if self.stopped_event.wait(self._rest):
+            return
+        began = time.monotonic()
+        super().queue_events(0)
+        self._rest = max(POLL, POLL_SHARE * (time.monotonic() - began))
+
+
+class OverflowListener(logging.Handler):
+    """Hears of lost inotify events, which watchdog tells nobody but its logger."""
+
+    LOGGER = logging.getLogger("watchdog.observers.inotify_c")
+
+    def __init__(self, heard: Callable[[], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._heard()
+        except Exception:
+            self.handleError(record)
+
+    def start(self) -> None:
+        self.LOGGER.setLevel(logging.WARNING)  # whatever level the rest of the program logs at
+        self.LOGGER.addHandler(self)
+
+    def stop(self) -> None:
+        self.LOGGER.removeHandler(self)
+
+
+def is_running(observer: BaseObserver) -> bool:
+    # watchdog's observer goes on when its emitters, or the thread that reads for them, have ended.
+    threads = [observer, *observer.emitters, getattr(observer, "reader", observer)]
+    return bool(observer.emitters) and all(thread.is_alive() for thread in threads)
