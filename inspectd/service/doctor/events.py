@@ -14,8 +14,9 @@ from watchdog.events import FileCreatedEvent, FileSystemEvent, FileSystemEventHa
 from watchdog.observers.inotify import InotifyObserver
 
 from inspectd.config import Watch
+from inspectd.ingest.hints import Hints
 from inspectd.ingest.naming import Naming
-from inspectd.ingest.observe import Hints, Observer
+from inspectd.ingest.observe import Observer
 from inspectd.service.doctor.finding import Finding, Site, fault, is_folder, ok, warn
 
 PATIENCE = 3.0  # seconds; watchdog itself holds an event back for half a second
