@@ -18,6 +18,8 @@ from support.mounts import Space
 from support.site import Site, laid_out
 
 from inspectd.config import load
+from inspectd.ledger.database import open_writer, upgrade
+from inspectd.ledger.queue import Queue
 from inspectd.ledger.schema import REVISION
 from inspectd.ledger.vitals import vitals
 from inspectd.service.doctor import clock, disks, events, folders, ledger, models, sandbox, site_of
@@ -277,32 +279,45 @@ def test_limits_of_inotify(site: Site, limit: str, value: int, subject: str, nam
 # --- ledger and clock
 
 
-def test_a_damaged_ledger(site: Site) -> None:
-    daemon = site.start()
-    daemon.heard("READY=1")
-    daemon.stop()
-    file = site.root / "inspectd.db"
-    with sqlite3.connect(file) as connection:
+@pytest.fixture
+def started(site: Site) -> Path:
+    """The ledger of a site whose daemon has been started once."""
+    url = f"sqlite:///{site.root}/inspectd.db"
+    upgrade(url)
+    engine = open_writer(url)
+    Queue(engine).event("start", "inspectd")
+    engine.dispose()
+    return site.root / "inspectd.db"
+
+
+def test_a_damaged_ledger(site: Site, started: Path) -> None:
+    assert worse(look(ledger.check_ledger, site)) == []
+    with sqlite3.connect(started) as connection:
         [page] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'images_seen'").fetchone()
         [size] = connection.execute("PRAGMA page_size").fetchone()
-    with file.open("r+b") as handle:
+    with started.open("r+b") as handle:
         handle.seek((page - 1) * size)
         handle.write(b"\xff" * size)
     [fault] = [line for line in look(ledger.check_ledger, site) if line.state is State.FAULT]
     assert "keep the file, and put the newest good copy in its place" in fault.advice
-    large = vitals(f"sqlite:///{file}", quick_most=0)
+    large = vitals(f"sqlite:///{started}", quick_most=0)
     assert (large.quick, large.damage) == (False, None)
-    file.write_bytes(b"no database at all" * 1000)
+    started.write_bytes(b"no database at all" * 1000)
     [fault] = [line for line in look(ledger.check_ledger, site) if line.state is State.FAULT]
     assert "is not an inspectd database" in fault.advice
 
 
-def test_a_clock_that_was_set_back(site: Site) -> None:
-    daemon = site.start()
-    daemon.heard("READY=1")
-    daemon.stop()
-    with sqlite3.connect(site.root / "inspectd.db") as connection:
-        connection.execute("UPDATE events SET at = '2099-01-01T00:00:00.000Z' WHERE kind = 'stop'")
+def test_a_ledger_of_another_version(site: Site, started: Path) -> None:
+    for revision, advice in (("0000", "`inspectd run` upgrades it"), ("9999", "was written by a newer inspectd")):
+        with sqlite3.connect(started) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
+        [fault] = [line for line in look(ledger.check_ledger, site) if line.state is State.FAULT]
+        assert advice in fault.advice
+
+
+def test_a_clock_that_was_set_back(site: Site, started: Path) -> None:
+    with sqlite3.connect(started) as connection:
+        connection.execute("UPDATE events SET at = '2099-01-01T00:00:00.000Z' WHERE kind = 'start'")
     [(state, subject, found)] = worse(look(ledger.check_ledger, site))
     assert (state, subject) == ("WARN", "newest row of the ledger")
     assert found.endswith("and the newest row is of 2099-01-01T00:00:00.000Z: the clock was set back")
@@ -373,6 +388,19 @@ def test_drop_ins_are_what_systemd_takes(tmp_path: Path, needs: sandbox.Needs, l
     verify = ["systemd-analyze", "verify", "--recursive-errors=no", str(unit)]
     done = subprocess.run(verify, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_installed_service_against_the_needs() -> None:
+    found = sandbox.Needs((Path("/srv/out"), Path("/home/ada/in")), (), ())
+    shipped = {"ReadWritePaths": "", "ProtectHome": "yes", "PrivateTmp": "yes"}
+    dropped_in = {"ReadWritePaths": "-/srv /home/ada/in", "ProtectHome": "no", "PrivateTmp": "yes"}
+    assert sandbox.allowed(found, None, "install it").state is State.OK
+    assert sandbox.allowed(found, dropped_in, "install it").state is State.OK
+    lacking = sandbox.allowed(found, shipped, "install it")
+    assert (lacking.state, lacking.found) == (
+        State.FAULT,
+        "the installed service lacks ReadWritePaths=/srv/out /home/ada/in, ProtectHome=no",
+    )
 
 
 def test_the_drop_in_of_a_site(site: Site) -> None:

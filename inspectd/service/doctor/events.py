@@ -4,6 +4,7 @@ The canary is a file of a name that ingest never takes. It is removed in the sam
 of its making is in the kernel's queue by then, and whatever ends this process leaves no file behind.
 """
 
+import errno
 import os
 import threading
 import uuid
@@ -56,7 +57,8 @@ def canary(watch: Watch) -> Finding:
             "let who fills it, or root, run this once: the test needs a hidden file for a moment",
         )
     except OSError as error:
-        return fault("events", subject, f"no events can be had: {error.strerror}", "see `limits` below")
+        where = "`folders` above" if error.errno in (errno.EACCES, errno.ENOENT) else "`limits` below"
+        return fault("events", subject, f"no events can be had: {error.strerror}", f"see {where}")
     return warn(
         "events", subject, f"no event of a new file within {PATIENCE:g} s", "set `backend: polling` for this watch"
     )
@@ -135,7 +137,8 @@ def sysctl(name: str, value: int) -> str:
 
 def limit(name: str, in_namespace: str) -> int:
     """What this user may have: the machine's limit, or the lower one of a container."""
-    return min(int((KERNEL / name).read_text()), int((NAMESPACE / in_namespace).read_text()))
+    files = (KERNEL / name, NAMESPACE / in_namespace)  # a kernel without user namespaces lacks the second
+    return min(int(file.read_text()) for file in files if file.exists())
 
 
 def count_folders(root: Path, most: int) -> int:

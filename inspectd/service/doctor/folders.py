@@ -44,7 +44,8 @@ def check_user(site: Site) -> Iterator[Finding]:
             "user",
             user.name,
             f"root may do everything, {name} may not",
-            f"look at folders and rights as the service does: `runuser -u {shlex.quote(name)} -- inspectd doctor`",
+            f"look at folders and rights as the service does: `runuser -u {shlex.quote(name)} -- inspectd doctor "
+            f"-c {shlex.quote(str(site.path.absolute()))}`",
         )
     else:
         yield ok("user", user.name, "rights are looked at as this user's")

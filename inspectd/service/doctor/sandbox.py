@@ -6,18 +6,23 @@ configured elsewhere is named here, after links are followed, for systemd binds 
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from inspectd.ingest.observe import needs_polling
 from inspectd.service.doctor.disks import MOUNTINFO, kind_of
-from inspectd.service.doctor.finding import Finding, Site, State, archive, is_folder, ok, warn
+from inspectd.service.doctor.finding import Finding, Site, State, archive, exists, fault, is_folder, ok, warn
 
 STATE = Path("/var/lib/inspectd")  # StateDirectory of the unit
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))  # what ProtectHome hides
 PRIVATE = (Path("/tmp"), Path("/var/tmp"))  # what PrivateTmp replaces
 FILE = "/etc/systemd/system/inspectd.service.d/folders.conf"
+CONFIG = Path("/etc/inspectd/config.yaml")  # what the unit serves
+SWITCHES = ("ProtectHome", "PrivateTmp")
+SUBJECT = "sandbox of the service"
+PATIENCE = 5.0  # seconds for systemd to answer
 
 
 @dataclass(frozen=True)
@@ -51,38 +56,72 @@ def drop_in(site: Site) -> str:
 
 def written_out(config: Path, found: Needs) -> str:
     """What a configuration needs, as a drop-in; empty where that is nothing."""
-    unit = [f"RequiresMountsFor={' '.join(map(quoted, found.network))}"] if found.network else []
-    service = []
-    if found.written:
-        service.append(f"ReadWritePaths={' '.join(map(quoted, found.written))}")
-    if any(_below(path, HOMES) for path in found.written):
-        service.append("ProtectHome=no")
-    elif any(_below(path, HOMES) for path in found.read):
-        service.append("ProtectHome=read-only")
-    if any(_below(path, PRIVATE) for path in (*found.written, *found.read)):
-        service.append("PrivateTmp=no")
-    if not unit and not service:
+    unit = {"RequiresMountsFor": _list(found.network)} if found.network else {}
+    sections = {"Unit": unit, "Service": service_entries(found)}
+    if not any(sections.values()):
         return ""
-    lines = [f"# What the folders of {' '.join(str(config).split())} need beyond the unit: {FILE}"]
-    for title, entries in (("Unit", unit), ("Service", service)):
-        lines += ["", f"[{title}]", *entries] if entries else []
+    lines = [f"# What the folders of {' '.join(str(config.absolute()).split())} need beyond the unit: {FILE}"]
+    for title, entries in sections.items():
+        lines += ["", f"[{title}]", *(f"{key}={value}" for key, value in entries.items())] if entries else []
     return "\n".join(lines) + "\n"
 
 
+def service_entries(found: Needs) -> dict[str, str]:
+    """What the unit's [Service] has to say besides."""
+    entries = {"ReadWritePaths": _list(found.written)} if found.written else {}
+    if any(_below(path, HOMES) for path in found.written):
+        entries["ProtectHome"] = "no"
+    elif any(_below(path, HOMES) for path in found.read):
+        entries["ProtectHome"] = "read-only"
+    if any(_below(path, PRIVATE) for path in (*found.written, *found.read)):
+        entries["PrivateTmp"] = "no"
+    return entries
+
+
+def lacking(found: Needs, shown: Mapping[str, str]) -> list[str]:
+    """What of it an installed service does not have, by the properties that `systemctl show` tells of it."""
+    given = [Path(word.lstrip("-+")) for word in shlex.split(shown["ReadWritePaths"])]
+    shut = [path for path in found.written if not any(path.is_relative_to(place) for place in given)]
+    entries = service_entries(found)
+    return [
+        *([f"ReadWritePaths={_list(shut)}"] if shut else []),
+        *(f"{key}={entries[key]}" for key in SWITCHES if key in entries and shown[key] not in ("no", entries[key])),
+    ]
+
+
 def check_sandbox(site: Site) -> Iterator[Finding]:
-    """Whether the shipped unit is enough, and folders that must be made before the service starts."""
+    """Whether the service may do what the configuration asks, and folders that must be made before it starts."""
     found = needs(site, MOUNTINFO.read_text(errors="surrogateescape"))
-    text = written_out(site.path, found)
-    if not text:
-        yield ok("systemd", "sandbox of the unit", "enough for the configured folders")
-        return
-    entries = ", ".join(line for line in text.splitlines()[1:] if "=" in line)
-    how = f"`inspectd doctor --systemd | install -D -m 644 /dev/stdin {FILE} && systemctl daemon-reload`"
-    yield Finding(State.OK, "systemd", "sandbox of the unit", f"a service needs {entries}", how)
+    yield allowed(found, installed(site.path), _install(site.path))
     for path in found.written:
         if not is_folder(path):
             make = f"`install -d -m 2770 -o inspectd -g inspectd {shlex.quote(str(path))}`"
             yield warn("systemd", str(path), "is not there, and the service cannot make it", make)
+
+
+def allowed(found: Needs, shown: Mapping[str, str] | None, install: str) -> Finding:
+    """What the site needs against what its installed service has; without one, what it would need."""
+    entries = ", ".join(f"{key}={value}" for key, value in service_entries(found).items())
+    if not entries:
+        return ok("systemd", SUBJECT, "the unit is enough for the configured folders")
+    if shown is None:
+        return Finding(State.OK, "systemd", SUBJECT, f"a service of this site needs {entries}", install)
+    if missing := lacking(found, shown):
+        return fault("systemd", SUBJECT, f"the installed service lacks {', '.join(missing)}", install)
+    return ok("systemd", SUBJECT, "the installed service has what the configured folders need")
+
+
+def installed(config: Path) -> dict[str, str] | None:
+    """Properties of the service that serves this configuration; None where there is none, or systemd says nothing."""
+    if not (exists(CONFIG) and exists(config) and CONFIG.samefile(config)):
+        return None
+    show = ["systemctl", "show", "inspectd.service", f"--property=LoadState,ReadWritePaths,{','.join(SWITCHES)}"]
+    try:
+        done = subprocess.run(show, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    shown = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    return shown if shown.get("LoadState") == "loaded" else None
 
 
 def quoted(path: Path) -> str:
@@ -91,6 +130,15 @@ def quoted(path: Path) -> str:
     if not any(char in text for char in " \t'\""):
         return text
     return f"'{text}'" if '"' in text else f'"{text}"'
+
+
+def _install(config: Path) -> str:
+    doctor = f"inspectd doctor --systemd -c {shlex.quote(str(config.absolute()))}"
+    return f"`{doctor} | install -D -m 644 /dev/stdin {FILE} && systemctl daemon-reload`, then start it anew"
+
+
+def _list(paths: Iterable[Path]) -> str:
+    return " ".join(map(quoted, paths))
 
 
 def _real(path: Path) -> Path:
