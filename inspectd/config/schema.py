@@ -247,6 +247,15 @@ class Limits(Section):
     ] = 600.0
 
 
+class Metrics(Section):
+    """Numbers for a monitoring system, in the format of Prometheus."""
+
+    port: Annotated[
+        Annotated[int, Field(strict=True, ge=1, le=65535)] | None,
+        Field(description="The port on 127.0.0.1 that serves them; null for none."),
+    ] = None
+
+
 class Config(Section):
     """The configuration of inspectd. Relative paths are relative to the folder of the file."""
 
@@ -260,6 +269,7 @@ class Config(Section):
         Field(description="Whether a JSON file with the outcome is written beside each overlay, for a PLC or MES."),
     ] = False
     limits: Annotated[Limits, Field(description="What is refused or reported rather than waited for.")] = Limits()
+    metrics: Annotated[Metrics, Field(description="Numbers for a monitoring system.")] = Metrics()
 
     @property
     def database_file(self) -> Path:

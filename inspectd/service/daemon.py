@@ -19,6 +19,7 @@ from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.service import systemd
 from inspectd.service.locks import Locks
+from inspectd.service.metering import Meter
 from inspectd.worker.channel import Ready
 from inspectd.worker.supervisor import Supervisor
 
@@ -103,7 +104,9 @@ class Daemon:
         self._locks.take([watch.path for watch in self._config.watch], "watch")
         upgrade(self._config.database)
         self._ledger_id = _file_id(ledger)
-        self._queue = Queue(open_writer(self._config.database))
+        engine = open_writer(self._config.database)
+        self._queue = Queue(engine)
+        self._meter = Meter(engine, self._queue)
         self._queue.release_watches([watch.name for watch in self._config.watch])
         self._queue.event("start", f"inspectd {__version__}, {self._path}")
         self._supervisor = Supervisor(self._config, self._queue)
@@ -130,7 +133,8 @@ class Daemon:
                 if self._reload:
                     self._reload = False
                     self._prove_new_configuration(now)
-                due = min(self._supervisor.tick(now), self._intake.tick(now))
+                due = self._meter.tick(now, self._config, self._intake, self._supervisor)
+                due = min(due, self._supervisor.tick(now), self._intake.tick(now))
                 self._adopt_proven_configuration()
                 self._report(now)
                 if self._once and self._finished():

@@ -12,7 +12,14 @@ from inspectd.config import Config, json_schema, load
 
 DOCS = Path(__file__).parents[2] / "docs" / "config.md"
 ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", re.MULTILINE)
-SECTIONS = {"Top level": None, "watch": "Watch", "worker": "Worker", "overlay": "Overlay", "limits": "Limits"}
+SECTIONS = {
+    "Top level": None,
+    "watch": "Watch",
+    "worker": "Worker",
+    "overlay": "Overlay",
+    "limits": "Limits",
+    "metrics": "Metrics",
+}
 
 
 def documented(section: str) -> dict[str, tuple[str, str]]:
