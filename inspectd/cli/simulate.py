@@ -20,7 +20,9 @@ def simulate(
         Path | None,
         typer.Option("--images", metavar="DIR", help="Images to drop, copied from here. Default: synthetic textures."),
     ] = None,
-    count: Annotated[int, typer.Option("--count", min=10, max=1_000_000, help="Files to drop.")] = 600,
+    count: Annotated[
+        int, typer.Option("--count", min=10, max=1_000_000, help="Files to drop; some faults drop 20 more.")
+    ] = 600,
     rate: Annotated[float, typer.Option("--rate", min=0.1, max=1000, help="Files a second, between bursts.")] = 5.0,
     kills: Annotated[
         int, typer.Option("--kills", min=0, max=10_000, help="SIGKILLs; one in five is the supervisor's.")

@@ -158,10 +158,11 @@ def overwritten_before(scene: Scene) -> None:
 def overwritten_after(scene: Scene) -> Act:
     """By another image under the same name, once the first has its outcome: two images, two verdicts."""
     first = scene.picture()
+    second = scene.picture(instead_of=first)
     scene.put(first)
     while not scene.books.has_outcome(first.key):
         yield PAUSE
-    scene.put(scene.picture(instead_of=first))
+    scene.put(second)
 
 
 def deleted_early(scene: Scene) -> Act:

@@ -11,10 +11,14 @@ BURST_MOST = 2000  # ... but not more than so many
 
 
 class Camera:
-    """Drops `count` contents into a scene, each way as often as the others, in an order that `rng` chooses."""
+    """Drops `count` contents into a scene, each way as often as the others, in an order that `rng` chooses.
+
+    Others may drop into the same scene; what they do does not count.
+    """
 
     def __init__(self, scene: Scene, count: int, rate: float, rng: random.Random) -> None:
         self.scene = scene
+        self.dropped = 0
         self.held = False  # nothing new arrives while somebody sets this
         self._count = count
         self._rate = rate
@@ -27,7 +31,7 @@ class Camera:
     @property
     def done(self) -> bool:
         """Whether everything has arrived."""
-        return self.scene.taken >= self._count and not self._arriving
+        return self.dropped >= self._count and not self._arriving
 
     @property
     def arriving(self) -> int:
@@ -37,23 +41,23 @@ class Camera:
     def advance(self, now: float) -> None:
         """Let arrive what is due (`now`: monotonic seconds)."""
         self._arriving.advance(now)
-        if self.held or self.scene.taken >= self._count or now < self._next:
+        if self.held or self.dropped >= self._count or now < self._next:
             return
-        if self._bursts and self.scene.taken >= self._bursts[0]:
+        before = self.scene.taken
+        if self._bursts and self.dropped >= self._bursts[0]:
             self._bursts.pop(0)
-            burst(self.scene, min(self._count // BURST_SHARE, BURST_MOST, self._count - self.scene.taken))
-            files = 1
+            burst(self.scene, min(self._count // BURST_SHARE, BURST_MOST, self._count - self.dropped))
+            self._next = now + 1 / self._rate
         else:
-            before = self.scene.taken
             self._arriving.begin(self._way()(self.scene), now)
-            files = self.scene.taken - before
-        self._next = now + files / self._rate
+            self._next = now + (self.scene.taken - before) / self._rate
+        self.dropped += self.scene.taken - before
 
     def close(self) -> None:
         self._arriving.close()
 
     def _way(self) -> Way:
-        if self._count - self.scene.taken < MOST:
+        if self._count - self.dropped < MOST:
             return in_place
         if not self._round:
             self._round = self._rng.sample(WAYS, len(WAYS))

@@ -40,7 +40,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a simulation is to do; `count` images, `rate` of them a second."""
+    """What a simulation is to do: `count` files, `rate` of them a second; some faults drop files of their own."""
 
     count: int
     rate: float
@@ -148,7 +148,7 @@ class _Run:
     def _trouble(self) -> Act:
         """One fault after the other, spread over all that arrives."""
         for number, fault in enumerate(self._plan):
-            while self._camera.scene.taken < self._wanted.count * number // len(self._plan):
+            while self._camera.dropped < self._wanted.count * number // len(self._plan):
                 yield STEP
             yield self._stage.rng.random()
             yield from fault(self._stage)
