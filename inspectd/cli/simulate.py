@@ -39,7 +39,8 @@ def simulate(
     It works in a folder of its own with a daemon of its own. Exits 0 only if no image was lost, doubled or misjudged.
     """
     from inspectd.simulate.album import album_of, own_album
-    from inspectd.simulate.simulate import EVERY_FAULT, Wanted, simulate
+    from inspectd.simulate.plan import EVERY_FAULT, Wanted
+    from inspectd.simulate.simulate import simulate
     from inspectd.simulate.space import enter
 
     no_disk = enter() if count >= EVERY_FAULT else None

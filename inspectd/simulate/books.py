@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from inspectd.ledger.query import Row
-from inspectd.ledger.schema import Verdict
+from inspectd.ledger.schema import State, Verdict
 
 Key = tuple[str, str]  # path in the watch, sha256
 
@@ -112,12 +112,14 @@ def audit(books: Books, rows: Sequence[Row], has_overlay: Callable[[str], bool],
     """
     finished = [row for row in rows if row.verdict != PENDING]
     judged = [row for row in finished if row.verdict in tuple(Verdict)]
-    failed = [row for row in finished if row not in judged] if len(judged) < len(finished) else []
+    failed = [row for row in finished if row.verdict == State.FAILED]
     by_content: dict[Key, list[Row]] = defaultdict(list)
     for row in finished:
         if row.sha256 is not None:
             by_content[row.path, row.sha256].append(row)
-    missing = [path for (path, sha), fate in books.fates.items() if fate != "perhaps" and (path, sha) not in by_content]
+    missing = [
+        path for (path, sha), fate in books.fates.items() if fate is not Fate.PERHAPS and (path, sha) not in by_content
+    ]
     return Audit(
         lost=_paths([*missing, *(row.path for row in rows if row.verdict == PENDING)]),
         duplicated=_paths(
@@ -153,7 +155,7 @@ def _is_whole(books: Books, row: Row) -> bool:
 def _unexplained(books: Books, rows: Sequence[Row]) -> Iterator[str]:
     dropped = {path for path, _ in books.fates}
     for row in rows:
-        vanished = row.verdict == "failed" and code(row) == VANISHED
+        vanished = row.verdict == State.FAILED and code(row) == VANISHED
         if row.path not in dropped or (vanished and row.path not in books.may_vanish):
             yield row.path
 

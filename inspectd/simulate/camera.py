@@ -30,8 +30,8 @@ class Camera:
 
     @property
     def done(self) -> bool:
-        """Whether everything has arrived."""
-        return self.dropped >= self._count and not self._arriving
+        """Whether nothing new will arrive."""
+        return self.dropped >= self._count
 
     @property
     def arriving(self) -> int:

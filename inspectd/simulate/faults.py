@@ -104,8 +104,10 @@ def root_renamed(stage: Stage) -> Act:
     camera, scene, incoming = stage.camera, stage.camera.scene, stage.site.incoming
     away = incoming.with_name("incoming.away")
     camera.held = True
+    patience = time.monotonic() + RECOVERY
     try:
         while camera.arriving:
+            _lose_patience(patience)
             yield POLL
         scene.books.vanish(path for path, _ in scene.books.fates)
         incoming.rename(away)
@@ -170,7 +172,7 @@ def _recovered(stage: Stage, readies: int) -> Act:
 
 def _lose_patience(until: float) -> None:
     if time.monotonic() > until:
-        raise InspectdError(f"the daemon was not ready again within {RECOVERY:.0f} s of a fault.")
+        raise InspectdError(f"the daemon did not recover within {RECOVERY:.0f} s of a fault.")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -21,7 +21,8 @@ from inspectd.simulate.album import Album
 from inspectd.simulate.arrivals import Scene
 from inspectd.simulate.books import Audit, Books, audit
 from inspectd.simulate.camera import Camera
-from inspectd.simulate.faults import OTHERS, Fault, Stage, disk_full, kill_supervisor, kill_worker, worker_hung
+from inspectd.simulate.faults import Stage
+from inspectd.simulate.plan import Wanted, plan
 from inspectd.simulate.report import Report
 from inspectd.simulate.service import Service
 from inspectd.simulate.site import Site, lay_out
@@ -30,42 +31,8 @@ STEP = 0.01  # seconds between two rounds of the loop
 LOOK = 0.5  # seconds between two looks at the ledger
 SAY = 10.0  # seconds between two words to who waits
 PATIENCE = 120.0  # seconds without any new outcome after which waiting has no sense
-SUPERVISOR_SHARE = 5  # one of so many kills is the supervisor's
-EVERY_FAULT = 300  # images from which on a run makes every kind of fault
-ROUND = 2500  # images for each further round of the other faults
-HANGS = 2  # rounds for each hang, which takes half a minute
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a simulation is to do: `count` files, `rate` of them a second; some faults drop files of their own."""
-
-    count: int
-    rate: float
-    kills: int
-    seed: int
-    no_disk: str | None = None  # why no disk can be made full
-
-
-def plan(wanted: Wanted, rng: random.Random) -> tuple[list[Fault], dict[str, str]]:
-    """The faults in their order, and by name those that are not made, with the reason."""
-    supervisors = wanted.kills // SUPERVISOR_SHARE or min(1, wanted.kills // 2)
-    faults: list[Fault] = [kill_supervisor for _ in range(supervisors)]
-    faults += [kill_worker] * (wanted.kills - supervisors)
-    not_made: dict[str, str] = {}
-    if wanted.count < EVERY_FAULT:
-        reason = f"made from {EVERY_FAULT} images on"
-        not_made = {fault.__name__: reason for fault in (*OTHERS, worker_hung)}
-    else:
-        rounds = max(1, wanted.count // ROUND)
-        faults += [*OTHERS] * rounds + [worker_hung] * max(1, rounds // HANGS)
-    if wanted.no_disk and wanted.count >= EVERY_FAULT:
-        faults = [fault for fault in faults if fault is not disk_full]
-        not_made = {disk_full.__name__: wanted.no_disk}
-    rng.shuffle(faults)
-    return faults, not_made
 
 
 def simulate(wanted: Wanted, album: Album, directory: Path | None, say: Say) -> Report:
@@ -106,40 +73,42 @@ class _Run:
         self._database = load(site.config).database
         self._follower: Follower | None = None
         self._began = self._last = time.monotonic()
+        self._faults = Agenda()
+        self._pending = True  # whether rows wait, as last seen
         self._look_at = 0.0
         self._say_at = self._began + SAY
 
     def go(self, keep: bool) -> Report:
         broken: list[str] = []
-        faults = Agenda()
         try:
-            self._until(lambda: self._service.readies > 0, faults)
-            self._say(f"The daemon is ready. {self._wanted.count} images arrive, {len(self._plan)} faults happen.")
+            self._until(lambda: self._service.readies > 0)
+            self._say(f"The daemon is ready. {self._wanted.count} files arrive, {len(self._plan)} faults happen.")
             self._began = time.monotonic()
-            faults.begin(self._trouble(), self._began)
-            self._until(lambda: self._camera.done and not faults, faults, camera=True)
+            self._faults.begin(self._trouble(), self._began)
+            self._until(lambda: self._camera.done and not self._faults, camera=True)
             self._say("Everything has arrived. Waiting for the last outcomes …")
             self._last = time.monotonic()
-            self._until(self._settled, faults)
-            self._say("Stopping the daemon; a run over the same folder must change nothing …")
-            self._service.stop()
-            self._service.run_once(PATIENCE)
+            self._until(self._settled, camera=True)
+            if not self._books.awaited:  # else a restart might find what this daemon has lost
+                self._say("Stopping the daemon; a run over the same folder must change nothing …")
+                self._service.stop()
+                self._service.run_once(PATIENCE)
         except InspectdError as error:
             broken.append(str(error))
         finally:
-            faults.close()
+            self._faults.close()
             self._camera.close()
             self._service.close()
         return self._report(broken, keep)
 
-    def _until(self, over: Callable[[], bool], faults: Agenda, *, camera: bool = False) -> None:
+    def _until(self, over: Callable[[], bool], *, camera: bool = False) -> None:
         """The loop: the daemon, what arrives, what goes wrong, and a look at the ledger now and then."""
         while not over():
             now = time.monotonic()
             self._service.tend(now)
             if camera:
                 self._camera.advance(now)
-            faults.advance(now)
+            self._faults.advance(now)
             if self._service.readies and now >= self._look_at:
                 self._look(now)
                 self._look_at = time.monotonic() + LOOK
@@ -161,6 +130,8 @@ class _Run:
         self._books.meet(rows)
         if rows:
             self._last = now
+        if self._camera.done and not self._books.awaited:
+            self._pending = any(results(open_reader(self._database), Filter(verdict="pending")))
         if now >= self._say_at:
             self._say_at = now + SAY
             dropped, awaited = self._camera.scene.taken, self._books.awaited
@@ -168,9 +139,8 @@ class _Run:
 
     def _settled(self) -> bool:
         """Whether nothing is waited for any more, or has been for too long."""
-        if time.monotonic() - self._last > PATIENCE:
-            return True
-        return not self._books.awaited and not any(results(open_reader(self._database), Filter(verdict="pending")))
+        waits = self._books.awaited or self._camera.arriving or self._pending
+        return not waits or time.monotonic() - self._last > PATIENCE
 
     def _report(self, broken: Sequence[str], keep: bool) -> Report:
         found = self._audit()

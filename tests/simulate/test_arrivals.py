@@ -84,7 +84,7 @@ def test_every_picture_has_content_of_its_own_and_is_whole_unless_it_is_broken(a
 def test_a_camera_drops_exactly_what_it_is_told_in_every_way_and_with_bursts(scene: Scene) -> None:
     camera = Camera(scene, 400, 10.0, random.Random(3))
     now, most = 0.0, 0
-    while not camera.done:
+    while not camera.done or camera.arriving:
         before = scene.taken
         camera.advance(now)
         most = max(most, scene.taken - before)

@@ -13,7 +13,7 @@ import pytest
 from support.site import until
 
 from inspectd.simulate.faults import OTHERS, disk_full, kill_supervisor, kill_worker, worker_hung
-from inspectd.simulate.simulate import Wanted, plan
+from inspectd.simulate.plan import Wanted, plan
 
 
 def command(*arguments: str) -> list[str]:
@@ -43,6 +43,21 @@ def test_a_short_run_with_a_kill_of_each_accounts_for_every_file(tmp_path: Path)
     assert report["failures"]["not an image"] >= 1
     assert 0 < report["latency_s"]["p50"] <= report["latency_s"]["p99"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_promise_that_broke_is_named_and_the_site_stays(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    arguments = ("--json", "--count", "10", "--rate", "20", "--kills", "0")
+    running = subprocess.Popen(command(*arguments), env=environment, stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    until(lambda: next(tmp_path.glob("*/output/line/*/*.jpg"), None), "an overlay").unlink()
+    report = json.loads(running.stdout.read())
+    running.stdout.close()
+    assert running.wait(60) == 1
+    assert not report["promises_kept"]
+    assert report["overlays_missing"] == len(report["paths"]["overlays_missing"]) == 1
+    assert report["lost"] == report["duplicated"] == report["truncated_but_judged"] == 0
+    assert (Path(report["site"]) / "daemon.log").exists()
 
 
 def test_an_interrupt_leaves_nothing_running_and_no_folder(tmp_path: Path) -> None:
