@@ -49,28 +49,27 @@ Fault = Callable[[Stage], Act]
 
 def kill_worker(stage: Stage) -> Act:
     """SIGKILL of the worker, whatever it has in hand."""
-    worker = yield from _worker(stage)
+    worker = yield from _find(lambda: stage.service.worker)
     yield from _kill(stage, worker)
 
 
 def kill_supervisor(stage: Stage) -> Act:
     """SIGKILL of the supervisor; it is started again as systemd would."""
-    yield from _worker(stage)
-    if supervisor := stage.service.pid:
-        yield from _kill(stage, supervisor)
+    supervisor = yield from _find(lambda: stage.service.pid)
+    yield from _kill(stage, supervisor)
 
 
 def worker_stopped(stage: Stage) -> Act:
     """The worker stands still for some seconds, less than a hang, and goes on."""
-    with _stopped((yield from _worker(stage))):
+    with _stopped((yield from _find(lambda: stage.service.ready_worker))):
         burst(stage.camera.scene, SOME)
         yield STOPPED
 
 
 def worker_hung(stage: Stage) -> Act:
     """The worker stands still until the supervisor kills and replaces it."""
+    worker = yield from _find(lambda: stage.service.ready_worker)  # one that warms up may be silent for minutes
     ready = stage.service.readies
-    worker = yield from _worker(stage)
     patience = time.monotonic() + HANG
     with _stopped(worker):
         burst(stage.camera.scene, SOME)
@@ -127,10 +126,8 @@ def root_renamed(stage: Stage) -> Act:
 
 def events_lost(stage: Stage) -> Act:
     """While the supervisor stands still the kernel's queue of events overflows; then files arrive, told by no event."""
-    yield from _worker(stage)
-    supervisor = stage.service.pid
-    if supervisor is None:
-        return
+    yield from _find(lambda: stage.service.ready_worker)
+    supervisor = yield from _find(lambda: stage.service.pid)
     with _stopped(supervisor):
         here, there = stage.site.incoming / "noise.tmp", stage.site.incoming / "more-noise.tmp"
         here.touch()
@@ -145,13 +142,13 @@ def events_lost(stage: Stage) -> Act:
 OTHERS: tuple[Fault, ...] = (worker_stopped, ledger_locked, disk_full, root_renamed, events_lost)
 
 
-def _worker(stage: Stage) -> Generator[float, None, int]:
-    """Wait for a worker process, and return its id."""
+def _find(process: Callable[[], int | None]) -> Generator[float, None, int]:
+    """Wait until there is such a process, and return its id."""
     patience = time.monotonic() + RECOVERY
-    while (worker := stage.service.worker) is None:
+    while (pid := process()) is None:
         _lose_patience(patience)
         yield POLL
-    return worker
+    return pid
 
 
 def _kill(stage: Stage, pid: int) -> Act:

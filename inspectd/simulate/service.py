@@ -27,6 +27,7 @@ class Service:
         self._notices.bind(f"\0{self._address}")
         self._log = site.log.open("ab")
         self.readies = 0  # how often READY was said
+        self._ready: int | None = None  # the worker that was there when READY was said
         self._failures = 0
         self._start_at = 0.0
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,6 +61,11 @@ class Service:
             children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
             return next((int(child) for child in reversed(children) if is_alive(int(child))), None)
         return None
+
+    @property
+    def ready_worker(self) -> int | None:
+        """The worker's process, while there is one that takes work."""
+        return self.worker if self.worker == self._ready else None
 
     def stop(self) -> None:
         """End it in good order.
@@ -120,6 +126,7 @@ class Service:
                 if b"READY=1" in notice.splitlines():
                     self.readies += 1
                     self._failures = 0
+                    self._ready = self.worker
 
 
 def is_alive(pid: int) -> bool:

@@ -166,8 +166,8 @@ class Supervisor:
             elif now - worker.heard > worker.patience:
                 pid = worker.process.pid
                 detail = f"worker {pid} silent for {worker.patience:.0f} s: killed and replaced"
+                worker.kill()  # before anything is written: it may have stopped with the ledger's lock in its hands
                 self._queue.event("hang", detail, logging.WARNING, worker=pid)
-                worker.kill()
                 self._bury(worker, now)
         self._promote()
         if now >= self._renew_at:

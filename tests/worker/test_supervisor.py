@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.site import BRIGHT, DARK, Site, picture, until
@@ -111,6 +112,26 @@ def test_a_dead_worker_wakes_nobody_while_the_ledger_refuses(
     tick(serving)
     assert worker not in serving.workers
     assert site.rows("select state, alone from images") == [("queued", 1)]
+
+
+def test_a_worker_that_hangs_with_the_ledgers_lock_in_its_hands_is_killed(
+    serving: Supervisor, site: Site, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is gone nothing can be written, not even that it hangs."""
+    enqueue(site, queue, "a.png", DARK)
+    worker = worker_holding_an_image(serving, site)
+    write = queue.event
+
+    def wait_for_the_lock(*arguments: Any, **fields: Any) -> None:
+        if worker.process.poll() is None:
+            raise LedgerUnavailable("the worker holds the lock")
+        write(*arguments, **fields)
+
+    monkeypatch.setattr(queue, "event", wait_for_the_lock)
+    serving.tick(time.monotonic() + supervisor.WARM_UP)
+    assert worker not in serving.workers
+    assert site.rows("select count(*) from events where kind = 'hang'") == [(1,)]
+    assert site.rows("select state, deaths from images") == [("queued", 1)]
 
 
 def test_a_stop_that_a_full_line_dropped_is_said_again(serving: Supervisor) -> None:
