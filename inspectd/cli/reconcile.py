@@ -12,7 +12,12 @@ from inspectd.cli.lookup import SinceOption, UntilOption, WatchOption, moment, o
 from inspectd.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from inspectd.service.reconcile import Gap
+    from sqlalchemy import Engine
+
+    from inspectd.config import Config
+    from inspectd.service.gaps import Gap
+
+    Told = tuple[Gap, str | None, bool]  # a gap, what became of it in a repair, and whether it is still open
 
 SHOWN = 50  # gaps of a kind that people are shown; all are counted
 HEADINGS = {
@@ -41,11 +46,16 @@ def reconcile(
             "other groups tell one series from another, as folders do.",
         ),
     ] = None,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Queue what was missed, have missing overlays drawn, write missing sidecars."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare disk, ledger, overlays and sidecars; exit 1 on a gap.
 
-    The daemon may run or not. A time is that of the arrival.
+    The daemon may run or not. A time is that of the arrival. A repair removes nothing; with it the exit code is 1 if
+    a gap could not be put right.
     """
     numbered = _pattern(sequence)
     settings, engine = open_ledger(config)
@@ -53,14 +63,26 @@ def reconcile(
     from inspectd.service.reconcile import Comparison
 
     span = Span(moment(since, "--since"), moment(until, "--until"))
-    gaps = Comparison(settings, engine, span, datetime.now(UTC), watch, numbered).gaps()
-    found = _Tally()
+    found = Comparison(settings, engine, span, datetime.now(UTC), watch, numbered).gaps()
+    told = _repaired(settings, engine, found) if repair else ((gap, None, True) for gap in found)
+    tally = _Tally()
     if as_json:
-        output.write_json(map(_record, found.counted(gaps)))
+        output.write_json(_record(*each) for each in tally.counted(told))
     else:
-        _tell(found, gaps)
-    if found.number:
+        _tell(tally, told)
+    if tally.open:
         raise typer.Exit(1)
+
+
+def _repaired(settings: "Config", engine: "Engine", gaps: "Iterator[Gap]") -> "Iterator[Told]":
+    from inspectd.ledger.comparing import bundles
+    from inspectd.ledger.database import open_writer
+    from inspectd.ledger.queue import Queue
+    from inspectd.service.repair import Repairs
+
+    queue = Queue(open_writer(settings.database))
+    for each in Repairs(settings, queue, bundles(engine)).repair(gaps):
+        yield each.gap, each.done or f"not repaired: {each.problem}", each.problem is not None
 
 
 def _pattern(sequence: str | None) -> re.Pattern[str] | None:
@@ -81,34 +103,36 @@ class _Tally:
     """Gaps counted as they pass."""
 
     def __init__(self) -> None:
-        self.number = 0
+        self.all = 0
+        self.open = 0
 
-    def counted(self, gaps: "Iterator[Gap]") -> "Iterator[Gap]":
-        for gap in gaps:
-            self.number += 1
-            yield gap
+    def counted(self, told: "Iterator[Told]") -> "Iterator[Told]":
+        for each in told:
+            self.all += 1
+            self.open += each[2]
+            yield each
 
 
-def _tell(found: _Tally, gaps: "Iterator[Gap]") -> None:
+def _tell(tally: _Tally, told: "Iterator[Told]") -> None:
     """Grouped by kind; only the first of each are kept, however many there are."""
-    groups: dict[str, list[Gap]] = {kind: [] for kind in HEADINGS}
+    lines: dict[str, list[str]] = {kind: [] for kind in HEADINGS}
     counts = dict.fromkeys(HEADINGS, 0)
-    for gap in found.counted(gaps):
+    for gap, repair, _ in tally.counted(told):
         counts[gap.kind] += 1
-        if len(groups[gap.kind]) < SHOWN:
-            groups[gap.kind].append(gap)
-    for kind, group in groups.items():
-        if not group:
-            continue
-        output.say(f"{counts[kind]:,} {HEADINGS[kind]}:")
-        for gap in group:
-            output.say("  " + ": ".join(filter(None, (gap.watch, gap.path, gap.detail))))
-        if counts[kind] > len(group):
-            output.say(f"  and {counts[kind] - len(group):,} more; --json has them all.")
-    if not found.number:
+        if len(lines[gap.kind]) < SHOWN:
+            lines[gap.kind].append(": ".join(filter(None, (gap.watch, gap.path, gap.detail, repair))))
+    for kind, heading in HEADINGS.items():
+        if counts[kind]:
+            output.say(f"{counts[kind]:,} {heading}:")
+        for line in lines[kind]:
+            output.say(f"  {line}")
+        if counts[kind] > len(lines[kind]):
+            output.say(f"  and {counts[kind] - len(lines[kind]):,} more; --json has them all.")
+    if not tally.all:
         output.say("Disk, ledger, overlays and sidecars agree.")
 
 
-def _record(gap: "Gap") -> dict[str, Any]:
+def _record(gap: "Gap", repair: str | None, is_open: bool) -> dict[str, Any]:
     image = gap.record.image_id if gap.record else None
-    return {"kind": gap.kind, "watch": gap.watch, "path": gap.path, "detail": gap.detail, "image": image}
+    said = {"kind": gap.kind, "watch": gap.watch, "path": gap.path, "detail": gap.detail, "image": image}
+    return said if repair is None else {**said, "repair": repair, "repaired": not is_open}

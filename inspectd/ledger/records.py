@@ -83,6 +83,19 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Redraw:
+    """A verdict whose overlay is to be drawn again, from the content with this hash, wherever it lies now."""
+
+    inspection_id: int
+    model_id: int
+    overlay: str  # relative to the configured `output`
+    watch: str
+    path: str
+    moved_to: str | None  # absolute, as ledger text
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Heat:
     """A heatmap of at most 32×32 as stored: uint8 row by row, where 255 stands for `maximum`."""
 

@@ -41,7 +41,7 @@ class After(StrEnum):
 
 OPEN_STATES = (State.SETTLING, State.STALLED, State.QUEUED)
 FINISHED_STATES = (State.DONE, State.FAILED)
-REVISION = "0002"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
+REVISION = "0003"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
 _OPEN = text("state IN ('settling', 'stalled', 'queued')")
 _CLAIMED = text("state = 'claimed'")
 _OWED = text("\"after\" = 'pending'")
@@ -180,7 +180,15 @@ class Removal(Base):
     mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
 
 
+class Redraw(Base):
+    """A verdict whose overlay is to be drawn again. Not a reference: the verdict may be gone before it is its turn."""
+
+    __tablename__ = "redraws"
+
+    inspection_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
 # The same tables for statements on many rows at once, which have no need of mapped objects.
-images, models, inspections, reviews, events, removals = (
-    Base.metadata.tables[entity.__tablename__] for entity in (Image, Model, Inspection, Review, Event, Removal)
+images, models, inspections, reviews, events, removals, redraws = (
+    Base.metadata.tables[entity.__tablename__] for entity in (Image, Model, Inspection, Review, Event, Removal, Redraw)
 )

@@ -181,9 +181,10 @@ class Daemon:
         if not (self._supervisor.ready and self._intake.quiet()):
             return False
         missing = self._intake.missing
-        counts = self._queue.open_count([watch.name for watch in self._config.watch])
+        names = [watch.name for watch in self._config.watch]
+        counts = self._queue.open_count(names)
         there = self._queue.open_count([watch.name for watch in self._config.watch if watch.name not in missing])
-        if counts.queued + counts.claimed + there.settling:
+        if counts.queued + counts.claimed + there.settling + self._queue.redraws(names):
             return False
         if missing:
             raise InspectdError(f"the folder of watch {missing[0]} went away; what lay in it waits for the next run.")

@@ -8,10 +8,7 @@ the ledger once more after the look at the disk.
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from pathlib import Path
+from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
@@ -19,57 +16,19 @@ from inspectd.config import Config, Watch
 from inspectd.errors import InspectdError
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Walk, identity, look
-from inspectd.ingest.settle import SECOND_LOOK
 from inspectd.ledger import comparing
 from inspectd.ledger.comparing import Claimed, Record, Span
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Stat
-from inspectd.ledger.schema import After, State, Verdict
+from inspectd.ledger.schema import FINISHED_STATES, State
 from inspectd.ledger.transactions import chunks
 from inspectd.paths import from_text, to_text
+from inspectd.service.gaps import Gap, Kind, grace, lies
 from inspectd.service.sequence import Sequence as Numbers
-from inspectd.worker.after import places
-from inspectd.worker.artifacts import Artifact, artifact_path
+from inspectd.service.traces import Traces
+from inspectd.worker.artifacts import Artifact
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_LIES = (None, After.KEPT)  # what `after` says of a source that is still where it was dropped
-
-
-class Kind(StrEnum):
-    """What does not agree with what."""
-
-    UNREADABLE = "not-compared"
-    FILE = "file-without-row"
-    ROW = "row-without-file"
-    WAITING = "no-outcome"
-    OVERLAY = "verdict-without-overlay"
-    SIDECAR = "outcome-without-sidecar"
-    STRAY = "overlay-without-verdict"
-    NUMBER = "number-missing"
-
-
-@dataclass(frozen=True)
-class Gap:
-    """One disagreement.
-
-    Attributes:
-        path: within the watch, as the ledger writes it; of a stray overlay or sidecar, within `output`.
-        detail: what is wrong, as a sentence or a part of one.
-        arrival: the file, where it has no row.
-        record: the image, where there is one.
-    """
-
-    kind: Kind
-    watch: str
-    path: str
-    detail: str
-    arrival: Arrival | None = None
-    record: Record | None = None
-
-
-def grace(watch: Watch) -> timedelta:
-    """How long a file may lie in a watch before it must have a row: until the next scan, and then a second look."""
-    return timedelta(seconds=watch.rescan + SECOND_LOOK * watch.settle)
 
 
 class Comparison:
@@ -107,6 +66,7 @@ class Comparison:
         self._watches = {each.name: each for each in config.watch if each.name in self._names}
         self._there = {name: each for name, each in self._watches.items() if identity(each.path)}
         self._output_there = identity(config.output) is not None
+        self._traces = Traces(config, self._there, output_there=self._output_there, now=now)
         self._numbers = Numbers(numbered) if numbered else None
 
     def gaps(self) -> Iterator[Gap]:
@@ -180,66 +140,8 @@ class Comparison:
             suspects = self._suspects([record for record in now if record != suspects[record.image_id][0]], bundles)
 
     def _suspects(self, page: Sequence[Record], bundles: Sequence[str]) -> dict[int, tuple[Record, list[Gap]]]:
-        looked = ((record, list(self._look(record, bundles))) for record in page)
+        looked = ((record, list(self._traces.gaps(record, bundles))) for record in page)
         return {record.image_id: (record, gaps) for record, gaps in looked if gaps}
-
-    def _look(self, record: Record, bundles: Sequence[str]) -> Iterator[Gap]:
-        """Hold one image against the disk as it is now."""
-
-        def gap(kind: Kind, detail: str) -> Gap:
-            return Gap(kind, record.watch, record.path, detail, record=record)
-
-        try:
-            if missing := self._source_missing(record):
-                yield gap(Kind.ROW, missing)
-            elif waits := self._waits(record):
-                yield gap(Kind.WAITING, waits)
-            if not self._output_there:
-                return
-            overlay = record.judgement and record.judgement.overlay
-            if overlay and not _lies(self._config.output / overlay):
-                yield gap(Kind.OVERLAY, f"{overlay} is not there")
-            if self._owes_sidecar(record):
-                names = [artifact_path(record.claim(), bundle[:8], ".json") for bundle in _models(record, bundles)]
-                if not any(_lies(self._config.output / name) for name in names):
-                    yield gap(
-                        Kind.SIDECAR, f"{record.judgement.verdict if record.judgement else State.FAILED} without one"
-                    )
-        except OSError as error:
-            yield gap(Kind.UNREADABLE, f"{error.filename} cannot be looked at: {error.strerror}")
-
-    def _owes_sidecar(self, record: Record) -> bool:
-        """Whether an image has an outcome that should stand in a sidecar: retention removes it with its overlay."""
-        said, drawn = record.judgement, self._config.overlay.write
-        wanted = said and (drawn == "all" or (drawn == "not_ok" and said.verdict != Verdict.OK))
-        is_expired = wanted and said and said.overlay is None
-        return self._config.sidecar and record.is_finished and not is_expired
-
-    def _source_missing(self, record: Record) -> str | None:
-        """Where the source should lie and does not; None where it does, or where none is owed."""
-        watch = self._there.get(record.watch)
-        if watch is None or (record.state == State.FAILED and (record.reason or "").startswith("vanished:")):
-            return None
-        if not record.is_finished and self._age(record) <= grace(watch):
-            return None
-        if record.after == After.MOVED and record.moved_to:
-            gone = not _lies(Path(from_text(record.moved_to)))
-            return f"{record.state}, and gone from {record.moved_to}" if gone else None
-        if record.after == After.PENDING:
-            gone = not any(map(_lies, places(watch, record.finished())))
-            return f"{record.state}, and gone before it could be put away" if gone else None
-        gone = record.after in _LIES and not _lies(watch.path / from_text(record.path))
-        return f"{record.state}, and the file is gone" if gone else None
-
-    def _waits(self, record: Record) -> str | None:
-        patience = timedelta(seconds=self._config.limits.stalled)
-        if record.is_finished or (record.state != State.STALLED and self._age(record) <= patience):
-            return None
-        unserved = "" if record.watch in self._watches else ", and the configuration has no such watch"
-        return f"{record.state}, seen {record.seen_at}{unserved}"
-
-    def _age(self, record: Record) -> timedelta:
-        return self._now - datetime.fromisoformat(record.seen_at)
 
     def _artifacts(self, watch: str) -> Iterator[Gap]:
         """Overlays and sidecars of one watch that no outcome stands behind."""
@@ -265,7 +167,7 @@ class Comparison:
         untold = [path for path, artifact in named if not _is_told(path, artifact, rows.get(artifact.image_id))]
         going = comparing.let_go(self._engine, map(to_text, untold))
         for path in untold:
-            if to_text(path) not in going and _lies(self._config.output / path):
+            if to_text(path) not in going and lies(self._config.output / path):
                 yield Gap(Kind.STRAY, watch, to_text(path), "no outcome in the ledger names it")
 
 
@@ -276,28 +178,10 @@ def _stat(watch: Watch, path: str) -> Stat | None:
         return None  # its folder was closed a moment ago: the next walk says so
 
 
-def _lies(path: Path) -> bool:
-    """Whether anything lies at a path.
-
-    Raises:
-        OSError: it cannot be known.
-    """
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
-
-
-def _models(record: Record, bundles: Sequence[str]) -> Sequence[str]:
-    """The models whose name an image's sidecar may bear: the ledger does not keep which one a failure had met."""
-    return [record.judgement.bundle] if record.judgement else bundles
-
-
 def _is_told(path: str, artifact: Artifact, row: Claimed | None) -> bool:
     if row is None:
         return False
-    if row.state not in (State.DONE, State.FAILED):
+    if row.state not in FINISHED_STATES:
         return True  # written before its outcome is committed
     if artifact.suffix == ".json":
         return row.state == State.FAILED or any(bundle.startswith(artifact.model) for bundle in row.bundles)

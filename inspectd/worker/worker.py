@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +31,7 @@ from inspectd.model.inspector import Inspector, open_inspector
 from inspectd.worker.after import carry_out
 from inspectd.worker.batch import Judged, Pipeline
 from inspectd.worker.channel import Channel, Progress, Ready, Refused, Settings, Stop, Wake
+from inspectd.worker.redraw import redrawn
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +133,7 @@ class Worker:
             if time.monotonic() >= self._owed_at:
                 self._persist(self._put_away_owed)
             worked = [self._step(lane) for lane in lanes if not self._line.stop.is_set()]
-            if not any(worked):
+            if not any(worked) and not self._persist(lambda: self._redraw(lanes)):
                 self._line.say(Progress(self._judged))
                 self._line.wake.wait(IDLE)
                 self._line.wake.clear()
@@ -203,6 +205,14 @@ class Worker:
             log.warning("%d files cannot be put away yet; the first is %s", len(refused), refused[0])
         if done:
             self._queue.settle_after(done)
+
+    def _redraw(self, lanes: Sequence[Lane]) -> bool:
+        """Draw the overlays that a repair has asked for, a few at a time; False when there are none."""
+        wanted = self._queue.take_redraws(list(self._watches), self._settings.batch)
+        inspectors = {lane.model_id: lane.inspector for lane in lanes}
+        for file in self._pulse(redrawn(self._config, inspectors, wanted)):
+            self._persist(partial(write_all, [file]))
+        return bool(wanted)
 
     def _persist(self, action: Callable[[], Result]) -> Result | None:
         """Do what needs the disk or the ledger, as often as it takes; None only when told to stop meanwhile.

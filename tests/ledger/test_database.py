@@ -28,8 +28,8 @@ LATER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -53,7 +53,7 @@ def scripts(tmp_path: Path) -> Path:
     """The migrations of a later release: one more than there is."""
     folder = tmp_path / "migrations"
     shutil.copytree(resource("migrations"), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0003_station.py").write_text(LATER.format(last="pass"))
+    (folder / "versions" / "0004_station.py").write_text(LATER.format(last="pass"))
     return folder
 
 
@@ -106,18 +106,18 @@ def test_an_upgrade_copies_the_database_first_and_the_daemon_may_have_it_open(
 ) -> None:
     queue.enqueue("line", arrivals(3))  # still in the -wal file: a copy of the main file alone would miss them
     upgrade(url, scripts)
-    (copy,) = file.parent.glob("inspectd.db.before-0003-*")
+    (copy,) = file.parent.glob("inspectd.db.before-0004-*")
     with sqlite3.connect(copy) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0003",)]
         assert connection.execute("SELECT count(*) FROM images").fetchall() == [(3,)]
     with sqlite3.connect(file) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0003",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0004",)]
         assert connection.execute("SELECT count(station), count(*) FROM images").fetchall() == [(0, 3)]
 
 
 def test_a_ledger_of_the_first_release_keeps_its_rows(tmp_path: Path) -> None:
     first = tmp_path / "first"
-    shutil.copytree(resource("migrations"), first, ignore=shutil.ignore_patterns("__pycache__", "0002_*"))
+    shutil.copytree(resource("migrations"), first, ignore=shutil.ignore_patterns("__pycache__", "000[2-9]_*"))
     file = tmp_path / "first.db"
     url = f"sqlite:///{file}"
     upgrade(url, first)
@@ -139,7 +139,7 @@ def test_a_ledger_of_the_first_release_keeps_its_rows(tmp_path: Path) -> None:
 
 
 def test_an_upgrade_that_fails_changes_nothing(url: str, file: Path, scripts: Path) -> None:
-    (scripts / "versions" / "0003_station.py").write_text(LATER.format(last="raise RuntimeError('half way')"))
+    (scripts / "versions" / "0004_station.py").write_text(LATER.format(last="raise RuntimeError('half way')"))
     before = objects(file, "table")
     with pytest.raises(RuntimeError, match="half way"):
         upgrade(url, scripts)
@@ -151,7 +151,7 @@ def test_a_newer_database_is_refused_and_left_alone(url: str, file: Path, script
     upgrade(url, scripts)
     before = file.read_bytes()
     for use in (upgrade, open_writer, open_reader):
-        with pytest.raises(LedgerError, match=r"newer inspectd \(schema 0003; this one knows 0002\)"):
+        with pytest.raises(LedgerError, match=r"newer inspectd \(schema 0004; this one knows 0003\)"):
             use(url)
     assert file.read_bytes() == before
 

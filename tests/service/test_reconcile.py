@@ -2,8 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -12,7 +16,7 @@ from typing import Any
 
 import pytest
 from support.queueing import enqueue
-from support.site import BRIGHT, DARK, Site, picture
+from support.site import BRIGHT, DARK, Site, laid_out, picture, until
 from typer.testing import CliRunner
 
 from inspectd import config
@@ -20,14 +24,17 @@ from inspectd.cli.main import app
 from inspectd.durable import write_all
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Walk
-from inspectd.ledger.comparing import Span
+from inspectd.ledger.comparing import Span, bundles
 from inspectd.ledger.database import open_reader, open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Stat
 from inspectd.model.bundle import load_bundle
 from inspectd.model.inspector import open_inspector
+from inspectd.model.null import write_null_bundle
 from inspectd.paths import to_text
-from inspectd.service.reconcile import Comparison, Gap
+from inspectd.service.gaps import Gap
+from inspectd.service.reconcile import Comparison
+from inspectd.service.repair import Repairs
 from inspectd.worker.after import carry_out
 from inspectd.worker.batch import Pipeline
 
@@ -272,9 +279,9 @@ def test_many_rows_and_files_pass_through_in_little_memory(site: Site) -> None:
     upgrade(f"sqlite:///{site.root}/inspectd.db")
     (site.root / "output").mkdir()
     queue = Queue(open_writer(f"sqlite:///{site.root}/inspectd.db"))
-    for number in range(4_000):
+    for number in range(2_000):
         (site.incoming / f"{number}.png").touch()
-    enqueue(queue, "line", [Arrival(f"gone-{number}.png", Stat(1, number, number)) for number in range(16_000)])
+    enqueue(queue, "line", [Arrival(f"gone-{number}.png", Stat(1, number, number)) for number in range(6_000)])
     settings = config.load(site.config)
     comparison = Comparison(settings, open_reader(settings.database), Span(), datetime.now(UTC) + LATER)
     tracemalloc.start()
@@ -283,5 +290,172 @@ def test_many_rows_and_files_pass_through_in_little_memory(site: Site) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert len(kinds) == 20_000
-    assert peak < 8 * 2**20
+    assert len(kinds) == 8_000
+    assert peak < 3 * 2**20
+
+
+def repaired(site: Site) -> dict[tuple[str, str], tuple[bool, str]]:
+    """Whether a repair has put each gap right, by kind and path, and what it says of it."""
+    settings = config.load(site.config)
+    reader = open_reader(settings.database)
+    comparison = Comparison(settings, reader, Span(), datetime.now(UTC) + LATER)
+    repairs = Repairs(settings, Queue(open_writer(settings.database)), bundles(reader))
+    done = repairs.repair(comparison.gaps())
+    return {(each.gap.kind.value, each.gap.path): (each.problem is None, each.problem or each.done) for each in done}
+
+
+def test_a_repair_queues_what_was_missed_and_the_daemon_judges_it(site: Site) -> None:
+    judged(site, "a.png", watch={"fields": r"(?P<part>\d+)"})
+    site.drop("4711.png", picture(BRIGHT, seed=9))
+    assert repaired(site) == {("file-without-row", "4711.png"): (True, "queued")}
+    assert site.rows("select path, part, verdict from verdicts where part is not null") == [
+        ("4711.png", "4711", "pending")
+    ]
+    assert gaps(site, after=timedelta(seconds=1)) == []
+    assert repaired(site).keys() == {("no-outcome", "4711.png")}
+    assert site.start("--once").ends() == 0
+    assert site.rows() == [("4711.png", "defect"), ("a.png", "ok")]
+    assert found(site) == []
+
+
+def test_a_file_that_came_back_is_queued_under_its_own_row(site: Site) -> None:
+    judged(site, "a.png")
+    stat = Stat.of(site.drop("b.png", picture(DARK, seed=4)).stat())
+    queue = Queue(open_writer(config.load(site.config).database))
+    queue.stall("line", [Arrival("b.png", stat)], "stalled")
+    queue.vanished("line", ["b.png"])
+    assert found(site) == [("file-without-row", "b.png")]
+    assert repaired(site) == {("file-without-row", "b.png"): (True, "queued")}
+    inspect(site)
+    assert site.rows() == [("a.png", "ok"), ("b.png", "ok")]
+
+
+@pytest.mark.parametrize("after", ["keep", "move"])
+def test_an_overlay_comes_back_with_the_next_run_and_the_verdict_stands(site: Site, after: str) -> None:
+    judged(site, "a.png", "b.png", "c.png", watch={"after": after}, sidecar=True)
+    everything = site.rows("select * from inspections order by id"), site.rows("select * from verdicts order by path")
+    before = {path: file.read_bytes() for path, file in overlays(site).items()}
+    for path in ("a.png", "b.png"):
+        overlays(site)[path].unlink()
+    assert {ok for ok, _ in repaired(site).values()} == {True}
+    assert {ok for ok, _ in repaired(site).values()} == {True}, "twice is as good as once"
+    assert site.rows("select state, count(*) from images group by state") == [("done", 3)]
+    assert site.start("--once").ends() == 0
+    assert {path: file.read_bytes() for path, file in overlays(site).items()} == before
+    after_all = site.rows("select * from inspections order by id"), site.rows("select * from verdicts order by path")
+    assert after_all == everything
+    assert site.rows("select * from redraws") == []
+    assert found(site) == []
+
+
+def test_a_running_daemon_draws_what_a_repair_asks_for(site: Site) -> None:
+    judged(site, "a.png")
+    overlay = overlays(site)["a.png"]
+    daemon = site.start()
+    daemon.heard("READY=1")
+    overlay.unlink()
+    code, said = run(site, "--repair")
+    assert (code, said.rpartition(": ")[2]) == (0, "to be drawn again by the daemon\n")
+    until(overlay.is_file, "the overlay")
+    assert daemon.stop() == 0
+    assert run(site)[0] == 0
+
+
+def test_an_overlay_that_cannot_be_drawn_again_is_said(site: Site) -> None:
+    judged(site, "gone.png", "other.png", "kept.png")
+    for overlay in overlays(site).values():
+        overlay.unlink()
+    (site.incoming / "gone.png").unlink()
+    (site.incoming / "other.png").write_bytes(picture(DARK, seed=8))
+    told = {path: each for (kind, path), each in repaired(site).items() if kind == "verdict-without-overlay"}
+    assert {path: ok for path, (ok, _) in told.items()} == {"gone.png": False, "other.png": False, "kept.png": True}
+    assert "No such file" in told["gone.png"][1]
+    assert "written or touched" in told["other.png"][1]
+    write_null_bundle(site.root / "models" / "second", name="second")
+    site.write({"model": "models/second"})
+    assert "another model judged it" in repaired(site)["verdict-without-overlay", "kept.png"][1]
+
+
+def test_a_run_ends_though_an_overlay_cannot_be_drawn_any_more(site: Site) -> None:
+    judged(site, "a.png")
+    overlays(site)["a.png"].unlink()
+    repaired(site)
+    stat = (site.incoming / "a.png").stat()
+    (site.incoming / "a.png").write_bytes(picture(BRIGHT, seed=1))
+    os.utime(site.incoming / "a.png", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    daemon = site.start("--once")
+    assert daemon.ends() == 0
+    assert "cannot be drawn again: changed: it is not the content that was judged" in daemon.log.read_text()
+    assert site.rows("select verdict from inspections order by id") == [("ok",), ("defect",)]
+
+
+def test_sidecars_come_back_byte_for_byte(site: Site) -> None:
+    (site.incoming / "broken.png").write_bytes(b"no image at all")
+    judged(site, "a.png", "4711.png", watch={"fields": r"(?P<part>\d+)"}, sidecar=True)
+    before = {file: file.read_bytes() for file in (site.root / "output").rglob("*.json")}
+    assert len(before) == 3
+    for file in before:
+        file.unlink()
+    assert {ok for ok, _ in repaired(site).values()} == {True}
+    assert {file: file.read_bytes() for file in (site.root / "output").rglob("*.json")} == before
+    assert found(site) == []
+    assert repaired(site) == {}
+
+
+def test_a_failure_that_no_worker_wrote_about_gets_its_sidecar(site: Site) -> None:
+    judged(site, "a.png", sidecar=True)
+    queue = Queue(open_writer(config.load(site.config).database))
+    queue.stall("line", [Arrival("gone.png", Stat(1, 2, 3))], "stalled")
+    queue.vanished("line", ["gone.png"])
+    assert found(site) == [("outcome-without-sidecar", "gone.png")]
+    assert repaired(site)["outcome-without-sidecar", "gone.png"][0]
+    (file,) = (site.root / "output").rglob("gone-2-*.json")
+    said = json.loads(file.read_text())
+    assert (said["verdict"], said["reason"].split(":")[0], said["sha256"]) == ("failed", "vanished", None)
+    assert found(site) == []
+
+
+def test_a_repair_removes_nothing_and_is_in_the_audit_trail(site: Site) -> None:
+    judged(site, "a.png", "b.png")
+    overlay = overlays(site)["a.png"]
+    stray = overlay.with_name(f"a-9-{'0' * 8}.jpg")
+    overlay.rename(stray)
+    (site.incoming / "b.png").unlink()
+    code, said = run(site, "--repair", "--json")
+    told = {gap["kind"]: gap["repaired"] for gap in json.loads(said)}
+    assert told == {"row-without-file": False, "verdict-without-overlay": True, "overlay-without-verdict": False}
+    assert code == 1
+    assert stray.is_file()
+    assert site.rows("select count(*) from images") == [(2,)]
+    assert site.rows("select detail from events where kind = 'reconcile'") == [
+        ("3 gaps between disk and ledger, 1 of them repaired",)
+    ]
+
+
+AS_ANOTHER = """
+import os, sys
+from typer.testing import CliRunner
+from inspectd.cli.main import app
+def run(*options):
+    done = CliRunner().invoke(app, ["reconcile", "-c", sys.argv[1], *options])
+    print(done.exit_code, done.stdout + done.stderr)
+run("--repair")  # everything is imported before the change: the other may not be allowed to where this Python lies
+if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)
+run()
+run("--repair")
+"""
+
+
+def test_another_user_who_may_only_read_compares_and_repairs_nothing() -> None:
+    """Needs root to become another user; without it, the same user compares and repairs."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder, laid_out(Path(folder)) as site:
+        judged(site, "a.png")
+        overlays(site)["a.png"].unlink()
+        site.root.chmod(0o755)
+        command = [sys.executable, "-c", AS_ANOTHER, str(site.config)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        first, compared, refused = re.split(r"^(?=\d )", done.stdout, flags=re.MULTILINE)[1:]
+        assert first.startswith("0 1 verdicts without their overlay"), done.stderr
+        assert compared.startswith("1 1 verdicts without their overlay")
+        if os.geteuid() == 0:
+            assert "cannot be written by this user" in refused

@@ -1,0 +1,61 @@
+"""An overlay drawn again for a verdict that stands: the same bytes through the same model, and nothing judged.
+
+The source is read where it was dropped, or where `after: move` has brought it; only the very content that was judged
+will do.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from inspectd.config import Config
+from inspectd.ledger.records import Redraw
+from inspectd.model.explanation import explain
+from inspectd.model.inspector import Inspector
+from inspectd.paths import from_text, to_text
+from inspectd.vision.decode import DecodeError, decode
+from inspectd.vision.overlay import Style
+from inspectd.worker.source import Source, SourceError, read
+
+log = logging.getLogger(__name__)
+
+
+def redrawn(
+    config: Config, inspectors: Mapping[int, Inspector], wanted: Iterable[Redraw]
+) -> Iterator[tuple[Path, bytes]]:
+    """The overlays as files to be written, one after the other; those that cannot be drawn are logged and left out.
+
+    Args:
+        inspectors: The models in service, by their rows in the ledger.
+    """
+    for each in wanted:
+        inspector = inspectors.get(each.model_id)
+        try:
+            if inspector is None:
+                raise SourceError("no model: the one that judged it is not in service")
+            picture = _draw_again(config, inspector, each)
+        except (SourceError, DecodeError) as error:
+            log.warning("Watch %s: the overlay of %r cannot be drawn again: %s", each.watch, each.path, error)
+        else:
+            yield config.output / each.overlay, picture
+
+
+def _draw_again(config: Config, inspector: Inspector, wanted: Redraw) -> bytes:
+    source = _source(config, wanted)
+    if source.sha256 != wanted.sha256:
+        raise SourceError("changed: it is not the content that was judged")
+    image = decode(source.data, config.limits.pixels)
+    (finding,) = inspector.inspect([inspector.prepare(image.pixels)])
+    height, width = image.pixels.shape[:2]
+    chosen = config.overlay.model_dump(exclude={"write"})
+    style = Style(**chosen | {"format": "png" if wanted.overlay.endswith(".png") else "jpeg"})
+    return explain(finding, (width, height), image.doubt).picture(image.pixels, style)
+
+
+def _source(config: Config, wanted: Redraw) -> Source:
+    watch = next(watch for watch in config.watch if watch.name == wanted.watch)
+    root, path = watch.path, wanted.path
+    if wanted.moved_to:
+        moved_to = Path(from_text(wanted.moved_to))
+        root, path = moved_to.parent, to_text(moved_to.name)
+    return read(root, path, follow_links=watch.follow_links, max_bytes=config.limits.bytes)
