@@ -91,7 +91,8 @@ class Meter:
 def _standing(at: datetime, config: Config, intake: Intake, supervisor: Supervisor) -> "Standing":
     from inspectd.service.metrics import Standing
 
-    return Standing(at, [watch.name for watch in config.watch], intake.missing, supervisor.ready)
+    names = [watch.name for watch in config.watch]
+    return Standing(at, names, intake.missing, supervisor.ready, intake.counters)
 
 
 class _Server(socketserver.TCPServer):

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from inspectd import __version__
+from inspectd.ingest.intake import Counters
 from inspectd.ledger import trail
 from inspectd.ledger.feed import Backlog, News
 from inspectd.ledger.schema import OPEN_STATES, State, Verdict
@@ -38,12 +39,14 @@ class Standing:
         watches: the names in the configuration.
         missing: those whose folder is not there.
         ready: what the worker in service has said; None while there is none.
+        intake: what ingest has counted, by watch; from 0 again after a reload.
     """
 
     at: datetime
     watches: Sequence[str]
     missing: Sequence[str]
     ready: Ready | None
+    intake: Mapping[str, Counters]
 
 
 class Metrics:
@@ -117,6 +120,7 @@ class Metrics:
             ["watch"],
             {(watch,): watch in standing.missing for watch in standing.watches},
         )
+        yield from _ingested(standing.intake)
         ready = standing.ready
         yield _gauge("inspectd_ready", "1 while a worker is in service.", [], {(): ready is not None})
         yield _gauge(
@@ -159,6 +163,20 @@ def _waiting(backlog: Backlog, standing: Standing) -> Iterator[Metric]:
         ["watch"],
         {(watch,): max(0.0, ages.get(watch, 0.0)) for watch in watches},
     )
+
+
+def _ingested(intake: Mapping[str, Counters]) -> Iterator[Metric]:
+    """How well events are a hint."""
+    missed = CounterMetricFamily(
+        "inspectd_missed_by_events", "New files that a scan found and no event named.", labels=["watch"]
+    )
+    rescans = CounterMetricFamily(
+        "inspectd_rescans", "Scans made out of turn because events were lost.", labels=["watch"]
+    )
+    for watch, counters in intake.items():
+        missed.add_metric([watch], counters.missed)
+        rescans.add_metric([watch], counters.rescans)
+    yield from (missed, rescans)
 
 
 def _space(disks: Mapping[str, Path]) -> Iterator[Metric]:

@@ -168,7 +168,7 @@ class Supervisor:
                 detail = f"worker {pid} silent for {worker.patience:.0f} s: killed and replaced"
                 worker.kill()  # before anything is written: it may have stopped with the ledger's lock in its hands
                 self._queue.event("hang", detail, logging.WARNING, worker=pid)
-                self._bury(worker, now)
+                self._bury(worker, now, hung=True)
         self._promote()
         if now >= self._renew_at:
             self._renew_at = now + RENEW
@@ -200,8 +200,8 @@ class Supervisor:
             self.current, self.candidate = self.candidate, None
             self.config, self._batch = self.current.config, self.current.batch
 
-    def _bury(self, worker: WorkerProcess, now: float) -> None:
-        """Give back what a dead worker held, and decide what follows."""
+    def _bury(self, worker: WorkerProcess, now: float, *, hung: bool = False) -> None:
+        """Give back what a dead worker held, and decide what follows; that it `hung` is already told."""
         code = worker.process.returncode
         blameless = worker.stopping or worker.ready is None
         out_of_memory = code == -signal.SIGKILL and _oom_kills() > worker.oom_kills
@@ -224,7 +224,8 @@ class Supervisor:
             self._batch //= 2
             said += f"; killed by the kernel for memory: batch is now {self._batch}"
         self._start_at = now + _back_off(self._crashes, BACK_OFF_BLAMED if held else BACK_OFF_MOST)
-        self._queue.event("worker-died", said, logging.WARNING, worker=worker.process.pid, exit=code)
+        if not hung:
+            self._queue.event("worker-died", said, logging.WARNING, worker=worker.process.pid, exit=code)
 
     def _dismiss(self, worker: WorkerProcess) -> None:
         worker.stopping = True

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.site import BRIGHT, DARK, Daemon, Site, picture, until
 
+from inspectd.ingest.intake import Counters
 from inspectd.ledger import trail
 from inspectd.ledger.feed import Backlog, News, Verdicted
 from inspectd.service.metrics import Metrics, Standing
@@ -188,7 +189,7 @@ def test_the_table_names_every_metric_with_its_labels_and_no_other() -> None:
     rows = re.findall(r"^\| `(inspectd_\w+)` \| (\w+) \| (.*?) \|", DOCS.read_text(), re.MULTILINE)
     documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     ready = Ready("cpu", "float32", ["null@12345678"], 0.1)
-    standing = Standing(datetime.now(UTC), ["line"], [], ready)
+    standing = Standing(datetime.now(UTC), ["line"], [], ready, {"line": Counters(1, 2, 3, 4)})
     metrics = Metrics({"output": Path("/")}, standing)
     verdict = Verdicted("line", "ok", 0.5, {"infer": 0.1})
     events = (("hang", "worker 7"), ("lease-expired", trail.expired(3)), ("start", "no metric"))
