@@ -22,7 +22,7 @@ from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.schema import REVISION
 from inspectd.ledger.vitals import vitals
-from inspectd.service.doctor import clock, disks, events, folders, ledger, models, sandbox, site_of
+from inspectd.service.doctor import clock, disks, events, folders, ledger, limits, models, sandbox, site_of
 from inspectd.service.doctor.finding import Finding, State
 
 ROOT_ONLY = "another user's rights are tested as root only"
@@ -247,21 +247,33 @@ def test_an_event_that_does_not_come(site: Site) -> None:
     assert events.arrives(site.incoming, "canary", (site.incoming / "canary").touch)
 
 
+def test_what_is_said_of_an_event_that_does_not_come() -> None:
+    assert events.unheard("auto", "watch").advice.startswith("it will be polled as well")
+    assert events.unheard("inotify", "watch").advice.startswith("files are found by the scan")
+
+
+def test_a_limit_that_is_nearly_reached_and_a_short_queue() -> None:
+    most = limits.Limit(1000, "fs.inotify.max_user_watches")
+    assert [limits.against("folders", number, most).state for number in (800, 801, 1000, 1001)] == [
+        *(State.OK, State.WARN, State.WARN, State.FAULT)
+    ]
+    raised = "`echo fs.inotify.max_user_watches=4004 > /etc/sysctl.d/60-fs.inotify.max_user_watches.conf"
+    assert limits.against("folders", 1001, most).advice.startswith(raised)
+    assert limits.waiting(limits.QUEUE - 1).state is State.WARN
+
+
 def test_polling_needs_no_events(site: Site) -> None:
     site.write({"backend": "polling"})
-    assert look(events.check_limits, site) == []
+    assert look(limits.check_limits, site) == []
     [found] = look(events.check_events, site)
     assert (found.state, found.found) == (State.OK, "polled every second or less often; no events are needed")
 
 
 @pytest.mark.parametrize(
-    ("limit", "value", "subject", "name"),
-    [
-        ("max_inotify_instances", 0, "observers of the user", "max_user_instances"),
-        ("max_inotify_watches", 2, "folders in the watches", "max_user_watches"),
-    ],
+    ("limit", "value", "subject"),
+    [("max_inotify_instances", 0, "observers of the user"), ("max_inotify_watches", 2, "folders in the watches")],
 )
-def test_limits_of_inotify(site: Site, limit: str, value: int, subject: str, name: str) -> None:
+def test_limits_of_inotify(site: Site, limit: str, value: int, subject: str) -> None:
     (site.incoming / "a" / "b").mkdir(parents=True)
     namespace = ["unshare", "--user", "--map-root-user"]
     if subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode:
@@ -271,7 +283,7 @@ def test_limits_of_inotify(site: Site, limit: str, value: int, subject: str, nam
     assert code == 1
     said = bad(found, "limits")
     assert (said["state"], said["subject"]) == ("FAULT", subject)
-    assert f"echo fs.inotify.{name}=" in said["advice"]
+    assert f"echo user.{limit}=" in said["advice"]
     if value == 0:
         assert bad(found, "events")["found"] == "no events can be had: inotify instance limit reached"
 

@@ -39,8 +39,14 @@ def watch_kind(watch: Watch, mounts: str) -> Finding:
     kind, subject = kind_of(watch.path, mounts), f"watch {watch.name}, {watch.path}"
     if watch.backend == "inotify" and needs_polling(kind):
         return warn("disks", subject, f"{kind}: no events of what other machines write", "set `backend: auto`")
-    auto = "polling" if needs_polling(kind) else "inotify"
-    return ok("disks", subject, f"{kind}: {f'auto means {auto}' if watch.backend == 'auto' else watch.backend}")
+    meant = "auto means " if watch.backend == "auto" else ""
+    return ok("disks", subject, f"{kind}: {meant}{backend(watch, mounts)}")
+
+
+def backend(watch: Watch, mounts: str) -> str:
+    """What `backend` comes to when the daemon starts."""
+    auto = "polling" if needs_polling(kind_of(watch.path, mounts)) else "inotify"
+    return auto if watch.backend == "auto" else watch.backend
 
 
 def ledger_kind(ledger: Path, mounts: str) -> Finding:

@@ -1,4 +1,4 @@
-"""Whether the kernel's events reach this program: a canary in each watch, and the limits of inotify.
+"""Whether the kernel's events reach this program: a canary in each watch.
 
 The canary is a file of a name that ingest never takes. It is removed in the same breath in which it is made: the event
 of its making is in the kernel's queue by then, and whatever ends this process leaves no file behind.
@@ -15,16 +15,10 @@ from watchdog.events import FileCreatedEvent, FileSystemEvent, FileSystemEventHa
 from watchdog.observers.inotify import InotifyObserver
 
 from inspectd.config import Watch
-from inspectd.ingest.hints import Hints
-from inspectd.ingest.naming import Naming
-from inspectd.ingest.observe import Observer
+from inspectd.service.doctor.disks import MOUNTINFO, backend
 from inspectd.service.doctor.finding import Finding, Site, fault, is_folder, ok, warn
 
 PATIENCE = 3.0  # seconds; watchdog itself holds an event back for half a second
-KERNEL = Path("/proc/sys/fs/inotify")
-NAMESPACE = Path("/proc/sys/user")  # where a container has limits of its own
-QUEUE = 16_384  # events, the kernel's default: what a burst may bring while the reader is busy
-NEARLY = 0.8  # of a limit
 
 
 def check_events(site: Site) -> Iterator[Finding]:
@@ -37,8 +31,7 @@ def check_events(site: Site) -> Iterator[Finding]:
 def canary(watch: Watch) -> Finding:
     """Drop a file, wait for the event."""
     subject = f"watch {watch.name}, {watch.path}"
-    backend = Observer(watch, Naming(watch), Hints(lambda: None), events=False).backend
-    if backend == "polling":
+    if backend(watch, MOUNTINFO.read_text(errors="surrogateescape")) == "polling":
         return ok("events", subject, "polled every second or less often; no events are needed")
     file = watch.path / f".inspectd-canary-{uuid.uuid4().hex}.tmp"
 
@@ -54,14 +47,21 @@ def canary(watch: Watch) -> Finding:
             "events",
             subject,
             f"not tried: no file can be made here ({error})",
-            "let who fills it, or root, run this once: the test needs a hidden file for a moment",
+            "let root or who fills the watch run this once: a hidden file is made for a moment",
         )
     except OSError as error:
         where = "`folders` above" if error.errno in (errno.EACCES, errno.ENOENT) else "`limits` below"
         return fault("events", subject, f"no events can be had: {error.strerror}", f"see {where}")
-    return warn(
-        "events", subject, f"no event of a new file within {PATIENCE:g} s", "set `backend: polling` for this watch"
+    return unheard(watch.backend, subject)
+
+
+def unheard(backend: str, subject: str) -> Finding:
+    """No event came."""
+    meanwhile = (
+        "it will be polled as well once files were missed, " if backend == "auto" else "files are found by the scan, "
     )
+    advice = f"{meanwhile}or at once with `backend: polling`"
+    return warn("events", subject, f"no event of a new file within {PATIENCE:g} s", advice)
 
 
 class Undropped(Exception):
@@ -93,80 +93,3 @@ def arrives(folder: Path, name: str, drop: Callable[[], None], patience: float =
     finally:
         observer.stop()
         observer.join()
-
-
-def check_limits(site: Site) -> Iterator[Finding]:
-    """Folders to watch, watches and events waiting, each against its limit."""
-    inotify = [
-        watch
-        for watch in site.config.watch
-        if Observer(watch, Naming(watch), Hints(lambda: None), events=False).backend == "inotify"
-    ]
-    if not inotify:
-        return
-    most = limit("max_user_watches", "max_inotify_watches")
-    folders = sum(count_folders(watch.path, most + 1) if watch.recursive else 1 for watch in inotify)
-    yield against("folders in the watches", folders, most, "max_user_watches")
-    most = limit("max_user_instances", "max_inotify_instances")
-    # The daemon may be another user than this one, and has its observers already.
-    taken = instances(_user_of(site.daemon))
-    needed = taken if site.daemon else taken + len(inotify)
-    yield against("observers of the user", needed, most, "max_user_instances")
-    queue = int((KERNEL / "max_queued_events").read_text())
-    if queue < QUEUE:
-        yield warn("limits", "events that may wait", f"{queue:,}", sysctl("max_queued_events", QUEUE))
-    else:
-        yield ok("limits", "events that may wait", f"{queue:,}")
-
-
-def against(subject: str, number: int, most: int, name: str) -> Finding:
-    """A number against its limit, with the line that raises it."""
-    found = f"{min(number, most + 1):,} of {most:,} allowed"
-    if number > most:
-        return fault("limits", subject, f"more than the {most:,} allowed", sysctl(name, 4 * max(number, most, 128)))
-    if number > NEARLY * most:
-        return warn("limits", subject, found, sysctl(name, 4 * most))
-    return ok("limits", subject, found)
-
-
-def sysctl(name: str, value: int) -> str:
-    """How root sets a limit, now and for ever."""
-    line = f"fs.inotify.{name}={value}"
-    return f"`echo {line} > /etc/sysctl.d/60-inspectd-{name.split('_')[-1]}.conf && sysctl --system`"
-
-
-def limit(name: str, in_namespace: str) -> int:
-    """What this user may have: the machine's limit, or the lower one of a container."""
-    files = (KERNEL / name, NAMESPACE / in_namespace)  # a kernel without user namespaces lacks the second
-    return min(int(file.read_text()) for file in files if file.exists())
-
-
-def count_folders(root: Path, most: int) -> int:
-    """The folder and all below it, links not followed, counted up to `most`."""
-    number = 0
-    for _ in os.walk(root):
-        number += 1
-        if number >= most:
-            break
-    return number
-
-
-def instances(uid: int) -> int:
-    """Inotify instances that processes of a user hold, as far as /proc lets us see."""
-    number = 0
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if process.stat().st_uid != uid:
-                continue
-            number += sum(os.readlink(fd) == "anon_inode:inotify" for fd in (process / "fd").iterdir())  # noqa: PTH115
-        except OSError:  # it ended meanwhile, or is closed to us
-            continue
-    return number
-
-
-def _user_of(daemon: int | None) -> int:
-    """The daemon's user; this process's own where there is no daemon, or it has just ended."""
-    try:
-        return Path(f"/proc/{daemon}").stat().st_uid
-    except FileNotFoundError:
-        return os.geteuid()

@@ -9,7 +9,7 @@ from inspectd.config import Config, Watch
 
 
 class State(StrEnum):
-    """How bad it is: `FAULT` keeps images from being inspected or recorded, `WARN` may do so one day."""
+    """How bad it is: `FAULT` keeps the site from working as it is configured, `WARN` may do so one day."""
 
     OK = "ok"
     WARN = "WARN"

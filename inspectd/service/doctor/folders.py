@@ -85,7 +85,9 @@ def check_rights(user: User, subject: str, path: Path, wanted: int) -> Finding:
     barred = next((part for part in way if not may(part, os.X_OK)), None)
     if barred is not None:
         said = f"{user.name} may not enter {barred}"
-        return fault("folders", subject, said, remedy(user, barred, barred.stat(), os.X_OK))
+        return fault(
+            "folders", subject, said, remedy(user, barred, barred.stat(), wanted if barred == path else os.X_OK)
+        )
     said = f"{user.name} may not {'write to' if wanted & os.W_OK else 'read'} {there}"
     return fault("folders", subject, said, remedy(user, there, there.stat(), wanted))
 
