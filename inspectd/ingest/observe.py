@@ -18,7 +18,7 @@ from watchdog.observers.api import BaseObserver
 from inspectd.config import Watch
 from inspectd.ingest.hints import Hints
 from inspectd.ingest.naming import Naming
-from inspectd.ingest.scan import Identity, identity
+from inspectd.ingest.scan import Identity, identity, is_empty
 from inspectd.ingest.watchdogs import Handler, InotifyObserver, Poller, is_running
 from inspectd.ledger.mounts import file_system, is_network
 
@@ -46,6 +46,7 @@ class Observer:
         self._events = events
         self._observers: dict[Backend, BaseObserver] = {}
         self._identity: Identity | None = None
+        self._disk: int | None = None  # st_dev of the folder when it was last there
         self._trouble: str | None = None  # said once, until it is over
         self._deaf = False
         self._full = threading.Event()  # the system has no inotify watch left for a folder in here
@@ -74,7 +75,7 @@ class Observer:
 
     @property
     def missing(self) -> bool:
-        """Whether the folder was not there at the last `tend`."""
+        """Whether the folder was not there at the last `tend`, or was the empty one that an unmounted disk leaves."""
         return self._identity is None
 
     def is_same_folder(self) -> bool:
@@ -88,11 +89,14 @@ class Observer:
     def tend(self) -> bool:
         """Put right what is wrong, without ever raising for it; true if a scan must find what was missed meanwhile."""
         now_there = identity(self._watch.path)
-        changed, self._identity = now_there != self._identity, now_there
-        if now_there is None:
+        unmounted = now_there is not None and self._disk not in (None, now_there[0]) and is_empty(self._watch.path)
+        if now_there is None or unmounted:
+            self._identity = None
             self.stop()
-            self._say(f"the folder {str(self._watch.path)!r} is missing or cannot be read; trying again until it can")
+            what = "is empty and on another disk than before" if unmounted else "is missing or cannot be read"
+            self._say(f"the folder {str(self._watch.path)!r} {what}; its files are waited for until it is back")
             return False
+        changed, self._identity, self._disk = now_there != self._identity, now_there, now_there[0]
         if not self._events:
             self._say(None)
             return changed

@@ -42,6 +42,15 @@ def identity(folder: Path) -> Identity | None:
     return (stat.st_dev, stat.st_ino) if modes.S_ISDIR(stat.st_mode) else None
 
 
+def is_empty(folder: Path) -> bool:
+    """Whether nothing at all lies in a folder; false if it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
+
+
 def look(path: Path, *, follow_links: bool) -> Stat | None:
     """The stat of a file that may be inspected; None if there is no regular file at this path.
 

@@ -259,6 +259,37 @@ def test_an_emitter_that_died_is_replaced(bench: Any) -> None:
     assert bench.is_known("unseen.png")
 
 
+def test_an_observer_that_died_is_replaced(bench: Any) -> None:
+    bench.start()
+    observer = next(thread for thread in threading.enumerate() if type(thread).__name__ == "InotifyObserver")
+    observer.stop()
+    observer.join()
+    (bench.folder / "unseen.png").write_bytes(b"image")
+    bench.run(1.0)
+    (bench.folder / "seen.png").write_bytes(b"image")
+    bench.until(lambda: bench.is_known("seen.png"), "a file after the observer was replaced")
+    bench.run(SETTLE)
+    assert bench.is_known("unseen.png")
+    assert bench.intake.counters["line"].missed == 0
+
+
+def test_a_folder_renamed_is_missing_and_taken_up_again_when_it_is_back(bench: Any) -> None:
+    (bench.folder / "old.png").write_bytes(b"image")
+    bench.start()
+    bench.run(SETTLE)
+    bench.folder.rename(bench.outside / "renamed")
+    (bench.outside / "renamed" / "elsewhere.png").write_bytes(b"image")
+    bench.run(1.0)
+    assert bench.intake.missing == ["line"]
+    (bench.outside / "renamed").rename(bench.folder)
+    bench.run(1.0)
+    bench.run(SETTLE)
+    (bench.folder / "new.png").write_bytes(b"image")
+    bench.until(lambda: bench.is_known("new.png"), "a file after the folder was back")
+    assert set(bench.rows()) == {"old.png", "elsewhere.png", "new.png"}
+    assert sum(bench.enqueued) == 3
+
+
 def test_a_failure_while_an_event_is_handled_does_not_end_the_observer(bench: Any) -> None:
     woken = bench.wake
 

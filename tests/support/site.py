@@ -49,6 +49,7 @@ class Site:
     root: Path
     daemons: list["Daemon"] = field(default_factory=list)
     space: Space | None = None
+    within: list[str] = field(default_factory=list)  # a command that runs the daemon's
 
     @property
     def config(self) -> Path:
@@ -107,7 +108,7 @@ class Daemon:
         self._heard: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
         self.log = site.root / f"daemon-{len(site.daemons)}.log"
-        enter = site.space.enter if site.space else []
+        enter = [*(site.space.enter if site.space else []), *site.within]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*enter, sys.executable, "-m", "inspectd", "run", "--config", str(site.config), *arguments],
