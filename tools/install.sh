@@ -18,7 +18,7 @@ fail() {
 }
 
 [ -n "$stage" ] || [ "$EUID" = 0 ] || fail "a server installation takes root; 'make venv' sets up .venv for yourself."
-[ "$EUID" != 0 ] || setpriv --reuid=nobody --regid=nogroup --clear-groups "$PYTHON" -c "" 2>/dev/null ||
+[ "$EUID" != 0 ] || runuser -u nobody -- "$PYTHON" -c "" 2>/dev/null ||
   fail "the service's user cannot run $PYTHON: name the system's, as in 'make install PYTHON=/usr/bin/python3.12'."
 mkdir -p "$stage$prefix/releases"
 exec 9<"$stage$prefix"
@@ -57,7 +57,11 @@ before=$(readlink "$stage$prefix/current" || true)
 [ -z "$before" ] || link "$before" "$prefix/previous"
 link "releases/$name" "$prefix/current"
 link "$prefix/current/bin/inspectd" /usr/local/bin/inspectd
-[ -z "$systemd" ] || systemctl daemon-reload
+if [ "$systemd" ]; then
+  systemctl daemon-reload
+  unit=$(systemctl show --property=FragmentPath --value inspectd.service)
+  [ "$unit" = "$library/systemd/system/inspectd.service" ] || echo "Mind: $unit stands in the way of the unit installed."
+fi
 
 # The release before is kept to go back to; older ones go, unless a service not restarted yet still runs from one.
 for old in "$stage$prefix"/releases/*; do

@@ -19,11 +19,21 @@ def test_the_unit_is_clean_and_little_exposed(service: Service, drop_in: str | N
     if drop_in:
         service.box.type([f"install -D -m 644 systemd/{drop_in} /etc/systemd/system/{UNIT}.d/{drop_in}"])
         service.box.ask("systemctl", "daemon-reload")
-    verified = service.box.run("systemd-analyze", "verify", "--recursive-errors=no", f"/etc/systemd/system/{UNIT}")
+    unit = service.show("FragmentPath")
+    assert unit == f"/usr/local/lib/systemd/system/{UNIT}"
+    verified = service.box.run("systemd-analyze", "verify", "--recursive-errors=no", unit)
     assert (verified.returncode, verified.stdout + verified.stderr) == (0, b"")
-    service.box.ask("systemd-analyze", "security", f"--threshold={EXPOSURE}", UNIT)
-    service.box.type([f"systemd-analyze security --offline=true --threshold={EXPOSURE} systemd/{UNIT}"])
+    for way, name in ((), UNIT), (("--offline=true",), unit):
+        rated = service.box.ask("systemd-analyze", "security", *way, f"--threshold={EXPOSURE}", name)
+        assert ("char-nvidia" in rated) == (drop_in is not None), "the drop-in is rated as well"
     service.start()
+
+
+def test_a_mistake_in_the_unit_would_be_seen(service: Service) -> None:
+    service.drop_in("ProtectEverything=yes")
+    unit = service.show("FragmentPath")
+    verified = service.box.run("systemd-analyze", "verify", "--recursive-errors=no", unit)
+    assert (verified.returncode, b"ProtectEverything" in verified.stderr) == (1, True)
 
 
 def test_the_service_runs_as_its_user_without_privileges(service: Service) -> None:
