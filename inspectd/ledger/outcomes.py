@@ -56,6 +56,11 @@ class Outcomes(Claims):
             for image_id, older in repeats.items()
         }
 
+    def told(self, failed: Sequence[Failed]) -> set[int]:
+        """The image ids of those failures that an earlier row of the path already tells of: `finish` will fold them."""
+        with self._reading() as connection:
+            return set(_told(connection, failed))
+
     def finish(self, owner: str, model_id: int, outcomes: Sequence[Outcome], after: Collection[str] = ()) -> set[int]:
         """Commit outcomes in one transaction; returns the image ids whose outcome now stands.
 
@@ -104,17 +109,19 @@ def _repeats(connection: Connection, contents: Mapping[int, str | None], state: 
 
 def _fold_failures(connection: Connection, failed: Sequence[Failed], after: Collection[str]) -> list[Failed]:
     """Fold repeated failures into the rows that already tell of them; returns the new ones."""
-    contents = {outcome.claim.image_id: outcome.sha256 for outcome in failed}
-    earlier = _repeats(connection, contents, State.FAILED)
-    new = []
+    earlier = _told(connection, failed)
     for outcome in failed:
-        older = earlier.get(outcome.claim.image_id)
-        if older is None or _code(older.reason) != _code(outcome.reason):
-            new.append(outcome)
-        else:
-            claim = outcome.claim
+        claim = outcome.claim
+        if older := earlier.get(claim.image_id):
             _fold(connection, older, Read(claim, outcome.sha256 or "", claim.stat), owed=claim.watch in after)
-    return new
+    return [outcome for outcome in failed if outcome.claim.image_id not in earlier]
+
+
+def _told(connection: Connection, failed: Sequence[Failed]) -> dict[int, Found]:
+    """By claimed image id, the last finished row of the path where it tells of the same failure of the same content."""
+    earlier = _repeats(connection, {outcome.claim.image_id: outcome.sha256 for outcome in failed}, State.FAILED)
+    codes = {outcome.claim.image_id: _code(outcome.reason) for outcome in failed}
+    return {image_id: older for image_id, older in earlier.items() if _code(older.reason) == codes[image_id]}
 
 
 def _code(reason: str | None) -> str:

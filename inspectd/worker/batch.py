@@ -104,7 +104,7 @@ class Pipeline:
         results = [each.result for claim, each in zip(claims, taken, strict=True) if claim.image_id not in folded]
         images = [result for result in results if isinstance(result, Prepared)]
         outcomes: list[Outcome] = [result for result in results if not isinstance(result, Prepared)]
-        files = [file for outcome in outcomes if isinstance(outcome, Failed) for file in self._sidecar(outcome)]
+        files = self._failures([outcome for outcome in outcomes if isinstance(outcome, Failed)])
         self._progress()
         started = time.perf_counter()
         findings = self._inspector.inspect([image.tensor for image in images]) if images else []
@@ -183,6 +183,11 @@ class Pipeline:
             device=self._inspector.device,
         )
         return inspected, files + self._sidecar(inspected)
+
+    def _failures(self, failed: Sequence[Failed]) -> list[tuple[Path, bytes]]:
+        """The sidecars of failures that are news; one that is folded into an earlier row leaves none."""
+        told = self._queue.told(failed) if failed and self._config.sidecar else ()
+        return [file for each in failed if each.claim.image_id not in told for file in self._sidecar(each)]
 
     def _sidecar(self, outcome: Inspected | Failed) -> list[tuple[Path, bytes]]:
         """What a PLC or MES waits for, if the configuration wants it: for a failure too, because silence is no OK."""

@@ -192,6 +192,16 @@ def test_sidecars_are_missed_for_verdicts_and_failures_where_they_are_wanted(sit
     assert found(site) == []
 
 
+def test_a_failure_that_repeats_leaves_no_second_sidecar(site: Site) -> None:
+    broken = site.incoming / "broken.png"
+    broken.write_bytes(b"no image at all")
+    judged(site, sidecar=True)
+    os.utime(broken)
+    inspect(site)
+    assert site.rows("select count(*) from images") == [(1,)]
+    assert found(site) == []
+
+
 def test_what_waits_too_long_is_listed(site: Site) -> None:
     judged(site, "a.png")
     queue = Queue(open_writer(config.load(site.config).database))
@@ -359,6 +369,23 @@ def test_a_running_daemon_draws_what_a_repair_asks_for(site: Site) -> None:
     until(overlay.is_file, "the overlay")
     assert daemon.stop() == 0
     assert run(site)[0] == 0
+
+
+def test_beside_a_busy_daemon_nothing_that_is_under_way_is_a_gap(site: Site) -> None:
+    site.write({"after": "move"}, sidecar=True)
+    daemon = site.start()
+    daemon.heard("READY=1")
+    for number in range(300):
+        site.drop(f"{number}.png", picture(DARK, seed=number))
+
+    def are_put_away() -> bool:
+        assert gaps(site, after=timedelta()) == []
+        return site.rows("select count(*) from images where after = 'moved'") == [(300,)]
+
+    assert not are_put_away()
+    until(are_put_away, "300 images in the archive")
+    assert daemon.stop() == 0
+    assert found(site) == []
 
 
 def test_an_overlay_that_cannot_be_drawn_again_is_said(site: Site) -> None:
