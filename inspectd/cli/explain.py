@@ -56,8 +56,10 @@ def facts(detail: Detail, overlay: str | None, source: str, others: Sequence[Row
     current = detail.inspections[-1] if detail.inspections else None
     if current and row.model:
         yield from _inspection(current)
-        yield "overlay", overlay or "none was written"
+        yield "overlay", overlay or "none was written, or retention has removed it"
     yield "source", source
+    if detail.pinned:
+        yield "pinned", "yes: retention never removes it"
     yield "sha256", row.sha256 or "not read yet"
     yield "seen", local_time(detail.seen_at)
     yield "attempts", str(detail.attempt) + (f", {detail.deaths} of them ended the worker" if detail.deaths else "")

@@ -36,6 +36,7 @@ COMMANDS = {
     "train": Entry("train", "train", "Set up"),
     "run": Entry("run", "run", "Inspect"),
     "inspect": Entry("inspect", "inspect", "Inspect"),
+    "pin": Entry("pin", "pin", "Inspect"),
     "demo": Entry("demo", "demo", "Inspect"),
     "simulate": Entry("simulate", "simulate", "Inspect"),
     "status": Entry("status", "status", "Look up"),
@@ -43,6 +44,7 @@ COMMANDS = {
     "show": Entry("show", "show", "Look up"),
     "stats": Entry("stats", "stats", "Look up"),
     "reconcile": Entry("reconcile", "reconcile", "Look up"),
+    "retention": Entry("retention", "retention", "Look up"),
     "worker": Entry("run", "worker", None),
 }
 

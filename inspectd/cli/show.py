@@ -87,6 +87,8 @@ def source_now(config: "Config", detail: "Detail") -> str:
 
     if detail.after == "deleted":
         return "deleted after its verdict"
+    if detail.after == "expired":
+        return f"moved to {detail.moved_to}, and removed by retention since"
     if detail.after == "moved" and detail.moved_to:
         there = os.path.lexists(from_text(detail.moved_to))
         return f"moved to {detail.moved_to}" + ("" if there else ", and no longer there")

@@ -4,6 +4,18 @@
 """
 
 from inspectd.config.reading import json_schema, load
+from inspectd.config.retention import Retention, free_bytes
 from inspectd.config.schema import IMAGE_PATTERNS, Config, Limits, Overlay, Watch, Worker
 
-__all__ = ["IMAGE_PATTERNS", "Config", "Limits", "Overlay", "Watch", "Worker", "json_schema", "load"]
+__all__ = [
+    "IMAGE_PATTERNS",
+    "Config",
+    "Limits",
+    "Overlay",
+    "Retention",
+    "Watch",
+    "Worker",
+    "free_bytes",
+    "json_schema",
+    "load",
+]

@@ -7,9 +7,20 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from inspectd.config.document import Document, Key
-from inspectd.config.schema import IN_WORDS, Config, Limits, Overlay, Watch, Worker
+from inspectd.config.retention import FileRule, Retention, RowRule
+from inspectd.config.schema import IN_WORDS, Config, Limits, Metrics, Overlay, Watch, Worker
 
-SECTIONS: dict[str, type[BaseModel]] = {"watch": Watch, "worker": Worker, "overlay": Overlay, "limits": Limits}
+SECTIONS: dict[str, type[BaseModel]] = {
+    "watch": Watch,
+    "worker": Worker,
+    "overlay": Overlay,
+    "limits": Limits,
+    "metrics": Metrics,
+    "retention": Retention,
+    "retention.overlays": FileRule,
+    "retention.sources": FileRule,
+    "retention.rows": RowRule,
+}
 _EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -81,7 +92,8 @@ def _quotes(value: Any) -> str:
 
 def _model(key: Key) -> type[BaseModel]:
     """The section in which a key stands."""
-    return SECTIONS[str(key[0])] if len(key) > 1 else Config
+    names = [step for step in key[:-1] if isinstance(step, str)]
+    return SECTIONS[".".join(names)] if names else Config
 
 
 def _description(key: Key) -> str:

@@ -9,7 +9,10 @@ import string
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from inspectd.config.retention import FREE, Retention
+from inspectd.config.section import Section
 
 IMAGE_PATTERNS = ["*.png", "*.jpg", "*.jpeg", "*.bmp", "*.tif", "*.tiff", "*.webp"]
 PLACEHOLDERS = ("watch", "verdict", "date")
@@ -19,19 +22,8 @@ DEVICE = r"^(auto|cpu|gpu|gpu:\d+)$"
 IN_WORDS = {
     NAME: "1 to 64 letters, digits, '-' or '_', beginning with a letter or a digit",
     DEVICE: "auto, cpu, gpu or gpu:N",
+    FREE: "a share of the disk such as 10% or a size such as 50 GB (MB, GB or TB)",
 }
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are errors and nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty(cls, data: Any) -> Any:
-        """A section whose every key is commented out is null in YAML and means its defaults."""
-        return {} if data is None else data
 
 
 def _absolute(path: Path, info: ValidationInfo) -> Path:
@@ -176,6 +168,13 @@ class Watch(Section):
         ),
     ] = None
 
+    @property
+    def archive(self) -> Path:
+        """The folder below which every file lies that `move_to` names: as far as it has no placeholder."""
+        unknown = "\0"
+        path = Path(self.move_to.format(watch=unknown, verdict=unknown, date=unknown))
+        return next(part for part in (path, *path.parents) if unknown not in str(part))
+
 
 class Worker(Section):
     """How images are judged."""
@@ -270,6 +269,7 @@ class Config(Section):
     ] = False
     limits: Annotated[Limits, Field(description="What is refused or reported rather than waited for.")] = Limits()
     metrics: Annotated[Metrics, Field(description="Numbers for a monitoring system.")] = Metrics()
+    retention: Annotated[Retention, Field(description="What is removed in the course of time.")] = Retention()
 
     @property
     def database_file(self) -> Path:

@@ -52,8 +52,10 @@ _CONNECT: dict[str, Any] = {
 }
 
 
-def open_writer(url: str) -> Engine:
+def open_writer(url: str, *, foreign_keys: bool = True) -> Engine:
     """The ledger for the processes of the daemon: every transaction takes the write lock at once, or waits 10 s for it.
+
+    `foreign_keys`: False for the one who removes rows and keeps references true himself (`inspectd.ledger.expiry`).
 
     Raises:
         LedgerError: no such database, not at this software's schema, on a network file system, or not usable.
@@ -61,7 +63,7 @@ def open_writer(url: str) -> Engine:
     path = database_file(url)
     refuse_network(path)
     _must_exist(path)
-    engine = _writer(path, foreign_keys=True)
+    engine = _writer(path, foreign_keys=foreign_keys)
     _must_be_current(engine, path)
     return engine
 

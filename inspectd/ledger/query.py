@@ -112,6 +112,7 @@ class Detail:
     deaths: int
     after: str | None
     moved_to: str | None
+    pinned: bool
     inspections: tuple[InspectionDetail, ...]
     reviews: tuple[ReviewDetail, ...]
 
@@ -275,7 +276,7 @@ def _detail(engine: Engine, image_id: int) -> Iterator[Detail]:
     )
 
 
-_PLAIN = ("state", "seen_at", "finished_at", "fields", "attempt", "alone", "deaths", "after", "moved_to")
+_PLAIN = ("state", "seen_at", "finished_at", "fields", "attempt", "alone", "deaths", "after", "moved_to", "pinned")
 _INSPECTIONS = (
     select(
         *(inspections.c[field.name] for field in fields(InspectionDetail) if field.name in inspections.c),

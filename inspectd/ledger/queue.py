@@ -4,14 +4,12 @@
 counts, and the audit trail. Every method is one short transaction, so any process may die between any two of them.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, literal_column, select, update
 
 from inspectd.clock import utc_now
-from inspectd.ledger import trail
 from inspectd.ledger.arrivals import Arrivals
 from inspectd.ledger.outcomes import Outcomes
 from inspectd.ledger.records import (
@@ -88,9 +86,3 @@ class Queue(Arrivals, Outcomes, Redraws):
             }
             created: int = connection.execute(insert(models).values(row).returning(models.c.id)).scalar_one()
             return created
-
-    def event(self, kind: str, detail: str, level: int = logging.INFO, **fields: object) -> None:
-        """Add to the audit trail what happened, and say it in the log; `fields` are of the log's line alone."""
-        with self._writing() as connection:
-            trail.write(connection, kind, detail)
-        trail.say(kind, detail, level, **fields)

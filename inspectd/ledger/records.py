@@ -147,6 +147,45 @@ Outcome = Inspected | Failed | Unsettled
 
 
 @dataclass(frozen=True)
+class Place:
+    """A place in the order of age: everything before it has been looked at."""
+
+    at: str = ""
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A file to be removed: below `root` (absolute) at `path`, both as ledger text.
+
+    With size and mtime it is a source image, of which only the very file goes.
+    """
+
+    root: str
+    path: str
+    size: int | None = None
+    mtime_ns: int | None = None
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Expirable:
+    """What retention may remove unless it is protected: an overlay, a moved source image or a row, with its image."""
+
+    id: int  # of the inspection for an overlay, else of the image
+    at: str  # when it had its outcome
+    watch: str
+    path: str
+    file: str | None
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    after: str | None
+    is_protected: bool  # pinned, reviewed, or a `review` of any model
+    is_superseded: bool  # a newer content came under the same name and has its outcome
+
+
+@dataclass(frozen=True)
 class Counts:
     """Images that have no outcome yet, by state."""
 

@@ -45,7 +45,7 @@ REVISION = "0003"  # the newest file of migrations/versions; four digits, so tha
 _OPEN = text("state IN ('settling', 'stalled', 'queued')")
 _CLAIMED = text("state = 'claimed'")
 _OWED = text("\"after\" = 'pending'")
-_MOVED = text("\"after\" = 'moved' AND state = 'done'")
+_MOVED = text("\"after\" = 'moved'")
 _OVERLAID = text("overlay IS NOT NULL AND verdict <> 'review'")
 
 

@@ -4,6 +4,7 @@ A transaction here never outlives one method call and never waits for anything b
 of values are cut into chunks, well below any database's limit on parameters.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Row, literal_column
 
 from inspectd.clock import BootClock, Clock
+from inspectd.ledger import trail
 from inspectd.ledger.database import reading
 from inspectd.ledger.schema import OPEN_STATES, State, images
 
@@ -66,3 +68,9 @@ class Transactions:
     def _reading(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state of the ledger and never waits for a writer."""
         return self._reader.connect()
+
+    def event(self, kind: str, detail: str, level: int = logging.INFO, **fields: object) -> None:
+        """Add to the audit trail what happened, and say it in the log; `fields` are of the log's line alone."""
+        with self._writing() as connection:
+            trail.write(connection, kind, detail)
+        trail.say(kind, detail, level, **fields)

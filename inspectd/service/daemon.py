@@ -16,10 +16,12 @@ from inspectd import __version__, config
 from inspectd.errors import ConfigError, InspectdError, LedgerError, LedgerUnavailable
 from inspectd.ingest.intake import Intake
 from inspectd.ledger.database import open_writer, upgrade
+from inspectd.ledger.expiry import Expiry
 from inspectd.ledger.queue import Queue
 from inspectd.service import systemd
 from inspectd.service.locks import Locks
 from inspectd.service.metering import Meter
+from inspectd.service.retention import Retention
 from inspectd.worker.channel import Ready
 from inspectd.worker.supervisor import Supervisor
 
@@ -111,6 +113,14 @@ class Daemon:
         self._queue.event("start", f"inspectd {__version__}, {self._path}")
         self._supervisor = Supervisor(self._config, self._queue)
         self._intake = self._new_intake()
+        self._expiry = Expiry(open_writer(self._config.database, foreign_keys=False))
+        self._retention = self._new_retention()
+
+    def _new_retention(self) -> Retention:
+        retention = Retention(self._config, self._expiry)
+        if not self._once:
+            retention.start()
+        return retention
 
     def _new_intake(self) -> Intake:
         intake = Intake(
@@ -170,6 +180,8 @@ class Daemon:
         self._intake.stop()
         self._config = new
         self._intake = self._new_intake()
+        self._retention.stop()
+        self._retention = self._new_retention()
         self._queue.event("reload", f"configuration reloaded from {self._path}")
 
     def _finished(self) -> bool:
@@ -206,6 +218,7 @@ class Daemon:
             counts = self._queue.open_count([watch.name for watch in self._config.watch])
             work = f"{counts.queued} queued, {counts.claimed} in hand, {counts.stalled} stalled"
             problem = f"reload refused: {refused}; " if refused else ""
+            problem += f"retention: {self._retention.problem}; " if self._retention.problem else ""
             systemd.status(f"{problem}{self._standing()}; {work}; {self._supervisor.judged} judged since the start")
 
     def _hold_places(self) -> None:
@@ -254,6 +267,7 @@ class Daemon:
         """Let the batch in hand finish, then let go of everything."""
         systemd.stopping()
         self._intake.stop()
+        self._retention.stop()
         self._supervisor.stop()
         patience = time.monotonic() + STOP_PATIENCE
         while self._supervisor.workers and time.monotonic() < patience:

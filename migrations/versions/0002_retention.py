@@ -12,7 +12,7 @@ depends_on = None
 def upgrade() -> None:
     # In place: a table of 20 million rows need not be written anew.
     op.add_column("images", sa.Column("pinned", sa.Boolean, nullable=False, server_default=sa.false()))
-    partial_index("images_moved", "images", ["finished_at", "id"], "\"after\" = 'moved' AND state = 'done'")
+    partial_index("images_moved", "images", ["finished_at", "id"], "\"after\" = 'moved'")
     overlaid = "overlay IS NOT NULL AND verdict <> 'review'"
     partial_index("inspections_overlay", "inspections", ["inspected_at", "id"], overlaid)
     op.create_table(

@@ -19,6 +19,9 @@ SECTIONS = {
     "overlay": "Overlay",
     "limits": "Limits",
     "metrics": "Metrics",
+    "retention": "Retention",
+    "retention.overlays": "FileRule",
+    "retention.rows": "RowRule",
 }
 
 

@@ -1,0 +1,62 @@
+"""The section `retention` of config.yaml: what is removed in the course of time, by age and by free space."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from inspectd.config.section import Section
+
+FREE = r"^(\d{1,2}(\.\d+)? ?%|\d{1,6}(\.\d+)? ?[MGT]B)$"
+UNITS = {"%": None, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def free_bytes(free: str, total: int) -> int:
+    """What a `free` of the configuration asks of a disk of `total` bytes, in bytes."""
+    unit = next(unit for unit in UNITS if free.endswith(unit))
+    number = float(free.removesuffix(unit))
+    return int(number * (UNITS[unit] or total / 100))
+
+
+def _number_as_text(value: Any) -> Any:
+    """A number without a unit is text that lacks one."""
+    return str(value) if type(value) in (int, float) else value
+
+
+Days = Annotated[
+    Annotated[int, Field(strict=True, ge=1, le=36500)] | None,
+    Field(description="Days after the outcome from which on it is removed; null for never."),
+]
+Free = Annotated[
+    Annotated[str, BeforeValidator(_number_as_text), Field(pattern=FREE)] | None,
+    Field(
+        description="What must stay free of the disk, as 10% or 50 GB; while less is, the oldest are removed. null for "
+        "nothing."
+    ),
+]
+
+
+class FileRule(Section):
+    """When files are removed: by age, by free space, or both."""
+
+    days: Days = None
+    free: Free = None
+
+
+class RowRule(Section):
+    """When rows of the ledger are removed: by age."""
+
+    days: Days = None
+
+
+class Retention(Section):
+    """What is removed in the course of time; nothing unless it is said here."""
+
+    overlays: Annotated[FileRule, Field(description="When overlays, and the sidecars beside them, are removed.")] = (
+        FileRule()
+    )
+    sources: Annotated[FileRule, Field(description="When images that `after: move` has put away are removed.")] = (
+        FileRule()
+    )
+    rows: Annotated[
+        RowRule, Field(description="When images whose file is gone are removed from the ledger, with their overlays.")
+    ] = RowRule()

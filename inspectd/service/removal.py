@@ -1,0 +1,106 @@
+"""Files that are removed from a folder of ours: only regular files, only below that folder, whatever links say.
+
+A folder is opened and asked where it really is; its files are then looked at and removed through that descriptor, so
+that a link that somebody puts in the way meanwhile leads nowhere. What cannot be removed now is tried again.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from inspectd.durable import fsync
+from inspectd.ledger.records import Removal
+from inspectd.paths import from_text
+
+
+def look(root: Path, path: Path) -> os.stat_result | None:
+    """The stat of a regular file that really lies below `root`; None for anything else, or where nothing is."""
+    try:
+        with _folder(root, path) as folder:
+            return _regular(folder, path.name)
+    except OSError:
+        return None
+
+
+def is_gone(root: Path, path: Path) -> bool:
+    """Whether a file below `root` is certainly not there.
+
+    Where its folder is missing or empty, a disk may just be away: the nearest folder that is there must hold something.
+    """
+    if os.path.lexists(path):
+        return False
+    for folder in path.parents:
+        if not folder.is_relative_to(root):
+            return False
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    return False
+
+
+def remove(removals: Sequence[Removal]) -> tuple[list[int], OSError | None]:
+    """Remove files durably, and the folders that are empty then.
+
+    Returns:
+        The ids of those that are certainly off the disk, or were no longer the file that was meant; and the last error
+        of the others.
+    """
+    done: list[int] = []
+    touched: dict[Path, Path] = {}
+    fault: OSError | None = None
+    for removal in removals:
+        root = Path(from_text(removal.root))
+        path = root / from_text(removal.path)
+        try:
+            with _folder(root, path) as folder:
+                found = _regular(folder, path.name)
+                if found and (removal.size, removal.mtime_ns) in ((None, None), (found.st_size, found.st_mtime_ns)):
+                    os.unlink(path.name, dir_fd=folder)  # through the descriptor
+        except FileNotFoundError as error:
+            if not is_gone(root, path):
+                fault = error
+                continue
+        except OSError as error:
+            fault = error
+            continue
+        touched[path.parent] = root
+        done.append(removal.id)
+    for parent, root in touched.items():
+        with suppress(FileNotFoundError):
+            fsync(parent)
+        _remove_empty(parent, root)
+    return done, fault
+
+
+@contextmanager
+def _folder(root: Path, path: Path) -> Iterator[int]:
+    """The folder of a file, open; PermissionError where it does not really lie below `root`."""
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        real = Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115  # its path as bytes may be
+        if not real.is_relative_to(root.resolve()):
+            raise PermissionError(f"{path} leads out of {root}")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _regular(folder: int, name: str) -> os.stat_result | None:
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    """Remove a folder and those above it, below `root`, as far as they are empty."""
+    while folder != root and folder.is_relative_to(root):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:  # a crash came before the one above it
+            pass
+        except OSError:
+            return
+        folder = folder.parent

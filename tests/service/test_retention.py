@@ -1,0 +1,408 @@
+"""Retention removes the oldest and only what may go, whatever instruction it dies at."""
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+import yaml
+from sqlalchemy import event
+from support.queueing import inspected, register
+
+from inspectd.clock import utc_text
+from inspectd.config import Config, load
+from inspectd.ledger import expiry
+from inspectd.ledger.backup import check
+from inspectd.ledger.database import open_writer, upgrade
+from inspectd.ledger.pins import pin
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Arrival, Expirable, Failed, Stat
+from inspectd.ledger.records import Place as From
+from inspectd.ledger.schema import Verdict
+from inspectd.paths import from_text
+from inspectd.service import removal, retention
+from inspectd.service.expiring import Found, choose, preview
+from inspectd.service.retention import AgeClock, Retention
+from inspectd.worker.after import carry_out
+
+OLD = 400  # days
+
+
+class Place:
+    """A working folder with a ledger, overlays with sidecars, and images that were moved to the archive."""
+
+    def __init__(self, root: Path, after: str = "move", **rules: Any) -> None:
+        self.root = root
+        for folder in ("incoming", "models"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        self.url = f"sqlite:///{root}/inspectd.db"
+        upgrade(self.url)
+        self.engine = open_writer(self.url)
+        self.keyless = open_writer(self.url, foreign_keys=False)
+        self.queue = Queue(self.engine)
+        self.model = register(self.queue)
+        self.after = after
+        self.config = self.configure(**rules)
+
+    def configure(self, **rules: Any) -> Config:
+        watch = {"name": "line", "path": "incoming", "model": "models", "after": self.after}
+        document = {"database": "sqlite:///inspectd.db", "output": "output", "watch": [watch], "retention": rules}
+        (self.root / "config.yaml").write_text(yaml.safe_dump(document))
+        self.config = load(self.root / "config.yaml")
+        return self.config
+
+    def judge(self, name: str, days: float, verdict: Verdict | None = Verdict.OK, size: int = 100) -> int:
+        """One image that had its outcome so many days ago (None: a failure), put away as its watch says; its id."""
+        file = self.root / "incoming" / name
+        file.write_bytes(name.encode().ljust(size, b"x"))
+        self.queue.enqueue("line", [Arrival(name, Stat.of(file.stat()))])
+        (claim,) = self.queue.claim("w", ["line"], 1, 60)
+        made = inspected(claim, verdict) if verdict else Failed(claim, "truncated: the file ends early")
+        watches = ["line"] if self.after != "keep" else []
+        self.queue.finish("w", self.model, [made], watches)
+        at = utc_text(datetime.now(UTC) - timedelta(days=days))
+        with sqlite3.connect(self.root / "inspectd.db") as connection:
+            connection.execute("UPDATE images SET finished_at = ? WHERE id = ?", [at, claim.image_id])
+            overlay = f"line/{at[:10]}/{file.stem}-{claim.image_id}-abababab.jpg"
+            values = [at, overlay, claim.image_id]
+            connection.execute("UPDATE inspections SET inspected_at = ?, overlay = ? WHERE image_id = ?", values)
+        if verdict:
+            (self.root / "output" / overlay).parent.mkdir(parents=True, exist_ok=True)
+            for suffix in (".jpg", ".json"):
+                (self.root / "output" / overlay).with_suffix(suffix).write_bytes(bytes(size))
+        done = [(each.image_id, *carry_out(self.config.watch[0], each)) for each in self.queue.owed(["line"], 10)]
+        self.queue.settle_after(done)
+        return claim.image_id
+
+    def run(self) -> Retention:
+        """One pass of a fresh start; what it says is in `problem`."""
+        started = self.start()
+        started.run_once()
+        started.stop()
+        return started
+
+    def start(self) -> Retention:
+        return Retention(self.config, expiry.Expiry(self.keyless))
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with sqlite3.connect(f"file:{self.root}/inspectd.db?mode=ro", uri=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def files(self, folder: str) -> set[str]:
+        """The names of the files below a folder."""
+        return {path.name for path in (self.root / folder).rglob("*") if path.is_file()}
+
+    def overlays(self) -> set[str]:
+        """The stems of the images whose overlay the ledger names; it must be there with its sidecar, and none else."""
+        named = {self.root / "output" / overlay for (overlay,) in self.ask(_OVERLAYS)}
+        there = {path for path in (self.root / "output").rglob("*") if path.is_file()}
+        assert there == named | {path.with_suffix(".json") for path in named}
+        return {path.name.rpartition("-")[0].rpartition("-")[0] for path in named}
+
+    def sources(self) -> set[str]:
+        """The names of the images that the ledger says are in the archive; they must be there, and none else."""
+        named = {Path(from_text(path)) for (path,) in self.ask("SELECT moved_to FROM images WHERE \"after\" = 'moved'")}
+        assert {path for path in (self.root / "archive").rglob("*") if path.is_file()} == named
+        return {path.name for path in named}
+
+    def close(self) -> None:
+        self.engine.dispose()
+        self.keyless.dispose()
+
+
+_OVERLAYS = "SELECT overlay FROM inspections WHERE overlay IS NOT NULL"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    yield place
+    place.close()
+
+
+def test_nothing_is_removed_unless_the_configuration_says_so(place: Place) -> None:
+    place.judge("a.png", OLD)
+    place.run()
+    assert (place.overlays(), place.sources()) == ({"a"}, {"a.png"})
+
+
+def test_old_overlays_go_with_their_sidecars_and_their_folders(place: Place) -> None:
+    place.judge("old.png", OLD)
+    place.judge("new.png", 1)
+    place.configure(overlays={"days": 90})
+    place.run()
+    assert place.overlays() == {"new"}
+    assert place.sources() == {"old.png", "new.png"}
+    assert len(list((place.root / "output/line").iterdir())) == 1
+    (event,) = place.ask("SELECT detail FROM events WHERE kind = 'retention'")
+    assert event[0].startswith("removed 1 overlays (1 by age, 0 for free space; ")
+    assert place.ask("SELECT * FROM removals") == []
+    assert place.ask("SELECT count(*) FROM verdicts") == [(2,)]
+
+
+def test_old_sources_go_from_the_archive(place: Place) -> None:
+    place.judge("old.png", OLD)
+    place.judge("new.png", 1)
+    place.configure(sources={"days": 90})
+    place.run()
+    assert place.sources() == {"new.png"}
+    assert place.overlays() == {"old", "new"}
+    assert place.ask("SELECT path FROM images WHERE \"after\" = 'expired'") == [("old.png",)]
+
+
+def protect(place: Place) -> None:
+    """One old image for each reason that there is to keep it, and one for none."""
+    pin(place.engine, place.judge("pinned.png", OLD), pinned=True, detail="")
+    reviewed = place.judge("reviewed.png", OLD, Verdict.DEFECT)
+    with sqlite3.connect(place.root / "inspectd.db") as connection:
+        connection.execute(
+            "INSERT INTO reviews (image_id, reviewed_at, reviewer, reviewed_as) VALUES (?, 'then', 'Ada', 'ok')",
+            [reviewed],
+        )
+    place.judge("doubtful.png", OLD, Verdict.REVIEW)
+    place.judge("failed.png", OLD, None)
+    place.judge("plain.png", OLD)
+
+
+def test_what_is_pinned_reviewed_under_review_or_failed_stays(place: Place) -> None:
+    protect(place)
+    place.configure(overlays={"days": 1}, sources={"days": 1}, rows={"days": 1})
+    place.run()
+    assert place.sources() == {"pinned.png", "reviewed.png", "doubtful.png", "failed.png"}
+    assert place.overlays() == {"pinned", "reviewed", "doubtful"}
+    assert place.ask("SELECT count(*) FROM images") == [(4,)]
+
+
+def test_only_the_very_file_in_the_archive_goes(place: Place) -> None:
+    for name in ("changed.png", "linked.png", "moved_on.png"):
+        place.judge(name, OLD)
+    paths = dict(place.ask("SELECT path, moved_to FROM images"))
+    Path(paths["changed.png"]).write_bytes(b"something else that somebody put there")
+    linked, outside = Path(paths["linked.png"]), place.root / "outside.png"
+    linked.rename(outside)
+    linked.symlink_to(outside)
+    Path(paths["moved_on.png"]).rename(place.root / "taken.png")
+    place.configure(sources={"days": 1})
+    place.run()
+    assert outside.exists()
+    assert linked.is_symlink()
+    assert Path(paths["changed.png"]).exists()
+    assert {after for (after,) in place.ask('SELECT "after" FROM images')} == {"moved"}
+
+
+def test_no_link_leads_out_of_the_archive(place: Place) -> None:
+    place.judge("a.png", OLD)
+    folder = Path(place.ask("SELECT moved_to FROM images")[0][0]).parent
+    outside = place.root / "outside"
+    folder.rename(outside)
+    folder.symlink_to(outside)
+    place.configure(sources={"days": 1})
+    place.run()
+    assert (outside / "a.png").exists()
+
+
+def test_rows_go_last_and_never_while_their_file_is_in_the_watch(tmp_path: Path) -> None:
+    place = Place(tmp_path, after="keep")
+    for name in ("gone.png", "there.png"):
+        place.judge(name, OLD)
+    (tmp_path / "incoming/gone.png").unlink()
+    place.queue.redraw([1, 2])
+    place.configure(rows={"days": 90})
+    place.run()
+    assert place.ask("SELECT path FROM images") == [("there.png",)]
+    assert place.overlays() == {"there"}
+    assert [finding.name for finding in check(place.url, ["line"]) if finding.fault] == []
+    place.close()
+
+
+def test_a_watch_whose_disk_is_away_keeps_its_rows(tmp_path: Path) -> None:
+    place = Place(tmp_path, after="keep")
+    place.judge("a.png", OLD)
+    (tmp_path / "incoming").rename(tmp_path / "away")
+    place.configure(rows={"days": 90})
+    place.run()
+    (tmp_path / "incoming").mkdir()  # where the disk was mounted
+    place.run()
+    assert place.ask("SELECT path FROM images") == [("a.png",)]
+    place.close()
+
+
+def test_contents_that_were_overwritten_go_and_the_last_one_stays(tmp_path: Path) -> None:
+    place = Place(tmp_path, after="keep")
+    for size in (100, 200, 300):
+        place.judge("latest.png", OLD, size=size)
+    place.configure(rows={"days": 90})
+    place.run()
+    assert place.ask("SELECT size FROM images") == [(300,)]
+    place.close()
+
+
+def test_rows_of_moved_images_wait_for_their_file(place: Place) -> None:
+    place.judge("a.png", OLD)
+    place.configure(rows={"days": 90})
+    place.run()
+    assert place.sources() == {"a.png"}
+    place.configure(rows={"days": 90}, sources={"days": 90})
+    place.run()
+    assert (place.ask("SELECT * FROM images"), place.ask("SELECT * FROM inspections")) == ([], [])
+    assert place.overlays() == set()
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+def run_until_line(step: int, call: Callable[[], Any]) -> bool:
+    """Run `call` and die before the step-th line of retention's own modules; whether it was reached."""
+    seen = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal seen
+        if frame.f_code.co_filename not in (retention.__file__, removal.__file__, expiry.__file__):
+            return None
+        if event == "line":
+            seen += 1
+            if seen == step:
+                raise Crash
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    except Crash:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+ALL = {"overlays": {"days": 90}, "sources": {"days": 90}, "rows": {"days": 300}}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("rule", ALL)
+def test_a_crash_at_any_step_leaves_neither_orphan_nor_a_verdict_that_points_at_nothing(
+    tmp_path: Path, rule: str
+) -> None:
+    """And even if the rule is gone at the next start: what was let go of is made good."""
+    root, before = tmp_path / "site", tmp_path / "before"
+    place = Place(root, after="delete" if rule == "rows" else "move")
+    for name in ("old.png", "older.png"):
+        place.judge(name, OLD)
+    place.judge("new.png", 1)
+    place.close()
+    shutil.copytree(root, before)
+    died, steps = True, 0
+    while died:
+        steps += 1
+        place.close()
+        shutil.rmtree(root)
+        shutil.copytree(before, root)
+        place.configure(**{rule: ALL[rule]})
+        started = place.start()
+        died = run_until_line(steps, started.run_once)
+        started.stop()
+        place.configure()
+        place.run()
+        looks = [place.overlays, place.sources] if place.after == "move" else [place.overlays]
+        for look in looks:
+            look()  # which finds the files that the ledger names, and no other
+        assert place.ask("SELECT * FROM removals") == []
+        place.configure(**{rule: ALL[rule]})
+        place.run()
+        assert place.ask("SELECT count(*) FROM images") == [(1 if rule == "rows" else 3,)]
+        assert (place.sources() if rule == "sources" else place.overlays()) in ({"new.png"}, {"new"})
+        assert [each.name for each in check(place.url, ["line"]) if each.fault] == []
+    assert steps > 50
+
+
+def test_a_disk_that_refuses_is_told_once_and_made_good_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.judge("a.png", OLD)
+    place.configure(overlays={"days": 90})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patched:  # as a disk does that is read-only for a while
+        patched.setattr(os, "unlink", refuse)
+        assert "Read-only file system" in (place.run().problem or "")
+    assert place.ask("SELECT count(*) FROM removals") == [(2,)]
+    assert place.run().problem is None
+    assert place.overlays() == set()
+
+
+def test_batches_are_bounded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inspectd.service.expiring.PAGE", 3)
+    for number in range(8):
+        place.judge(f"{number}.png", OLD)
+    place.configure(overlays={"days": 90})
+    started = place.start()
+    sizes = []
+    let_go = started._rules[0].let_go
+    object.__setattr__(started._rules[0], "let_go", lambda files: (sizes.append(len(files)), let_go(files)))
+    started.run_once()
+    started.stop()
+    assert sizes == [3, 3, 2]
+    assert place.overlays() == set()
+
+
+def test_the_oldest_are_found_by_their_index(place: Place) -> None:
+    asked: list[tuple[str, tuple[Any, ...]]] = []
+
+    @event.listens_for(place.engine, "before_cursor_execute")
+    def _note(_c: object, _cursor: object, statement: str, values: tuple[Any, ...], *_: object) -> None:
+        asked.append((statement, values))
+
+    ledger = expiry.Expiry(place.engine)
+    for page, index in (
+        (ledger.overlays, "inspections_overlay (inspected_at>?)"),
+        (ledger.sources, "images_moved (finished_at>?)"),
+        (ledger.rows, "images_finished (finished_at>?)"),
+    ):
+        page(From("2026-11-23", 1), 200)
+        statement, values = asked[-1]
+        with place.engine.connect() as connection:
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+        assert any(index in line for line in plan), plan
+        assert not any("TEMP B-TREE" in line or line.startswith("SCAN") for line in plan), plan
+
+
+def test_the_preview_says_what_would_go_and_changes_nothing(place: Place) -> None:
+    protect(place)
+    place.configure(overlays={"days": 1}, sources={"days": 1})
+    found = preview(place.config, place.engine, datetime.now(UTC))
+    assert [(rule.name, rule.by_age, rule.still_short) for rule in found.rules] == [
+        ("sources", 1, False),
+        ("overlays", 1, False),
+    ]
+    assert found.protected == {"pinned": 1, "reviewed": 1, "review": 1, "failed": 1}
+    assert len(place.overlays()) == 4
+
+
+def test_a_clock_that_leaps_makes_nothing_old_for_a_day() -> None:
+    clock = AgeClock()
+    assert clock.is_steady(wall=1_000_000, boot=100)
+    assert clock.is_steady(wall=1_000_060, boot=160)
+    assert not clock.is_steady(wall=900_000_000, boot=220)
+    assert not clock.is_steady(wall=900_080_000, boot=80_220)
+    assert clock.is_steady(wall=900_086_401, boot=86_621)
+
+
+def candidate(number: int, size: int, device: int = 1) -> Found:
+    row = Expirable(number, f"2026-11-{number:02d}", "line", "", None, 0, 0, 0, None, False, False)
+    return Found(row, (), size, device)
+
+
+def test_choosing_takes_the_oldest_until_enough_is_free_on_the_disk_that_is_short() -> None:
+    there = [candidate(1, 10), candidate(2, 10, device=2), candidate(3, 10), candidate(4, 10)]
+    missing = {1: 15}
+    assert [found.candidate.id for found in choose(there, "", missing)] == [1, 3]
+    assert [found.candidate.id for found in choose(there, "", missing)] == []
+    assert [found.candidate.id for found in choose(there, "2026-11-03", {})] == [1, 2]
+    assert [found.candidate.id for found in choose(there, "2026-11-02", {1: 15, 2: 1})] == [1, 2, 3]
