@@ -131,7 +131,7 @@ def open_site() -> Iterator[Site]:
 
 def test_the_command_that_is_printed_gives_the_right(open_site: Site) -> None:
     site, nobody = open_site, ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-    site.write({"after": "move", "move_to": "archive/{verdict}"})
+    site.write({"after": "move", "move_to": "archive/{verdict}"}, database="sqlite:///db/inspectd.db")
     (site.root / "output").mkdir()
     (site.root / "archive").mkdir()
     os.chown(site.root / "archive", NOBODY, NOBODY)
@@ -151,7 +151,7 @@ def test_the_command_that_is_printed_gives_the_right(open_site: Site) -> None:
             subprocess.run(command, shell=True, check=True)
     assert mended == {
         "chgrp nogroup ROOT/incoming && chmod g+rwx ROOT/incoming",
-        "chgrp nogroup ROOT && chmod g+rwx ROOT",
+        f"install -d -m 2770 -o {NOBODY} -g nogroup ROOT/db",
         "chmod u+rwx ROOT/archive",
         "chmod g+rwx ROOT/output",
         "chgrp nogroup ROOT/models && chmod g+x ROOT/models",

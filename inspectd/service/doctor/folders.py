@@ -89,6 +89,9 @@ def check_rights(user: User, subject: str, path: Path, wanted: int) -> Finding:
             "folders", subject, said, remedy(user, barred, barred.stat(), wanted if barred == path else os.X_OK)
         )
     said = f"{user.name} may not {'write to' if wanted & os.W_OK else 'read'} {there}"
+    if there != path:  # rights to /srv or the like are not for the asking: one folder in it is
+        make = f"`install -d -m 2770 -o {user.uid} -g {shlex.quote(_own_group(user))} {shlex.quote(str(path))}`"
+        return fault("folders", subject, f"is not there, and {said}", make)
     return fault("folders", subject, said, remedy(user, there, there.stat(), wanted))
 
 

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from inspectd.errors import BundleError
-from inspectd.model.bundle import Bundle, load_bundle
+from inspectd.model.bundle import load_bundle
 from inspectd.service.doctor.finding import Finding, Site, fault, ok, warn
 from inspectd.service.doctor.folders import READ, User, check_rights
 
 PATIENCE = 60.0  # seconds to import TensorFlow and to count devices; a cold disk takes 10
+REINSTALL = "install inspectd anew: `make install`"
 ASK = """\
 import json, sys
 from inspectd.errors import DeviceError
@@ -29,17 +30,18 @@ except DeviceError as error:
 
 def check_models(site: Site) -> Iterator[Finding]:
     """Every bundle once; then the device, where a network needs one."""
-    bundles: list[Bundle] = []
+    networks: set[str] = set()
     for model in dict.fromkeys(watch.model for watch in site.config.watch):
         try:
-            bundles.append(load_bundle(model))
+            bundle = load_bundle(model)
         except BundleError as error:
             yield fault("models", str(model), "cannot be loaded", str(error))
         except OSError:  # a folder on the way may not be entered
             yield replace(check_rights(User.present(), str(model), model, READ), check="models")
         else:
-            yield ok("models", str(model), f"{bundles[-1].title}, every byte as it was evaluated")
-    if any(bundle.spec.network == "keras" for bundle in bundles):
+            networks.add(bundle.spec.network)
+            yield ok("models", str(model), f"{bundle.title}, every byte as it was evaluated")
+    if "keras" in networks:
         yield device(site.config.worker.device)
 
 
@@ -52,9 +54,11 @@ def device(wanted: str, patience: float = PATIENCE) -> Finding:
     except subprocess.TimeoutExpired:
         late = f"TensorFlow gave no answer within {patience:g} s"
         return fault("device", subject, late, "see whether the GPU's driver hangs: `nvidia-smi`, `dmesg`")
+    except OSError as error:
+        return fault("device", subject, f"no child process can be started: {error.strerror}", REINSTALL)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        return fault("device", subject, f"TensorFlow cannot be used: {last}", "install inspectd anew: `make install`")
+        return fault("device", subject, f"TensorFlow cannot be used: {last}", REINSTALL)
     answer = json.loads(done.stdout.splitlines()[-1])
     if refused := answer.get("refused"):
         return fault("device", subject, "is not to be had", refused)
