@@ -10,25 +10,32 @@ from inspectd.cli.lookup import open_ledger
 from inspectd.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
+    from inspectd.ledger.recent import Recent, Times
     from inspectd.ledger.status import WatchStatus
+    from inspectd.service.space import Space
 
 STATES = ("queued", "claimed", "settling", "stalled", "done", "failed")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show what stands now: images by watch and state, models in use, and what last happened.
+    """Show what stands now: images by watch and state, models in use, the last 24 hours, and what last happened.
 
     It is what the ledger knows, whether the daemon runs or not. Times are local in the table, UTC in JSON.
     """
     settings, engine = open_ledger(config)
+    from inspectd.ledger.recent import recent
     from inspectd.ledger.status import status as query
+    from inspectd.service.space import places, spaces
 
     now = datetime.now(UTC)
     found = query(engine, [watch.name for watch in settings.watch])
+    lately = recent(engine, now)
+    disks = spaces(places(settings))
     if as_json:
         watches = [{**asdict(watch), "oldest_queued_s": _seconds(watch, now)} for watch in found.watches]
-        output.write_json_lines([{**asdict(found), "watches": watches}])
+        figures = {"recent": asdict(lately), "disks": [asdict(disk) for disk in disks]}
+        output.write_json_lines([{**asdict(found), "watches": watches, **figures}])
         return
     columns = ("watch", *STATES, "oldest queued", "last verdict", "model")
     output.write_table(
@@ -36,6 +43,8 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     )
     output.say("")
     output.say(f"Last verdict: {output.local_time(found.last_verdict_at) or 'none yet'}")
+    for line in (*_lately(lately), *map(_free, disks)):
+        output.say(line)
     if found.events:
         output.say("")
         rows = ((event.kind, output.local_time(event.at), event.detail) for event in found.events)
@@ -49,6 +58,27 @@ def _cells(watch: "WatchStatus", now: datetime) -> Iterator[str]:
     yield "" if waited is None else age(waited)
     yield output.local_time(watch.last_verdict_at)
     yield watch.model or ""
+
+
+def _lately(recent: "Recent") -> Iterator[str]:
+    """The last hours in a few lines."""
+    outcomes = ", ".join(f"{number} {outcome}" for outcome, number in recent.outcomes.items())
+    reasons = ", ".join(f"{number} {code}" for code, number in recent.failures.items())
+    yield f"Last 24 h:    {outcomes}" + (f" ({reasons})" if reasons else "")
+    restarts = ", ".join(f"{number} {kind}" for kind, number in recent.restarts.items())
+    yield f"              workers restarted: {restarts}; leases expired: {recent.expired_leases}"
+    if recent.latency:
+        yield f"Latency:      {_times(recent.latency)} of the last {recent.sample} verdicts"
+        yield "              " + "; ".join(f"{stage} {_times(found)}" for stage, found in recent.stages.items())
+
+
+def _times(times: "Times") -> str:
+    return f"p50 {times.p50:.3g} s, p95 {times.p95:.3g} s"
+
+
+def _free(space: "Space") -> str:
+    files = "" if space.inodes is None else f" and {space.inodes} files"
+    return f"Free:         {space.bytes / 1e9:.1f} GB{files} for the {space.place}"
 
 
 def _seconds(watch: "WatchStatus", now: datetime) -> float | None:

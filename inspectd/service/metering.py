@@ -16,6 +16,7 @@ from inspectd.config import Config
 from inspectd.ingest.intake import Intake
 from inspectd.ledger.feed import Feed
 from inspectd.ledger.queue import Queue
+from inspectd.service.space import places
 from inspectd.worker.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -69,9 +70,8 @@ class Meter:
             from inspectd.service.metrics import Metrics  # imports what only metrics need
 
             moment = datetime.now(UTC)
-            disks = {"output": config.output, "ledger": config.database_file.parent}
             self._feed = Feed(self._engine, moment)
-            self._metrics = Metrics(disks, _standing(moment, config, intake, supervisor))
+            self._metrics = Metrics(places(config), _standing(moment, config, intake, supervisor))
         self._port = config.metrics.port
         self._refused = False
         self._look_at = self._open_at = 0.0

@@ -5,11 +5,11 @@ so that it never waits for the loop, nor the loop for it. The one thing a scrape
 network folder that hangs may hang a scrape, and nothing else. docs/metrics.md has a row for every metric.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,12 +18,13 @@ from inspectd import __version__
 from inspectd.ingest.intake import Counters
 from inspectd.ledger import trail
 from inspectd.ledger.feed import Backlog, News
+from inspectd.ledger.recent import RESTARTS
 from inspectd.ledger.schema import OPEN_STATES, State, Verdict
+from inspectd.service.space import spaces
 from inspectd.worker.channel import Ready
 
 OUTCOMES = (*Verdict, State.FAILED)
 WAITING = (*OPEN_STATES, State.CLAIMED)
-RESTARTS = {"worker-died": "died", "hang": "hang"}  # the event's kind: the label
 STAGE_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 LATENCY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
 BATCH_IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -180,22 +181,14 @@ def _ingested(intake: Mapping[str, Counters]) -> Iterator[Metric]:
 
 
 def _space(disks: Mapping[str, Path]) -> Iterator[Metric]:
-    """What an unprivileged process may still use on each disk; nothing for one that cannot be asked."""
-    found: dict[tuple[str, ...], os.statvfs_result] = {}
-    for place, folder in disks.items():
-        try:
-            found[(place,)] = os.statvfs(folder)
-        except OSError:
-            continue
-    free: dict[tuple[str, ...], int] = {place: disk.f_bavail * disk.f_frsize for place, disk in found.items()}
+    found = spaces(disks)
+    free = {(space.place,): space.bytes for space in found}
     yield _gauge("inspectd_disk_free_bytes", "Free space for inspectd.", ["place"], free)
-    inodes: dict[tuple[str, ...], int] = {
-        place: disk.f_favail for place, disk in found.items() if disk.f_files
-    }  # some file systems count none
+    inodes = {(space.place,): space.inodes for space in found if space.inodes is not None}
     yield _gauge("inspectd_disk_free_inodes", "Files that inspectd can still make.", ["place"], inodes)
 
 
-def _gauge(name: str, text: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]) -> Metric:
+def _gauge(name: str, text: str, labels: Sequence[str], values: Mapping[Any, float]) -> Metric:
     family = GaugeMetricFamily(name, text, labels=labels)
     for key, value in values.items():
         family.add_metric(key, value)

@@ -15,8 +15,10 @@ from support.site import DARK, laid_out, picture, until
 from inspectd.cli.output import local_time
 from inspectd.cli.status import age
 from inspectd.clock import utc_text
+from inspectd.ledger import trail
 from inspectd.ledger.database import open_writer
 from inspectd.ledger.queue import Queue
+from inspectd.ledger.recent import Times, times
 from inspectd.ledger.records import Arrival, Stat
 
 
@@ -62,6 +64,41 @@ def test_json_tells_counts_ages_models_and_events(waiting: Ledger) -> None:
     assert (found["last_verdict_at"],) == last
     events = [(event["kind"], event["detail"]) for event in found["events"]]
     assert events == [("ready", "demo"), ("worker-died", "exit 1"), ("start", "second")]
+
+
+def test_the_last_day_in_figures(waiting: Ledger) -> None:
+    engine = open_writer(f"sqlite:///{waiting.root}/inspectd.db")
+    queue = Queue(engine)
+    for kind, detail in (
+        ("hang", "worker 7"),
+        ("worker-died", "exit 2"),
+        (trail.LEASE_EXPIRED, trail.expired(16)),
+        (trail.LEASE_EXPIRED, trail.expired(2)),
+    ):
+        queue.event(kind, detail)
+    engine.dispose()
+    found = ask(waiting)
+    recent = found["recent"]
+    assert recent["outcomes"] == {"ok": 2, "defect": 2, "review": 0, "failed": 1}  # the review is of last winter
+    assert recent["failures"] == {"truncated": 1}
+    assert recent["restarts"] == {"died": 2, "hang": 1}
+    assert recent["expired_leases"] == 18
+    assert recent["sample"] == 5
+    assert recent["stages"] == {"decode": {"p50": 0.0015, "p95": 0.0015}, "infer": {"p50": 0.031, "p95": 0.031}}
+    assert recent["latency"]["p50"] <= recent["latency"]["p95"]
+    assert [disk["place"] for disk in found["disks"]] == ["ledger"]  # there is no output folder yet
+    assert all(disk["bytes"] > 0 for disk in found["disks"])
+    out = waiting.run("status")[1]
+    assert "Last 24 h:    2 ok, 2 defect, 0 review, 1 failed (1 truncated)\n" in out
+    assert "workers restarted: 2 died, 1 hang; leases expired: 18\n" in out
+    assert "decode p50 0.0015 s, p95 0.0015 s; infer p50 0.031 s, p95 0.031 s\n" in out
+    assert "GB" in out
+
+
+def test_quantiles_are_values_that_occur() -> None:
+    assert times([]) is None
+    assert times([3.0]) == Times(3.0, 3.0)
+    assert times([float(value) for value in range(100, 0, -1)]) == Times(50.0, 95.0)
 
 
 def test_the_table_has_local_times(waiting: Ledger) -> None:

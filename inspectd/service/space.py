@@ -1,0 +1,34 @@
+"""What is left on the disks: of the output, and of the ledger."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from inspectd.config import Config
+
+
+@dataclass(frozen=True)
+class Space:
+    """What an unprivileged process may still use of one disk; `inodes` is None where the file system counts none."""
+
+    place: str
+    bytes: int
+    inodes: int | None
+
+
+def places(config: Config) -> dict[str, Path]:
+    """The folders whose disks must not fill, by what is kept there."""
+    return {"output": config.output, "ledger": config.database_file.parent}
+
+
+def spaces(folders: Mapping[str, Path]) -> list[Space]:
+    """The space there is now; nothing for a folder that cannot be asked."""
+    found = []
+    for place, folder in folders.items():
+        try:
+            disk = os.statvfs(folder)
+        except OSError:
+            continue
+        found.append(Space(place, disk.f_bavail * disk.f_frsize, disk.f_favail if disk.f_files else None))
+    return found
