@@ -253,6 +253,17 @@ def test_another_wrong_value(file: Path, old: str, new: str, expected: str) -> N
         ("limits: {bytes: 1e9}", "limits.bytes is '1e9'; it must be a whole number."),
         ("limits: {stalled: .inf}", "limits.stalled is '.inf'; it must be a finite number."),
         ("sidecar: {}", "sidecar is a section; it must be true or false."),
+        ("metrics: {prot: 1}", "metrics.prot is not a known key; perhaps port is meant."),
+        ("retention: {overlays: {days: 0}}", "retention.overlays.days is '0'; it must be at least 1."),
+        (
+            "retention: {sources: {free: 10}}",
+            "retention.sources.free is '10'; it must be a share of the disk such as 10% or a size such as 50 GB "
+            "(MB, GB or TB).",
+        ),
+        (
+            "retention: {rows: {free: 10%}}",
+            "retention.rows.free is not a known key; it belongs under retention.overlays: check the indentation.",
+        ),
     ],
 )
 def test_a_wrong_setting_of_another_section(file: Path, settings: str, expected: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from sqlalchemy import event
 from support.queueing import inspected, register
+from support.site import DARK, Site, picture, until
 
 from inspectd.clock import utc_text
 from inspectd.config import Config, load
@@ -252,6 +254,45 @@ def test_rows_of_moved_images_wait_for_their_file(place: Place) -> None:
     place.run()
     assert (place.ask("SELECT * FROM images"), place.ask("SELECT * FROM inspections")) == ([], [])
     assert place.overlays() == set()
+
+
+def long_ago(site: Site, path: str) -> None:
+    with sqlite3.connect(site.root / "inspectd.db") as connection:
+        connection.execute("UPDATE images SET finished_at = '2020-01-01T00:00:00.000Z' WHERE path = ?", [path])
+
+
+def test_after_rows_are_gone_nothing_that_lies_in_a_watch_is_judged_again(site: Site) -> None:
+    for number in range(3):
+        site.drop(f"{number}.png", picture(DARK, seed=number))
+    assert site.start("--once").ends() == 0
+    for number in range(3):
+        long_ago(site, f"{number}.png")
+    (site.incoming / "1.png").unlink()
+    site.write(retention={"rows": {"days": 1}})
+    engine = open_writer(f"sqlite:///{site.root}/inspectd.db", foreign_keys=False)
+    Retention(load(site.config), expiry.Expiry(engine)).run_once()
+    engine.dispose()
+    before = site.rows("select id, image_id from inspections")
+    assert len(before) == 2
+    assert site.start("--once").ends() == 0
+    assert site.rows("select id, image_id from inspections") == before
+
+
+def test_the_daemon_does_it_by_itself_and_takes_rules_at_a_reload(site: Site) -> None:
+    site.write({"after": "move"})
+    daemon = site.start()
+    daemon.heard("READY=1")
+    for name in ("old.png", "new.png"):
+        site.drop(name, picture(DARK))
+    moved = "select path from images where \"after\" = 'moved' order by path"
+    until(lambda: site.rows(moved) == [("new.png",), ("old.png",)], "both are moved")
+    long_ago(site, "old.png")
+    site.write({"after": "move"}, retention={"sources": {"days": 30}})
+    daemon.process.send_signal(signal.SIGHUP)
+    until(lambda: site.rows("select 1 from events where kind = 'retention'"), "the audit trail says so")
+    assert site.rows(moved) == [("new.png",)]
+    assert [path.name for path in (site.root / "archive").rglob("*.png")] == ["new.png"]
+    assert daemon.stop() == 0
 
 
 class Crash(BaseException):
