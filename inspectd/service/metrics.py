@@ -87,6 +87,7 @@ class Metrics:
             "inspectd_expired_leases", "Leases that ran out: their worker was stopped or stuck.", registry=registry
         )
         self._restarts = Counter("inspectd_worker_restarts", "Workers that ended unasked.", ["kind"], registry=registry)
+        self._events = Counter("inspectd_events", "Rows of the audit trail.", ["kind"], registry=registry)
         for kind in RESTARTS.values():
             self._restarts.labels(kind)
         self._name(standing.watches)
@@ -105,6 +106,7 @@ class Metrics:
             self._images.labels(watch, State.FAILED).inc()
             self._failures.labels(watch, code).inc()
         for kind, detail in news.events:
+            self._events.labels(kind).inc()
             if kind in RESTARTS:
                 self._restarts.labels(RESTARTS[kind]).inc()
             elif kind == trail.LEASE_EXPIRED:

@@ -1,5 +1,6 @@
 """The unit under a real systemd: start, reload, kill, stop. The null network stands in for a real one."""
 
+import json
 import os
 import signal
 import time
@@ -144,3 +145,20 @@ def test_journal_lines_carry_their_priority(service: Service) -> None:
     warnings = service.messages("-p", "warning")
     assert refused in warnings
     assert ready not in warnings
+
+
+def test_the_sandbox_lets_metrics_out_on_this_machine_and_json_into_the_journal(service: Service) -> None:
+    service.drop_in("Environment=INSPECTD_LOG_FORMAT=json")
+    service.configure(metrics={"port": 9464})
+    service.start()
+    service.drop({"a.png": picture(DARK)})
+    scrape = "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:9464/metrics').read().decode())"
+
+    def counted() -> bool:
+        return 'inspectd_images_total{outcome="ok",watch="line"} 1.0' in service.box.ask("python3", "-c", scrape)
+
+    until(counted, "the image is counted")
+    ours = [entry for entry in service.journal() if entry["_COMM"] == "inspectd"]
+    lines = [json.loads(entry["MESSAGE"]) for entry in ours]
+    assert {line["event"] for line in lines} >= {"start", "ready"}
+    assert {entry["PRIORITY"] for entry in ours} == {"6"}
