@@ -445,6 +445,23 @@ def test_an_installed_service_against_the_needs() -> None:
     )
 
 
+def test_a_share_that_is_only_read_is_waited_for() -> None:
+    share = sandbox.Needs((), (Path("/mnt/cameras"),), (Path("/mnt/cameras"),))
+    found = sandbox.allowed(share, None, "install it")
+    assert (found.state, found.advice) == (State.OK, "install it")
+    assert found.found.endswith("RequiresMountsFor=/mnt/cameras")
+
+
+def test_needs_are_what_the_unit_does_not_give(site: Site) -> None:
+    (site.root / "link").symlink_to("/mnt/cameras/line 1")
+    site.write({"path": "link", "after": "delete"}, output="/var/lib/inspectd/out", database="sqlite:////srv/db/a.db")
+    mounts = "1 0 8:1 / / rw - ext4 a rw\n2 1 0:4 / /mnt rw - nfs4 b rw\n"
+    found = sandbox.needs(site_of(site.config, load(site.config)), mounts)
+    assert found.written == (Path("/srv/db"), Path("/mnt/cameras/line 1"))
+    assert found.network == (Path("/mnt/cameras/line 1"),)
+    assert found.read == (site.root,)
+
+
 def test_the_drop_in_of_a_site(site: Site) -> None:
     site.write({"after": "move", "move_to": "/srv/archive/{watch}/{date}"}, output="/srv/out")
     site.root.joinpath("models").rename(site.root / "bundles")

@@ -62,7 +62,7 @@ def ledger_kind(ledger: Path, mounts: str) -> Finding:
 
 def kind_of(path: Path, mounts: str) -> str:
     """The file system that a path lies on, or will lie on once it is made."""
-    return file_system(Path(os.path.realpath(standing(path))), mounts)
+    return file_system(standing(Path(os.path.realpath(path))), mounts)
 
 
 def check_space(site: Site) -> Iterator[Finding]:

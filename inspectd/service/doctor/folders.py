@@ -144,7 +144,7 @@ def _missing(subject: str, path: Path) -> Finding | None:
         return fault("folders", subject, "is a file, not a folder", "point `path` at a folder")
     if not may(there, os.X_OK):
         return None
-    make = f"`mkdir -p {shlex.quote(str(path))}`"
+    make = f"`mkdir -p {shlex.quote(os.path.realpath(path))}`"
     return fault("folders", subject, "is not there", f"mount it, make it ({make}), or correct `path`")
 
 

@@ -102,8 +102,11 @@ def check_sandbox(site: Site) -> Iterator[Finding]:
 def allowed(found: Needs, shown: Mapping[str, str] | None, install: str) -> Finding:
     """What the site needs against what its installed service has; without one, what it would need."""
     entries = ", ".join(f"{key}={value}" for key, value in service_entries(found).items())
+    if not entries and found.network:
+        waits = f"enough; to wait for shares it takes RequiresMountsFor={_list(found.network)}"
+        return Finding(State.OK, "systemd", SUBJECT, waits, install)
     if not entries:
-        return ok("systemd", SUBJECT, "the unit is enough for the configured folders")
+        return ok("systemd", SUBJECT, "enough for the configured folders")
     if shown is None:
         return Finding(State.OK, "systemd", SUBJECT, f"a service of this site needs {entries}", install)
     if missing := lacking(found, shown):
