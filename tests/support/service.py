@@ -36,13 +36,13 @@ with sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True) as ledger:
 """
 
 
-def typed(section: str) -> list[str]:
-    """The lines to type in a section of docs/deployment.md."""
+def typed(section: str, block: int = 0) -> list[str]:
+    """The lines to type in a block of commands of a section of docs/deployment.md."""
     text = (CHECKOUT / "docs" / "deployment.md").read_text()
     found = re.search(rf"^## {re.escape(section)}.*?(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
     blocks = re.findall(r"^```sh\n(.*?)^```", found[0], re.DOTALL | re.MULTILINE) if found else []
-    assert blocks, f"docs/deployment.md has no commands in {section}"
-    return "".join(blocks).splitlines()
+    assert len(blocks) > block, f"docs/deployment.md has no such commands in {section}"
+    return blocks[block].splitlines()
 
 
 class Service:

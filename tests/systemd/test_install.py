@@ -13,7 +13,8 @@ pytestmark = pytest.mark.systemd
 
 INSTALLED = "/opt/inspectd"
 SELECT = "select path, verdict from verdicts order by path"
-_, INSTALL, RESTART, GO_BACK = typed("Upgrade, go back, uninstall")
+_, INSTALL, RESTART = typed("Upgrade, go back, uninstall")
+[GO_BACK] = typed("Upgrade, go back, uninstall", 1)
 FILES = f"find {STATE} /etc/inspectd ! -name '*.db-*' -printf '%p %m %u:%g %l\\n' | sort; sha256sum {SITE}/config.yaml"
 LEFT = "find /etc /opt /usr/local/bin /usr/local/lib /var/lib -xdev -name '*inspectd*' -prune"
 
