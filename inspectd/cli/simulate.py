@@ -14,6 +14,8 @@ from inspectd.cli.options import JsonOption
 if TYPE_CHECKING:
     from inspectd.simulate.report import Report
 
+SHOWN = 20  # paths of a broken promise, for people
+
 
 def simulate(
     images: Annotated[
@@ -94,8 +96,10 @@ def _tell(report: "Report") -> None:
     for sentence in report.broken:
         output.say(f"BROKEN: {sentence}")
     for name, paths in audit.promises.items():
-        for path in paths:
+        for path in paths[:SHOWN]:
             output.say(f"BROKEN: {name.replace('_', ' ')}: {path}")
+        if len(paths) > SHOWN:
+            output.say(f"BROKEN: {name.replace('_', ' ')}: {len(paths) - SHOWN} more; --json has them all")
     if report.kept_promises:
         output.say("Every promise was kept.")
     if report.kept:

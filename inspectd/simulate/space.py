@@ -30,13 +30,14 @@ def enter() -> str | None:
 
 
 def _refusal(into: list[str]) -> str | None:
-    """Why this machine does not let us mount in a namespace; None if it does."""
+    """Why this machine does not let us mount in a namespace, or run there; None if it does."""
+    proof = 'mount -t tmpfs tmpfs /mnt && exec "$0" -c ""'
     try:
-        proof = subprocess.run([*into, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, text=True)
+        tried = subprocess.run([*into, "sh", "-c", proof, sys.executable], capture_output=True, text=True)
     except FileNotFoundError:
         return "this machine has no `unshare`"
-    if proof.returncode:
-        return f"this machine lets nobody mount: {(proof.stderr.strip().splitlines() or ['no reason given'])[-1]}"
+    if tried.returncode:
+        return f"this machine lets nobody mount: {(tried.stderr.strip().splitlines() or ['no reason given'])[-1]}"
     return None
 
 
