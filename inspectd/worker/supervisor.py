@@ -58,6 +58,11 @@ class WorkerProcess:
         """Seconds of silence after which this worker counts as hung."""
         return WARM_UP if self.ready is None else max(HANG_LEAST, HANG_BATCHES * self.ready.slowest)
 
+    def is_silent(self, now: float) -> bool:
+        """Whether it lives, but has said nothing for longer than its patience."""
+        self.listen(now)
+        return self.process.poll() is None and now - self.heard > self.patience
+
     def listen(self, now: float) -> None:
         """Take in every message that has arrived."""
         while True:
@@ -156,19 +161,19 @@ class Supervisor:
         """
         if self.current is None and not self._stopping and now >= self._start_at:
             self.current = WorkerProcess(self.config, self._batch, now)
+        silent = [worker for worker in self.workers if worker.is_silent(now)]
+        for worker in silent:
+            worker.kill()  # before anything is written: it may have stopped with the ledger's lock in its hands
         for worker in self.workers:
-            worker.listen(now)
             if worker.stopping:
                 worker.stop()  # said again: a line that was full has dropped it
-            if worker.process.poll() is not None:
-                worker.listen(now)  # its last words
-                self._bury(worker, now)
-            elif now - worker.heard > worker.patience:
+            if worker in silent:
                 pid = worker.process.pid
                 detail = f"worker {pid} silent for {worker.patience:.0f} s: killed and replaced"
-                worker.kill()  # before anything is written: it may have stopped with the ledger's lock in its hands
                 self._queue.event("hang", detail, logging.WARNING, worker=pid)
-                self._bury(worker, now, hung=True)
+            if worker.process.poll() is not None:
+                worker.listen(now)  # its last words
+                self._bury(worker, now, hung=worker in silent)
         self._promote()
         if now >= self._renew_at:
             self._renew_at = now + RENEW
