@@ -56,7 +56,7 @@ class Books:
     def meet(self, rows: Iterable[Row]) -> None:
         """These rows have an outcome: their contents are awaited no longer."""
         for row in rows:
-            if row.sha256 is not None and row.verdict != PENDING:
+            if row.sha256 is not None and row.verdict != PENDING and not is_vanished(row):
                 self._met.add((row.path, row.sha256))
                 self._awaited.discard((row.path, row.sha256))
 
@@ -115,7 +115,7 @@ def audit(books: Books, rows: Sequence[Row], has_overlay: Callable[[str], bool],
     failed = [row for row in finished if row.verdict == State.FAILED]
     by_content: dict[Key, list[Row]] = defaultdict(list)
     for row in finished:
-        if row.sha256 is not None:
+        if row.sha256 is not None and not is_vanished(row):
             by_content[row.path, row.sha256].append(row)
     missing = [
         path for (path, sha), fate in books.fates.items() if fate is not Fate.PERHAPS and (path, sha) not in by_content
@@ -140,6 +140,12 @@ def code(row: Row) -> str:
     return (row.reason or "no reason").partition(":")[0]
 
 
+def is_vanished(row: Row) -> bool:
+    """Whether the row tells of a file that went away. That is no outcome of its content, which a first look may have
+    seen: the file may come back."""
+    return row.verdict == State.FAILED and code(row) == VANISHED
+
+
 def _paths(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(paths)))
 
@@ -149,14 +155,13 @@ def _fate(books: Books, row: Row) -> Fate | None:
 
 
 def _is_whole(books: Books, row: Row) -> bool:
-    return _fate(books, row) in (Fate.JUDGED, Fate.PERHAPS) and code(row) != VANISHED
+    return _fate(books, row) in (Fate.JUDGED, Fate.PERHAPS) and not is_vanished(row)
 
 
 def _unexplained(books: Books, rows: Sequence[Row]) -> Iterator[str]:
     dropped = {path for path, _ in books.fates}
     for row in rows:
-        vanished = row.verdict == State.FAILED and code(row) == VANISHED
-        if row.path not in dropped or (vanished and row.path not in books.may_vanish):
+        if row.path not in dropped or (is_vanished(row) and row.path not in books.may_vanish):
             yield row.path
 
 

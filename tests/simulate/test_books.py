@@ -77,6 +77,16 @@ def test_an_image_that_was_soon_taken_away_may_be_judged_or_vanish_or_never_be_s
     assert broken(held(kept, ROW, replace(ROW, id=3))) == {"duplicated": ("a.png",)}
 
 
+def test_a_broken_file_that_was_away_after_its_first_look_has_one_outcome_when_it_is_back() -> None:
+    kept = books(bb=Fate.FAILED)
+    vanished = replace(FAILED, id=1, reason="vanished: gone")
+    kept.meet([vanished])
+    assert kept.awaited == 1
+    kept.vanish(["b.png"])
+    assert broken(held(kept, vanished)) == {"lost": ("b.png",)}
+    assert broken(held(kept, vanished, FAILED)) == {}
+
+
 def test_two_contents_under_one_name_are_two_images() -> None:
     kept = books(aa=Fate.JUDGED, ab=Fate.JUDGED)
     assert broken(held(kept, ROW)) == {"lost": ("a.png",)}
