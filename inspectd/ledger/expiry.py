@@ -33,6 +33,7 @@ from inspectd.ledger.schema import (
     Verdict,
     images,
     inspections,
+    models,
     redraws,
     removals,
     reviews,
@@ -64,7 +65,8 @@ def _candidates(id: ColumnElement[int], at: ColumnElement[str], file: ColumnElem
     return select(
         id.label("id"),
         at.label("at"),
-        *(images.c.watch, images.c.path, file.label("file")),
+        images.c.id.label("image_id"),
+        *(images.c.watch, images.c.path, images.c.seen_at, file.label("file")),
         *(images.c.size, images.c.mtime_ns, images.c.ctime_ns, images.c.after),
         PROTECTED.label("is_protected"),
         _SUPERSEDED.label("is_superseded"),
@@ -136,15 +138,17 @@ class Expiry(Transactions):
             connection.execute(delete(images).where(images.c.id.in_(gone)))
             _note(connection, files, gone)
 
-    def artifacts(self, image_ids: Sequence[int]) -> dict[int, list[str]]:
-        """By image, the overlays of all its inspections."""
-        query = select(inspections.c.image_id, inspections.c.overlay).where(
-            inspections.c.image_id.in_(image_ids), inspections.c.overlay.is_not(None)
+    def drawn(self, image_ids: Sequence[int]) -> dict[int, list[tuple[str | None, str]]]:
+        """By image, the overlay of each of its inspections and the first 8 digits of the model's bundle."""
+        query = (
+            select(inspections.c.image_id, inspections.c.overlay, func.substr(models.c.bundle, 1, 8))
+            .join(models, models.c.id == inspections.c.model_id)
+            .where(inspections.c.image_id.in_(image_ids))
         )
-        found: dict[int, list[str]] = {image_id: [] for image_id in image_ids}
+        found: dict[int, list[tuple[str | None, str]]] = {image_id: [] for image_id in image_ids}
         with self._reading() as connection:
-            for image_id, overlay in connection.execute(query):
-                found[image_id].append(overlay)
+            for image_id, overlay, model in connection.execute(query):
+                found[image_id].append((overlay, model))
         return found
 
     def due(self, limit: int, beyond: int = 0) -> list[Removal]:

@@ -174,8 +174,10 @@ class Expirable:
 
     id: int  # of the inspection for an overlay, else of the image
     at: str  # when it had its outcome
+    image_id: int
     watch: str
     path: str
+    seen_at: str
     file: str | None
     size: int
     mtime_ns: int

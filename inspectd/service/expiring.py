@@ -18,6 +18,7 @@ from inspectd.ledger.expiry import Expiry
 from inspectd.ledger.records import Expirable, Place, Removal
 from inspectd.paths import from_text, to_text
 from inspectd.service.removal import is_gone, look
+from inspectd.worker.names import artifact_path
 
 PAGE = 200  # candidates in one read, and at most in one transaction
 
@@ -163,17 +164,20 @@ def _overlays(page: Sequence[Expirable], output: Path) -> Iterator[Found]:
     for each in page:
         root, path = output / each.watch, output / (each.file or "")
         if there := look(root, path):
-            yield Found(each, _drawn(root, path), there.st_blocks * 512, there.st_dev)
+            drawn = (_removal(root, path), _removal(root, path.with_suffix(".json")))
+            yield Found(each, drawn, there.st_blocks * 512, there.st_dev)
 
 
 def _rows(page: Sequence[Expirable], config: Config, watches: Mapping[str, Watch], expiry: Expiry) -> Iterator[Found]:
     """Rows whose file is certainly gone: were the file still there, the next scan would take it for a new one."""
     gone = [each for each in page if each.watch in watches and _source_is_gone(each, watches[each.watch])]
-    overlays = expiry.artifacts([each.id for each in gone])
+    drawn = expiry.drawn([each.id for each in gone])
     for each in gone:
         root = config.output / each.watch
-        drawn = [removal for overlay in overlays[each.id] for removal in _drawn(root, config.output / overlay)]
-        yield Found(each, tuple(drawn), 0, 0)
+        names = [artifact_path(each, model, ".json") for _, model in drawn[each.id]]  # it may stand without an overlay
+        names += [Path(overlay) for overlay, _ in drawn[each.id] if overlay]
+        paths = [config.output / name for name in names]
+        yield Found(each, tuple(_removal(root, path) for path in paths if look(root, path)), 0, 0)
 
 
 def _source_is_gone(row: Expirable, watch: Watch) -> bool:
@@ -194,10 +198,6 @@ def _is(source: Path, row: Expirable) -> bool:
     except OSError:
         return True
     return any((each.st_size, each.st_mtime_ns, each.st_ctime_ns) == held for each in stats)
-
-
-def _drawn(root: Path, overlay: Path) -> tuple[Removal, Removal]:
-    return _removal(root, overlay), _removal(root, overlay.with_suffix(".json"))
 
 
 def _removal(root: Path, path: Path, size: int | None = None, mtime_ns: int | None = None) -> Removal:

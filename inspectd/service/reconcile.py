@@ -26,7 +26,7 @@ from inspectd.paths import from_text, to_text
 from inspectd.service.gaps import Gap, Kind, grace, lies
 from inspectd.service.sequence import Sequence as Numbers
 from inspectd.service.traces import Traces
-from inspectd.worker.artifacts import Artifact
+from inspectd.worker.names import Artifact
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 

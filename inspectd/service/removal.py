@@ -6,8 +6,9 @@ that a link that somebody puts in the way meanwhile leads nowhere. What cannot b
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from inspectd.durable import fsync
@@ -39,13 +40,23 @@ def is_gone(root: Path, path: Path) -> bool:
     return False
 
 
-def remove(removals: Sequence[Removal]) -> tuple[list[int], OSError | None]:
-    """Remove files durably, and the folders that are empty then.
+@dataclass(frozen=True)
+class Removed:
+    """What came of removing some files.
 
-    Returns:
-        The ids of those that are certainly off the disk, or were no longer the file that was meant; and the last error
-        of the others.
+    Attributes:
+        done: the ids of those that are certainly off the disk, or were no longer the file that was meant.
+        fault: the last error of the others.
+        folders: where they were, each with the folder that is to stay; `tidy` removes those that are empty.
     """
+
+    done: list[int]
+    fault: OSError | None
+    folders: Mapping[Path, Path]
+
+
+def remove(removals: Sequence[Removal]) -> Removed:
+    """Remove files, durably."""
     done: list[int] = []
     touched: dict[Path, Path] = {}
     fault: OSError | None = None
@@ -66,11 +77,22 @@ def remove(removals: Sequence[Removal]) -> tuple[list[int], OSError | None]:
             continue
         touched[path.parent] = root
         done.append(removal.id)
-    for parent, root in touched.items():
+    for parent in touched:
         with suppress(FileNotFoundError):
             fsync(parent)
-        _remove_empty(parent, root)
-    return done, fault
+    return Removed(done, fault, touched)
+
+
+def tidy(folders: Mapping[Path, Path]) -> None:
+    """Remove folders, and those above them below the one that is to stay, as far as they are empty."""
+    for empty, root in folders.items():
+        folder = empty
+        while folder != root and folder.is_relative_to(root):
+            try:
+                folder.rmdir()
+            except OSError:
+                break
+            folder = folder.parent
 
 
 @contextmanager
@@ -92,15 +114,3 @@ def _regular(folder: int, name: str) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     return found if stat.S_ISREG(found.st_mode) else None
-
-
-def _remove_empty(folder: Path, root: Path) -> None:
-    """Remove a folder and those above it, below `root`, as far as they are empty."""
-    while folder != root and folder.is_relative_to(root):
-        try:
-            folder.rmdir()
-        except FileNotFoundError:  # a crash came before the one above it
-            pass
-        except OSError:
-            return
-        folder = folder.parent

@@ -20,7 +20,8 @@ from inspectd.ledger.transactions import chunks
 from inspectd.model.bundle import Bundle, load_bundle
 from inspectd.paths import from_text, to_text
 from inspectd.service.gaps import Gap, Kind
-from inspectd.worker.artifacts import artifact_path, sidecar
+from inspectd.worker.artifacts import sidecar
+from inspectd.worker.names import artifact_path
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from inspectd.config import Config
 from inspectd.errors import InspectdError, LedgerUnavailable
 from inspectd.ledger.expiry import Expiry
 from inspectd.service.expiring import PAGE, Rule, Tally, cutoff, rules, shortage, walk
-from inspectd.service.removal import remove
+from inspectd.service.removal import remove, tidy
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +88,10 @@ class Retention:
         """Remove from the disks what the ledger has let go of; what is in the way of that."""
         beyond, fault = 0, None
         while due := self._expiry.due(PAGE, beyond):
-            done, error = remove(due)
-            self._expiry.removed(done)
-            beyond, fault = due[-1].id, error or fault
+            removed = remove(due)
+            self._expiry.removed(removed.done)
+            tidy(removed.folders)  # only now: a file whose folder is missing might lie on a disk that is away
+            beyond, fault = due[-1].id, removed.fault or fault
             if self._stopping.wait(REST):
                 break
         return [f"files cannot be removed: {fault.strerror or fault}"] if fault else []

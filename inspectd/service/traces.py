@@ -10,7 +10,7 @@ from inspectd.ledger.schema import After, State, Verdict
 from inspectd.paths import from_text
 from inspectd.service.gaps import Gap, Kind, grace, lies
 from inspectd.worker.after import places
-from inspectd.worker.artifacts import artifact_path
+from inspectd.worker.names import artifact_path
 
 _STAYS = (None, After.KEPT)  # what `after` says of a source that is still where it was dropped
 

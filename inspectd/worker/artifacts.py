@@ -1,45 +1,15 @@
-"""What an outcome leaves behind outside the ledger: the names of its files, its sidecar, its small heatmap."""
+"""What an outcome leaves behind outside the ledger: its sidecar, its small heatmap."""
 
 import json
-import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.ledger.records import Claim, Failed, Heat, Inspected
+from inspectd.ledger.records import Failed, Heat, Inspected
 from inspectd.ledger.schema import State
 
 HEAT_STORED = 32  # cells a side, at most, of the heatmap that the ledger keeps
-STEM_BYTES = 80  # of the source's name, in the names of its files
-_ARTIFACT = re.compile(r".*-(\d{1,18})-([0-9a-f]{8})(\.jpg|\.png|\.json)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """What the name of a file in `output` says: the image's id, the first digits of the model, the suffix."""
-
-    image_id: int
-    model: str
-    suffix: str
-
-    @classmethod
-    def of(cls, name: str) -> Self | None:
-        """None for a name that `artifact_path` does not give."""
-        found = _ARTIFACT.fullmatch(name)
-        return cls(int(found[1]), found[2], found[3]) if found else None
-
-
-def artifact_path(claim: Claim, model: str, suffix: str) -> Path:
-    """``{watch}/{day seen}/{stem}-{image id}-{model 8}``, relative to `output`.
-
-    It depends on nothing but the image and the model, so that a retry, even after midnight, overwrites its own.
-    """
-    stem = Path(claim.path).stem.encode()[:STEM_BYTES].decode(errors="ignore")
-    safe = "".join(char if char.isprintable() else "_" for char in stem)
-    return Path(claim.watch, claim.seen_at[:10], f"{safe}-{claim.image_id}-{model}{suffix}")
 
 
 def outcome_of(outcome: Inspected | Failed) -> str:

@@ -24,7 +24,8 @@ from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, Inspector
 from inspectd.vision.decode import Decoded, DecodeError, decode
 from inspectd.vision.overlay import Style
-from inspectd.worker.artifacts import artifact_path, outcome_of, sidecar, stored_heat
+from inspectd.worker.artifacts import outcome_of, sidecar, stored_heat
+from inspectd.worker.names import artifact_path
 from inspectd.worker.source import Source, SourceError, read
 
 # Bytes of pixels kept for the overlays of one batch. An image above its share is decoded again from its file's bytes,

@@ -70,7 +70,7 @@ class Place:
         self.queue.finish("w", self.model, [made], watches)
         at = utc_text(datetime.now(UTC) - timedelta(days=days))
         with sqlite3.connect(self.root / "inspectd.db") as connection:
-            connection.execute("UPDATE images SET finished_at = ? WHERE id = ?", [at, claim.image_id])
+            connection.execute("UPDATE images SET seen_at = ?, finished_at = ? WHERE id = ?", [at, at, claim.image_id])
             overlay = f"line/{at[:10]}/{file.stem}-{claim.image_id}-abababab.jpg"
             values = [at, overlay, claim.image_id]
             connection.execute("UPDATE inspections SET inspected_at = ?, overlay = ? WHERE image_id = ?", values)
@@ -220,6 +220,21 @@ def test_rows_go_last_and_never_while_their_file_is_in_the_watch(tmp_path: Path)
     assert place.ask("SELECT path FROM images") == [("there.png",)]
     assert place.overlays() == {"there"}
     assert [finding.name for finding in check(place.url, ["line"]) if finding.fault] == []
+    place.close()
+
+
+def test_a_sidecar_without_an_overlay_goes_with_its_row(tmp_path: Path) -> None:
+    place = Place(tmp_path, after="delete")
+    place.judge("a.png", OLD)
+    (overlay,) = (tmp_path / "output").rglob("*.jpg")
+    overlay.unlink()
+    with sqlite3.connect(tmp_path / "inspectd.db") as connection:
+        connection.execute("UPDATE inspections SET overlay = NULL")
+    assert len(list((tmp_path / "output").rglob("*.json"))) == 1
+    place.configure(rows={"days": 90})
+    place.run()
+    assert place.ask("SELECT * FROM images") == []
+    assert place.files("output") == set()
     place.close()
 
 
@@ -436,7 +451,7 @@ def test_a_clock_that_leaps_makes_nothing_old_for_a_day() -> None:
 
 
 def candidate(number: int, size: int, device: int = 1) -> Found:
-    row = Expirable(number, f"2026-11-{number:02d}", "line", "", None, 0, 0, 0, None, False, False)
+    row = Expirable(number, f"2026-11-{number:02d}", number, "line", "", "", None, 0, 0, 0, None, False, False)
     return Found(row, (), size, device)
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from inspectd.ledger.records import Claim, Failed, Stat
 from inspectd.paths import to_text
-from inspectd.worker.artifacts import artifact_path, sidecar, stored_heat
+from inspectd.worker.artifacts import sidecar, stored_heat
+from inspectd.worker.names import artifact_path
 
 
 def make_claim(path: str) -> Claim:
