@@ -85,5 +85,14 @@ def setup_logging(form: Format = "text") -> None:
         sys.excepthook = _last_words
 
 
+def say_in_json(sentence: str) -> bool:
+    """Log a sentence that ends the program, where the log is JSON; False where it is not."""
+    root = logging.getLogger()
+    is_json = any(isinstance(handler.formatter, _Json) for handler in root.handlers)
+    if is_json:
+        logging.getLogger("inspectd.cli").error("%s", sentence)
+    return is_json
+
+
 def _last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     logging.getLogger("inspectd.cli").critical("ended by a fault: %s", error, exc_info=(kind, error, trace))

@@ -101,6 +101,10 @@ class Program(TyperGroup):
 
 
 def _complain(sentence: str) -> None:
+    from inspectd.cli.logs import say_in_json
+
+    if say_in_json(sentence):
+        return
     priority = "<3>" if stderr_is_the_journal() else ""  # so that `journalctl -p err` shows why a start failed
     print(f"{priority}inspectd: {printable(sentence)}", file=sys.stderr)  # noqa: T201
 

@@ -1,13 +1,11 @@
 """`inspectd run` and the hidden `inspectd worker` that it starts."""
 
-import logging
 from typing import Annotated
 
 import typer
 
 from inspectd.cli.logs import FORMAT_VARIABLE, Format, setup_logging
 from inspectd.cli.options import ConfigOption, config_path
-from inspectd.errors import InspectdError
 
 LogFormatOption = Annotated[
     Format, typer.Option("--log-format", envvar=FORMAT_VARIABLE, help="Log lines for people, or a JSON object each.")
@@ -23,15 +21,7 @@ def run(
     from inspectd.service.daemon import Daemon
 
     setup_logging(log_format)
-    try:
-        code = Daemon(config_path(config), once=once).run()
-    except InspectdError as error:
-        if log_format == "text":
-            raise
-        for line in str(error).splitlines():
-            logging.getLogger("inspectd.cli").error("%s", line)
-        raise typer.Exit(error.exit_code) from None
-    raise typer.Exit(code)
+    raise typer.Exit(Daemon(config_path(config), once=once).run())
 
 
 def worker(

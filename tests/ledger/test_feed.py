@@ -2,14 +2,16 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Engine, delete, event, select, update
 from support.queueing import arrivals, enqueue, inspected
 
 from inspectd.ledger import feed as feeds
 from inspectd.ledger.feed import Feed, News
 from inspectd.ledger.queue import Queue
+from inspectd.ledger.recent import recent
 from inspectd.ledger.records import Claim, Failed
 from inspectd.ledger.schema import Verdict, events, images, inspections
 
@@ -120,3 +122,22 @@ def test_the_oldest_of_each_watch(queue: Queue, engine: Engine, feed: Feed) -> N
     backlog = feed.look(datetime.now(UTC)).backlog
     assert backlog.counts == {("a", "queued"): 3, ("b", "queued"): 2}
     assert backlog.oldest["b"] == datetime(2026, 11, 24, 10, tzinfo=UTC)
+
+
+def test_a_ledger_of_years_is_read_by_its_indexes(engine: Engine) -> None:
+    """What is asked every two seconds, and what `inspectd status` asks about the last day."""
+    asked: list[tuple[str, Any]] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _note(_c: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        asked.append((statement, values))
+
+    Feed(engine, datetime.now(UTC)).look(datetime.now(UTC))
+    recent(engine, datetime.now(UTC))
+    questions = [(statement, values) for statement, values in asked if statement.startswith("SELECT")]
+    assert len(questions) >= 13
+    with engine.connect() as connection:
+        for statement, values in questions:
+            if "ORDER BY inspections.id DESC" not in statement:  # the newest thousand, from the table's own end
+                plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+                assert not any(line.startswith("SCAN") for line in plan), (statement, plan)
