@@ -170,15 +170,16 @@ def protect(place: Place) -> None:
     place.judge("doubtful.png", OLD, Verdict.REVIEW)
     place.judge("failed.png", OLD, None)
     place.judge("plain.png", OLD)
+    place.judge("new.png", 0)
 
 
 def test_what_is_pinned_reviewed_under_review_or_failed_stays(place: Place) -> None:
     protect(place)
     place.configure(overlays={"days": 1}, sources={"days": 1}, rows={"days": 1})
     place.run()
-    assert place.sources() == {"pinned.png", "reviewed.png", "doubtful.png", "failed.png"}
-    assert place.overlays() == {"pinned", "reviewed", "doubtful"}
-    assert place.ask("SELECT count(*) FROM images") == [(4,)]
+    assert place.sources() == {"pinned.png", "reviewed.png", "doubtful.png", "failed.png", "new.png"}
+    assert place.overlays() == {"pinned", "reviewed", "doubtful", "new"}
+    assert place.ask("SELECT count(*) FROM images") == [(5,)]
 
 
 def test_only_the_very_file_in_the_archive_goes(place: Place) -> None:
@@ -231,10 +232,11 @@ def test_a_sidecar_without_an_overlay_goes_with_its_row(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "inspectd.db") as connection:
         connection.execute("UPDATE inspections SET overlay = NULL")
     assert len(list((tmp_path / "output").rglob("*.json"))) == 1
+    place.judge("new.png", 1)
     place.configure(rows={"days": 90})
     place.run()
-    assert place.ask("SELECT * FROM images") == []
-    assert place.files("output") == set()
+    assert place.ask("SELECT path FROM images") == [("new.png",)]
+    assert place.files("output") == {"new-2-abababab.jpg", "new-2-abababab.json"}
     place.close()
 
 
@@ -262,13 +264,25 @@ def test_contents_that_were_overwritten_go_and_the_last_one_stays(tmp_path: Path
 
 def test_rows_of_moved_images_wait_for_their_file(place: Place) -> None:
     place.judge("a.png", OLD)
+    place.judge("new.png", 1)
     place.configure(rows={"days": 90})
     place.run()
-    assert place.sources() == {"a.png"}
+    assert place.sources() == {"a.png", "new.png"}
     place.configure(rows={"days": 90}, sources={"days": 90})
     place.run()
-    assert (place.ask("SELECT * FROM images"), place.ask("SELECT * FROM inspections")) == ([], [])
-    assert place.overlays() == set()
+    assert (place.ask("SELECT id FROM images"), place.ask("SELECT id FROM inspections")) == ([(2,)], [(2,)])
+    assert place.overlays() == {"new"}
+
+
+def test_the_newest_row_stays_so_that_no_id_is_given_twice(tmp_path: Path) -> None:
+    place = Place(tmp_path, after="delete")
+    for name in ("a.png", "b.png"):
+        place.judge(name, OLD)
+    place.configure(rows={"days": 90})
+    place.run()
+    assert place.judge("c.png", 0) == 3
+    assert place.ask("SELECT id FROM inspections") == [(2,), (3,)]
+    place.close()
 
 
 def long_ago(site: Site, path: str) -> None:
@@ -438,7 +452,7 @@ def test_the_preview_says_what_would_go_and_changes_nothing(place: Place) -> Non
         ("overlays", 1, False),
     ]
     assert found.protected == {"pinned": 1, "reviewed": 1, "review": 1, "failed": 1}
-    assert len(place.overlays()) == 4
+    assert len(place.overlays()) == 5
 
 
 def test_a_clock_that_leaps_makes_nothing_old_for_a_day() -> None:
