@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -17,11 +18,16 @@ def write_all(files: Iterable[tuple[Path, bytes]]) -> None:
             make_folder(path.parent)
             folders.add(path.parent)
         temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(path)
+        except OSError:  # half a file helps nobody, least of all on a disk that is full
+            with suppress(OSError):
+                temporary.unlink()
+            raise
     for folder in folders:
         fsync(folder)
 

@@ -9,18 +9,19 @@ import os
 import select
 import signal
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from inspectd import __version__, config
-from inspectd.errors import ConfigError, InspectdError, LedgerError, LedgerUnavailable
+from inspectd.errors import ConfigError, InspectdError, LedgerUnavailable
 from inspectd.ingest.intake import Intake
 from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.expiry import Expiry
 from inspectd.ledger.queue import Queue
 from inspectd.service import systemd
-from inspectd.service.locks import Locks
 from inspectd.service.metering import Meter
+from inspectd.service.places import Places
 from inspectd.service.retention import Retention
 from inspectd.worker.channel import Ready
 from inspectd.worker.supervisor import Supervisor
@@ -46,13 +47,14 @@ class Daemon:
         self._path = path
         self._once = once
         self._config = config.load(path)
-        self._locks = Locks()
+        self._places = Places(self._config)
         self._stop = False
         self._reload = False
         self._troubled = False
         self._announced: tuple[Ready, str | None] | None = None
         self._logged: Ready | None = None
         self._status_at = 0.0
+        self._said: str | None = None  # the trouble that the status tells of
         self._queue: Queue
         self._intake: Intake
         self._supervisor: Supervisor
@@ -69,7 +71,11 @@ class Daemon:
         """
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._catch_signals()
-        self._open()
+        if self._once and (missing := [watch for watch in self._config.watch if not watch.path.is_dir()]):
+            raise ConfigError(f"the folder of watch {missing[0].name}, {missing[0].path}, is not there.")
+        self._places.take()
+        if not self._open():
+            return 0
         try:
             self._loop()
         finally:
@@ -88,33 +94,38 @@ class Daemon:
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGHUP, reload)
 
-    def _open(self) -> None:
-        """Lock, bring the ledger up to date, give back what an earlier run held, start ingest and the first worker."""
-        if self._once and (missing := [watch for watch in self._config.watch if not watch.path.is_dir()]):
-            raise ConfigError(f"the folder of watch {missing[0].name}, {missing[0].path}, is not there.")
-        ledger = self._config.database_file
-        self._lock = ledger.with_name(ledger.name + ".lock")
-        try:
-            self._config.output.mkdir(parents=True, exist_ok=True)
-            ledger.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.touch()
-        except OSError as error:
-            raise ConfigError(f"{error.filename} cannot be created: {error.strerror}.") from None
-        if not os.access(self._config.output, os.W_OK | os.X_OK):
-            raise ConfigError(f"{self._config.output} cannot be written by this user, and overlays go there.")
-        self._locks.take([self._lock], "ledger")
-        self._locks.take([watch.path for watch in self._config.watch], "watch")
+    def _open(self) -> bool:
+        """Open the ledger, however long it takes nothing, then start ingest and the first worker.
+
+        Returns:
+            Whether all that was done; False when told to stop before.
+        """
+        while not self._stop:
+            systemd.alive()
+            try:
+                self._open_ledger()
+            except LedgerUnavailable as error:
+                self._trouble(str(error))
+                self._wait(time.monotonic() + TROUBLE, ())
+            else:
+                break
+        else:
+            return False
+        self._supervisor = Supervisor(self._config, self._queue)
+        self._intake = self._new_intake()
+        self._retention = self._new_retention()
+        return True
+
+    def _open_ledger(self) -> None:
+        """Bring the ledger up to date and give back what an earlier run held."""
         upgrade(self._config.database)
-        self._ledger_id = _file_id(ledger)
+        self._places.ledger_opened()
         engine = open_writer(self._config.database)
         self._queue = Queue(engine)
         self._meter = Meter(engine, self._queue)
         self._queue.release_watches([watch.name for watch in self._config.watch])
         self._queue.event("start", f"inspectd {__version__}, {self._path}")
-        self._supervisor = Supervisor(self._config, self._queue)
-        self._intake = self._new_intake()
         self._expiry = Expiry(open_writer(self._config.database, foreign_keys=False))
-        self._retention = self._new_retention()
 
     def _new_retention(self) -> Retention:
         retention = Retention(self._config, self._expiry)
@@ -155,7 +166,7 @@ class Daemon:
                 self._trouble(str(error))
             else:
                 self._trouble(None)
-            self._wait(due)
+            self._wait(due, self._supervisor.lines)
 
     def _prove_new_configuration(self, now: float) -> None:
         """Read the configuration again and hand it to a new worker; the old one serves until that is ready."""
@@ -166,7 +177,7 @@ class Daemon:
             fixed = [key for key in RESTART_ONLY if getattr(new, key) != getattr(self._config, key)]
             if fixed:
                 raise ConfigError(f"{' and '.join(fixed)} cannot change while running: restart needed.")
-            self._locks.take([watch.path for watch in new.watch], "watch")
+            self._places.take_watches(new.watch)
         except InspectdError as error:
             self._supervisor.refuse(str(error))
         else:
@@ -212,30 +223,18 @@ class Daemon:
             if ready is not self._logged:
                 self._logged = ready
                 self._queue.event("ready", self._standing(), **vars(ready))
-        if now >= self._status_at:
+        trouble = self._supervisor.trouble
+        if now >= self._status_at or trouble != self._said:
             self._status_at = now + STATUS_EVERY
-            self._hold_places()
+            self._said = trouble
+            candidate = self._supervisor.candidate
+            self._places.hold(self._config.watch, candidate.config.watch if candidate else ())
             counts = self._queue.open_count([watch.name for watch in self._config.watch])
             work = f"{counts.queued} queued, {counts.claimed} in hand, {counts.stalled} stalled"
-            problem = f"reload refused: {refused}; " if refused else ""
+            problem = f"no new work: {trouble}; " if trouble else ""
+            problem += f"reload refused: {refused}; " if refused else ""
             problem += f"retention: {self._retention.problem}; " if self._retention.problem else ""
             systemd.status(f"{problem}{self._standing()}; {work}; {self._supervisor.judged} judged since the start")
-
-    def _hold_places(self) -> None:
-        """Look whether the folders and the ledger are still those that we locked and opened; let go of all others.
-
-        Raises:
-            InspectdError: when another supervisor has a folder that was made anew, or the ledger's file is gone: what
-                is written to a deleted file is lost, and a new start makes a new one.
-        """
-        self._locks.take([watch.path for watch in self._config.watch], "watch")
-        candidate = self._supervisor.candidate
-        watches = (*self._config.watch, *(candidate.config.watch if candidate else ()))
-        self._locks.keep({self._lock, *(watch.path for watch in watches)})
-        if _file_id(self._config.database_file) != self._ledger_id:
-            raise LedgerError(
-                f"The database {self._config.database_file} was deleted or replaced: start inspectd anew."
-            )
 
     def _standing(self) -> str:
         """Device, models and watches in one line."""
@@ -246,14 +245,17 @@ class Daemon:
 
     def _trouble(self, problem: str | None) -> None:
         """Say once that the ledger takes no writes; that it does again is said by the first event it takes."""
+        if problem:
+            systemd.status(f"no new work: {problem}")
+            self._status_at = 0.0
         if problem and not self._troubled:
             log.error("the ledger takes no writes, trying on: %s", problem)
         self._troubled = bool(problem)
 
-    def _wait(self, due: float) -> None:
+    def _wait(self, due: float, lines: Iterable[int]) -> None:
         """Sleep until something is due, a file arrives, a worker speaks or a signal comes."""
         ends = select.poll()  # select() knows no descriptor above 1023, which many watches need
-        for descriptor in (self._wake_read, *self._supervisor.lines):
+        for descriptor in (self._wake_read, *lines):
             ends.register(descriptor, select.POLLIN)
         spoken = dict(ends.poll(1000 * max(0.0, due - time.monotonic())))
         if self._wake_read in spoken:
@@ -273,21 +275,14 @@ class Daemon:
         while self._supervisor.workers and time.monotonic() < patience:
             systemd.alive()
             try:
-                self._wait(min(self._supervisor.tick(time.monotonic()), patience))
+                self._wait(min(self._supervisor.tick(time.monotonic()), patience), self._supervisor.lines)
             except LedgerUnavailable as error:
                 self._trouble(str(error))
+                if not self._supervisor.lines:  # they are gone; what they held is given back at the next start
+                    break
                 time.sleep(TROUBLE)
         try:
             self._supervisor.kill()
             self._queue.event("stop", f"{self._supervisor.judged} images judged")
         except LedgerUnavailable as error:
             log.error("stopped, and the ledger cannot say so: %s", error)
-
-
-def _file_id(path: Path) -> tuple[int, int] | None:
-    """Which file this path leads to now; None if to none."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino

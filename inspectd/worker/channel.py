@@ -30,9 +30,10 @@ class Refused:
 
 @dataclass(frozen=True)
 class Progress:
-    """A sign of life. ``judged`` counts the images finished since the start."""
+    """A sign of life. ``judged`` counts the images finished since the start; ``trouble`` says why none are just now."""
 
     judged: int
+    trouble: str | None = None
 
 
 @dataclass(frozen=True)

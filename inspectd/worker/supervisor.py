@@ -5,95 +5,21 @@ dead one back to the queue. It never imports TensorFlow and never touches an ima
 """
 
 import logging
-import secrets
+import os
 import signal
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 from inspectd.config import Config
 from inspectd.errors import ConfigError, InspectdError
 from inspectd.ledger.queue import Queue
-from inspectd.worker.channel import Message, Progress, Ready, Refused, Settings, Stop, Wake, pair
+from inspectd.worker.channel import Ready, Wake
+from inspectd.worker.process import LEASE, WorkerProcess, oom_kills
 
-LEASE = 60.0  # seconds a claim lasts unless renewed
 RENEW = LEASE / 4
 LOOK = 1.0  # seconds between two looks at the workers; what they say wakes us at once
 LAST_LOOK = 0.05  # ... at one that has hung up and will be gone in a moment
-WARM_UP = 300.0  # seconds to load, trace and warm every model
-HANG_LEAST = 30.0  # seconds of silence that are never yet a hang
-HANG_BATCHES = 20  # ... nor is silence shorter than this many of the slowest warm-up batches
 START_TRIES = 3  # crashes in warm-up before the first READY that we put up with
 BACK_OFF_MOST = 60.0  # seconds between two starts of a worker that keeps dying
 BACK_OFF_BLAMED = 2.0  # ... over the images it held: these deaths are counted, and good images wait behind them
-
-
-class WorkerProcess:
-    """One worker child and what is known of it."""
-
-    def __init__(self, config: Config, batch: int, now: float) -> None:
-        self.config = config
-        self.batch = batch
-        self.owner = f"{socket.gethostname()}:{secrets.token_hex(4)}"
-        self.ready: Ready | None = None
-        self.refused: str | None = None
-        self.judged = 0
-        self.stopping = False
-        self.hung_up = False  # its end of the line is closed: the process is gone, or nearly
-        self.heard = now
-        self.oom_kills = _oom_kills()
-        self.channel, theirs = pair()
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "inspectd", "worker", "--channel", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=sys.stderr,
-            )
-        self.channel.send(Settings(config.model_dump_json(), self.owner, batch, LEASE))
-
-    @property
-    def patience(self) -> float:
-        """Seconds of silence after which this worker counts as hung."""
-        return WARM_UP if self.ready is None else max(HANG_LEAST, HANG_BATCHES * self.ready.slowest)
-
-    def is_silent(self, now: float) -> bool:
-        """Whether it lives, but has said nothing for longer than its patience."""
-        self.listen(now)
-        return self.process.poll() is None and now - self.heard > self.patience
-
-    def listen(self, now: float) -> None:
-        """Take in every message that has arrived."""
-        while True:
-            try:
-                message: Message = self.channel.receive()
-            except BlockingIOError:
-                return
-            except EOFError:
-                self.hung_up = True
-                return
-            self.heard = now
-            match message:
-                case Ready():
-                    self.ready = message
-                case Refused(sentence):
-                    self.refused = sentence
-                case Progress(judged):
-                    self.judged = judged
-                case _:
-                    raise AssertionError(f"a worker does not say {message}")
-
-    def stop(self) -> None:
-        """Ask for the end after the batch in hand; one still warming up has nothing in hand."""
-        self.stopping = True
-        if self.ready is None:
-            self.process.kill()
-        self.channel.send(Stop())
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 class Supervisor:
@@ -112,6 +38,8 @@ class Supervisor:
         self._start_at = 0.0
         self._renew_at = 0.0
         self._judged_before = 0
+        self._death: str | None = None  # of the worker in service, until another one is ready
+        self._noted: str | None = None  # the trouble that the audit trail knows of
         self._stopping = False
 
     @property
@@ -127,6 +55,11 @@ class Supervisor:
     def ready(self) -> Ready | None:
         """What the worker in service said when it became ready; None while there is none."""
         return self.current.ready if self.current else None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no image is judged just now; None while a worker serves, and before the first one did."""
+        return self.current.trouble if self.current and self.current.ready else self._death
 
     @property
     def judged(self) -> int:
@@ -180,6 +113,7 @@ class Supervisor:
             for worker in self.workers:
                 if worker.ready:
                     self._queue.renew(worker.owner, LEASE)
+        self._note_trouble()
         look = LAST_LOOK if any(worker.hung_up for worker in self.workers) else LOOK
         return min(now + look, self._renew_at)
 
@@ -198,6 +132,7 @@ class Supervisor:
         """Put a candidate that has become ready in service, and let the worker before it drain."""
         if self.ready:
             self._served = True
+            self._death = None
         if self.candidate and self.candidate.ready:
             if self.current:
                 self.current.stop()
@@ -205,11 +140,18 @@ class Supervisor:
             self.current, self.candidate = self.candidate, None
             self.config, self._batch = self.current.config, self.current.batch
 
+    def _note_trouble(self) -> None:
+        """Leave in the audit trail what the worker in service says of its trouble, as soon as the ledger takes it."""
+        trouble = self.current.trouble if self.current else None
+        if trouble != self._noted:
+            self._queue.event("trouble", f"no new work: {trouble}" if trouble else "going on", logging.WARNING)
+            self._noted = trouble
+
     def _bury(self, worker: WorkerProcess, now: float, *, hung: bool = False) -> None:
         """Give back what a dead worker held, and decide what follows; that it `hung` is already told."""
         code = worker.process.returncode
         blameless = worker.stopping or worker.ready is None
-        out_of_memory = code == -signal.SIGKILL and _oom_kills() > worker.oom_kills
+        out_of_memory = code == -signal.SIGKILL and oom_kills() > worker.oom_kills
         in_service = worker is self.current
         # A smaller batch may need less memory. An image that is too much by itself must not come back for ever.
         held = self._forget(worker, died=not blameless and not (out_of_memory and worker.batch > 1))
@@ -220,7 +162,7 @@ class Supervisor:
             self.refuse(said)
             return
         self._crashes = 1 if worker.judged else self._crashes + 1
-        if not self._served:
+        if not self._served and code != os.EX_TEMPFAIL:  # a ledger that takes nothing just now is no fault of ours
             if worker.refused:
                 raise ConfigError(worker.refused)
             if self._crashes >= START_TRIES:
@@ -228,6 +170,7 @@ class Supervisor:
         if out_of_memory and self._batch > 1:
             self._batch //= 2
             said += f"; killed by the kernel for memory: batch is now {self._batch}"
+        self._death = said
         self._start_at = now + _back_off(self._crashes, BACK_OFF_BLAMED if held else BACK_OFF_MOST)
         if not hung:
             self._queue.event("worker-died", said, logging.WARNING, worker=worker.process.pid, exit=code)
@@ -262,12 +205,3 @@ def _back_off(crashes: int, most: float) -> float:
 
 def _ending(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
-
-
-def _oom_kills() -> int:
-    """How often the kernel has killed a process for memory since boot; it names no process in advance."""
-    for line in Path("/proc/vmstat").read_text().splitlines():
-        name, _, count = line.partition(" ")
-        if name == "oom_kill":
-            return int(count)
-    return 0

@@ -97,7 +97,7 @@ class Worker:
         self._line = line
         self._settings = line.settings
         self._judged = 0
-        self._troubled = False
+        self._trouble: str | None = None  # what the disk or the ledger refuses
         self._owed_at = 0.0
         self._owed_beyond = 0  # the image id that the last look got to
         self._said_at = 0.0
@@ -134,7 +134,7 @@ class Worker:
                 self._persist(self._put_away_owed)
             worked = [self._step(lane) for lane in lanes if not self._line.stop.is_set()]
             if not any(worked) and not self._persist(lambda: self._redraw(lanes)):
-                self._line.say(Progress(self._judged))
+                self._say_progress()
                 self._line.wake.wait(IDLE)
                 self._line.wake.clear()
 
@@ -151,7 +151,7 @@ class Worker:
 
     def _say_progress(self) -> None:
         self._said_at = time.monotonic()
-        self._line.say(Progress(self._judged))
+        self._line.say(Progress(self._judged, self._trouble))
 
     def _pulse(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, with a sign of life for each: a slow disk is no hang."""
@@ -223,18 +223,19 @@ class Worker:
         while True:
             try:
                 result = action()
-            except (OSError, LedgerUnavailable) as error:
-                if not self._troubled:
-                    log.error("no new work until the disk and the ledger accept results again: %s", error)
-                self._troubled = True
-                self._alive()
-                if self._line.stop.wait(TROUBLE):
-                    return None
+            except OSError as error:
+                trouble = f"{error.strerror or error}: {self._config.output}"  # a write that fails names no file
+            except LedgerUnavailable as error:
+                trouble = str(error)
             else:
-                if self._troubled:
-                    log.warning("the disk and the ledger accept results again: going on")
-                self._troubled = False
+                if self._trouble:
+                    self._trouble = None
+                    self._say_progress()
                 return result
+            self._trouble = trouble
+            self._say_progress()
+            if self._line.stop.wait(TROUBLE):
+                return None
 
 
 def main(channel_fd: int) -> int:
@@ -251,7 +252,7 @@ def main(channel_fd: int) -> int:
             worker = Worker(config, Queue(open_writer(config.database)), line)
             lanes = worker.open_lanes(pool)
         except LedgerUnavailable as error:
-            log.error("%s", error)
+            line.say(Refused(str(error)))
             return os.EX_TEMPFAIL
         except InspectdError as error:
             line.say(Refused(str(error)))

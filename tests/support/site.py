@@ -50,6 +50,7 @@ class Site:
     daemons: list["Daemon"] = field(default_factory=list)
     space: Space | None = None
     within: list[str] = field(default_factory=list)  # a command that runs the daemon's
+    ledger: str = "inspectd.db"  # relative to the root
 
     @property
     def config(self) -> Path:
@@ -62,7 +63,7 @@ class Site:
     def write(self, watch: dict[str, Any] | None = None, **top: Any) -> None:
         """Write the configuration: one watch `line` on `incoming`, settling fast, over the null bundle."""
         first = {"name": "line", "path": "incoming", "model": "models/null", "settle": 0.2, **(watch or {})}
-        document = {"database": "sqlite:///inspectd.db", "output": "output", "watch": [first], **top}
+        document = {"database": f"sqlite:///{self.ledger}", "output": "output", "watch": [first], **top}
         self.config.write_text(yaml.safe_dump(document))
 
     def seen(self, path: Path) -> Path:
@@ -84,7 +85,7 @@ class Site:
     def rows(self, sql: str = "select path, verdict from verdicts order by path") -> list[tuple[Any, ...]]:
         """Ask the ledger as any user would: read-only, beside the running daemon."""
         try:
-            with sqlite3.connect(f"file:{self.seen(self.root / 'inspectd.db')}?mode=ro", uri=True) as connection:
+            with sqlite3.connect(f"file:{self.seen(self.root / self.ledger)}?mode=ro", uri=True) as connection:
                 return connection.execute(sql).fetchall()
         except sqlite3.OperationalError:
             return []

@@ -16,8 +16,9 @@ from inspectd.ledger.database import BUSY_SECONDS, open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Stat
 from inspectd.model.null import write_null_bundle
-from inspectd.worker import supervisor
-from inspectd.worker.supervisor import Supervisor, WorkerProcess
+from inspectd.worker import process, supervisor
+from inspectd.worker.process import WorkerProcess
+from inspectd.worker.supervisor import Supervisor
 
 
 @pytest.fixture
@@ -64,14 +65,15 @@ def worker_holding_an_image(supervisor: Supervisor, site: Site) -> WorkerProcess
 
 def test_a_locked_ledger_is_no_hang() -> None:
     """A worker is silent while it waits for the ledger's lock."""
-    assert 2 * BUSY_SECONDS < supervisor.HANG_LEAST
+    assert 2 * BUSY_SECONDS < process.HANG_LEAST
 
 
 def test_an_image_that_takes_all_memory_by_itself_is_blamed(
     serving: Supervisor, site: Site, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kills = 0
-    monkeypatch.setattr(supervisor, "_oom_kills", lambda: kills)
+    for each in (process, supervisor):
+        monkeypatch.setattr(each, "oom_kills", lambda: kills)
     enqueue(site, queue, "huge.png", BRIGHT)
     for _ in range(3):
         worker = worker_holding_an_image(serving, site)

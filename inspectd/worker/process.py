@@ -1,0 +1,95 @@
+"""One worker child as its supervisor sees it: started, listened to, told to stop, killed.
+
+What it says is kept here and judged by the supervisor; nothing here touches the ledger.
+"""
+
+import secrets
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from inspectd.config import Config
+from inspectd.worker.channel import Message, Progress, Ready, Refused, Settings, Stop, pair
+
+LEASE = 60.0  # seconds a claim lasts unless renewed
+WARM_UP = 300.0  # seconds to load, trace and warm every model
+HANG_LEAST = 30.0  # seconds of silence that are never yet a hang
+HANG_BATCHES = 20  # ... nor is silence shorter than this many of the slowest warm-up batches
+
+
+class WorkerProcess:
+    """One worker child and what is known of it."""
+
+    def __init__(self, config: Config, batch: int, now: float) -> None:
+        self.config = config
+        self.batch = batch
+        self.owner = f"{socket.gethostname()}:{secrets.token_hex(4)}"
+        self.ready: Ready | None = None
+        self.refused: str | None = None
+        self.judged = 0
+        self.trouble: str | None = None  # what keeps it from working, as it says
+        self.stopping = False
+        self.hung_up = False  # its end of the line is closed: the process is gone, or nearly
+        self.heard = now
+        self.oom_kills = oom_kills()
+        self.channel, theirs = pair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "inspectd", "worker", "--channel", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+            )
+        self.channel.send(Settings(config.model_dump_json(), self.owner, batch, LEASE))
+
+    @property
+    def patience(self) -> float:
+        """Seconds of silence after which this worker counts as hung."""
+        return WARM_UP if self.ready is None else max(HANG_LEAST, HANG_BATCHES * self.ready.slowest)
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it lives, but has said nothing for longer than its patience."""
+        self.listen(now)
+        return self.process.poll() is None and now - self.heard > self.patience
+
+    def listen(self, now: float) -> None:
+        """Take in every message that has arrived."""
+        while True:
+            try:
+                message: Message = self.channel.receive()
+            except BlockingIOError:
+                return
+            except EOFError:
+                self.hung_up = True
+                return
+            self.heard = now
+            match message:
+                case Ready():
+                    self.ready = message
+                case Refused(sentence):
+                    self.refused = sentence
+                case Progress(judged, trouble):
+                    self.judged, self.trouble = judged, trouble
+                case _:
+                    raise AssertionError(f"a worker does not say {message}")
+
+    def stop(self) -> None:
+        """Ask for the end after the batch in hand; one still warming up has nothing in hand."""
+        self.stopping = True
+        if self.ready is None:
+            self.process.kill()
+        self.channel.send(Stop())
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def oom_kills() -> int:
+    """How often the kernel has killed a process for memory since boot; it names no process in advance."""
+    for line in Path("/proc/vmstat").read_text().splitlines():
+        name, _, count = line.partition(" ")
+        if name == "oom_kill":
+            return int(count)
+    return 0

@@ -1,0 +1,112 @@
+"""Disks that fill up, turn read-only or come back under the daemon, and what it does until they are well again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from support.mounts import Space
+from support.site import BRIGHT, DARK, Daemon, Site, picture, until
+
+SCARCE = ["size=512k", "size=64m,nr_inodes=32"]
+EXPECTED = {f"{number}.png": "defect" if number % 2 else "ok" for number in range(6)}
+
+
+@pytest.fixture
+def site(site: Site, space: Space) -> Site:
+    """The site in a mount namespace, with the ledger in a folder of its own."""
+    site.space = space
+    site.ledger = "ledger/inspectd.db"
+    for name in ("output", "ledger"):
+        (site.root / name).mkdir()
+    site.write(sidecar=True)
+    return site
+
+
+def disk(site: Site, name: str, options: str) -> Path:
+    """A small disk on a folder of the site; the folder as this process sees it."""
+    assert site.space
+    site.space.tmpfs(site.root / name, options)
+    return site.seen(site.root / name)
+
+
+@contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """No byte and no inode is left in the disk on `folder` within the block."""
+    hogs = []
+    with suppress(OSError):  # ENOSPC ends it
+        for number in range(100):
+            hogs.append(folder / f"hog-{number}")
+            with hogs[-1].open("wb", buffering=0) as file:
+                for _ in range(256):
+                    file.write(bytes(4096))
+    assert len(hogs) < 100
+    yield
+    for hog in hogs:
+        hog.unlink(missing_ok=True)
+
+
+def drop(site: Site, count: int = len(EXPECTED)) -> None:
+    for number in range(count):
+        site.drop(f"{number}.png", picture(BRIGHT if number % 2 else DARK, seed=number))
+
+
+def judged(site: Site) -> int:
+    return len(site.rows("select 1 from inspections"))
+
+
+def assert_whole(site: Site) -> None:
+    """Every image has its one verdict, and every verdict its whole overlay and sidecar; nothing else lies there."""
+    assert site.outcomes(len(EXPECTED)) == EXPECTED
+    assert judged(site) == len(EXPECTED)
+    output = site.seen(site.root / "output")
+    overlays = {output / overlay for (overlay,) in site.rows("select overlay from verdicts")}
+    assert all(path.read_bytes().endswith(b"\xff\xd9") for path in overlays), "a JPEG ends with its marker"
+    sidecars = {path.with_suffix(".json") for path in overlays}
+    assert {path for path in output.rglob("*") if path.is_file()} == overlays | sidecars
+
+
+def said_once(daemon: Daemon, text: str) -> bool:
+    return daemon.log.read_text().count(text) == 1
+
+
+@pytest.mark.parametrize("scarce", SCARCE)
+def test_a_full_output_disk_is_said_and_loses_nothing(site: Site, scarce: str) -> None:
+    output = disk(site, "output", scarce)
+    with filled(output):
+        daemon = site.start()
+        daemon.heard("READY=1")
+        drop(site)
+        heard = daemon.heard("no new work: No space left on device")
+        assert str(site.root / "output") in heard
+        until(lambda: site.rows("select 1 from events where kind = 'trouble'"), "an event")
+        assert judged(site) == 0
+        assert not [path for path in output.rglob("*") if path.suffix in (".jpg", ".json", ".tmp")], "half a result"
+    assert_whole(site)
+    until(lambda: site.rows("select 1 from events where detail = 'going on'"), "an event")
+    assert said_once(daemon, "no new work: No space left")
+    assert said_once(daemon, "going on")
+
+
+@pytest.mark.parametrize("scarce", SCARCE)
+def test_a_stop_while_the_output_disk_is_full_gives_the_images_back(site: Site, scarce: str) -> None:
+    with filled(disk(site, "output", scarce)):
+        daemon = site.start()
+        drop(site)
+        daemon.heard("no new work")
+        assert daemon.stop() == 0
+        assert site.rows("select state, count(*) from images group by 1") == [("queued", len(EXPECTED))]
+    site.start()
+    assert_whole(site)
+
+
+def test_a_read_only_output_is_said_and_loses_nothing(site: Site) -> None:
+    disk(site, "output", "size=1m")
+    daemon = site.start()
+    daemon.heard("READY=1")
+    disk(site, "output", "remount,ro")
+    drop(site)
+    daemon.heard("no new work: Read-only file system")
+    assert judged(site) == 0
+    disk(site, "output", "remount,rw")
+    assert_whole(site)
