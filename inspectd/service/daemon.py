@@ -149,7 +149,6 @@ class Daemon:
         while not self._stop:
             now = time.monotonic()
             systemd.alive()
-            due = now + TROUBLE
             try:
                 if self._reload:
                     self._reload = False
@@ -164,6 +163,7 @@ class Daemon:
                     self._queue.event("ledger", "the ledger takes writes again: going on", logging.WARNING)
             except LedgerUnavailable as error:
                 self._trouble(str(error))
+                due = time.monotonic() + TROUBLE
             else:
                 self._trouble(None)
             self._wait(due, self._supervisor.lines)
