@@ -130,7 +130,7 @@ def test_a_worker_that_hangs_with_the_ledgers_lock_in_its_hands_is_killed(
         write(*arguments, **fields)
 
     monkeypatch.setattr(queue, "event", wait_for_the_lock)
-    serving.tick(time.monotonic() + supervisor.WARM_UP)
+    serving.tick(time.monotonic() + process.WARM_UP)
     assert worker not in serving.workers
     assert site.rows("select kind from events") == [("hang",)]
     assert site.rows("select state, deaths from images") == [("queued", 1)]
