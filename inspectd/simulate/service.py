@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from inspectd.simulate.site import Site
 RESTART = 0.2  # seconds between an end and the next start
 TRIES = 5  # ends in a row without READY that are put up with
 STOP_PATIENCE = 40.0
+POLL = 0.02
 
 
 class Service:
@@ -73,17 +75,9 @@ class Service:
         Raises:
             InspectdError: it does not end, or not with exit 0.
         """
-        process = self._process
-        if process is None:
-            return
-        process.terminate()
-        try:
-            code = process.wait(STOP_PATIENCE)
-        except subprocess.TimeoutExpired:
-            raise InspectdError(f"the daemon does not stop within {STOP_PATIENCE:.0f} s of SIGTERM.") from None
-        if code:
-            raise InspectdError(f"the daemon stopped with exit {code}. Its log is {self._site.log}.")
-        self._process = None
+        if self._process is not None:
+            self._process.terminate()
+            self._end(self._process, STOP_PATIENCE, "the daemon that was told to stop")
 
     def run_once(self, patience: float) -> None:
         """`inspectd run --once` on the same site.
@@ -92,12 +86,18 @@ class Service:
             InspectdError: it fails, or does not end in time.
         """
         self._process = self._start("--once")
-        try:
-            code = self._process.wait(patience)
-        except subprocess.TimeoutExpired:
-            raise InspectdError(f"`inspectd run --once` does not end within {patience:.0f} s.") from None
+        self._end(self._process, patience, "`inspectd run --once`")
+
+    def _end(self, process: "subprocess.Popen[bytes]", patience: float, who: str) -> None:
+        """Wait for an end with exit 0, hearing every notice: a daemon that nobody hears waits at each."""
+        until = time.monotonic() + patience
+        while (code := process.poll()) is None:
+            self._listen()
+            if time.monotonic() > until:
+                raise InspectdError(f"{who} does not end within {patience:.0f} s. Its log is {self._site.log}.")
+            time.sleep(POLL)
         if code:
-            raise InspectdError(f"`inspectd run --once` ended with exit {code}. Its log is {self._site.log}.")
+            raise InspectdError(f"{who} ended with exit {code}. Its log is {self._site.log}.")
         self._process = None
 
     def close(self) -> None:
