@@ -25,6 +25,12 @@ class LedgerUnavailable(LedgerError):
     """The results database takes nothing just now (locked, disk full, disk error); trying again later may help."""
 
 
+class LedgerDamaged(LedgerError):
+    """The results database is damaged, or is none: exit 78, because a restart would only damage it further."""
+
+    exit_code = 78
+
+
 class BundleError(InspectdError):
     """A model bundle is missing, damaged or not what it says."""
 

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from inspectd.durable import fsync
-from inspectd.errors import LedgerError, LedgerUnavailable
+from inspectd.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from inspectd.ledger.mounts import refuse_network
 from inspectd.ledger.schema import REVISION
 from inspectd.resources import resource
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 BUSY_SECONDS = 10.0  # well below the silence that counts as a hang: a locked ledger is not one
 
 _SENTENCES = {
-    sqlite3.SQLITE_NOTADB: "is not an inspectd database: SQLite cannot read it. Set `database:` to another file.",
-    sqlite3.SQLITE_CORRUPT: "is damaged. Stop inspectd, keep the file, and put the newest good copy in its place.",
+    sqlite3.SQLITE_NOTADB: "is not an inspectd database, or its beginning is damaged: SQLite cannot read it. "
+    "Set `database:` to another file, or keep this one and restore a copy (docs/database.md).",
+    sqlite3.SQLITE_CORRUPT: "is damaged. Stop inspectd, keep the file, and put the newest good copy "
+    "in its place (docs/database.md, Restoring).",
     sqlite3.SQLITE_READONLY: "cannot be written by this user. Group access to its folder (mode 2770) is needed.",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened. Check that its folder exists and that this user may enter it.",
     sqlite3.SQLITE_PERM: "cannot be opened by this user. Group access to it and its folder (mode 2770) is needed.",
@@ -42,6 +44,8 @@ _SENTENCES = {
 }
 # What an operator puts right while the daemon waits; all others need a person before anything may go on.
 _PASSING = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY}
+# The file itself is no database, or is one no more: nothing may be written to it, and no restart helps.
+_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 # Where two files are at work, the codes that tell of the one that is read.
 _OF_THE_SOURCE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_BUSY}
 
@@ -207,7 +211,8 @@ def _explained(code: int, subject: str) -> LedgerError | None:
     """The error with its sentence about a file; None for what is a bug."""
     if code not in _SENTENCES:
         return None
-    return (LedgerUnavailable if code in _PASSING else LedgerError)(f"{subject} {_SENTENCES[code]}")
+    kind = LedgerUnavailable if code in _PASSING else LedgerDamaged if code in _DAMAGED else LedgerError
+    return kind(f"{subject} {_SENTENCES[code]}")
 
 
 def _read_only_uri(path: Path) -> str:

@@ -212,6 +212,18 @@ def test_a_ledger_that_is_deleted_ends_the_daemon(site: Site) -> None:
     assert "deleted or replaced" in daemon.log.read_text()
 
 
+def test_a_damaged_ledger_is_refused_untouched_and_needs_a_person(site: Site) -> None:
+    ledger = site.root / "inspectd.db"
+    assert site.start("--once").ends() == 0
+    damaged = b"\xa5" * 4096 + ledger.read_bytes()[4096:]
+    ledger.write_bytes(damaged)
+    daemon = site.start()
+    assert daemon.ends() == 78, "systemd does not start it again"
+    assert "restore a copy" in daemon.log.read_text()
+    assert "Traceback" not in daemon.log.read_text()
+    assert ledger.read_bytes() == damaged
+
+
 def test_a_second_supervisor_is_refused(site: Site) -> None:
     site.start().heard("READY=1")
     second = site.start()

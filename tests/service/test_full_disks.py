@@ -100,6 +100,46 @@ def test_a_stop_while_the_output_disk_is_full_gives_the_images_back(site: Site, 
     assert_whole(site)
 
 
+def test_a_full_ledger_disk_is_said_and_loses_nothing(site: Site) -> None:
+    ledger = disk(site, "ledger", "size=1m")
+    daemon = site.start()
+    daemon.heard("READY=1")
+    with filled(ledger):
+        drop(site)
+        assert "the disk is full" in daemon.heard("no new work")
+    assert_whole(site)
+    until(lambda: site.rows("select 1 from events where detail = 'takes writes again'"), "an event")
+    assert said_once(daemon, "the ledger takes no writes")
+
+
+def test_a_ledger_disk_that_fills_with_images_in_hand(site: Site) -> None:
+    """They are claimed and cannot be finished; a stop ends all the same, and the next start judges them."""
+    ledger = disk(site, "ledger", "size=1m")
+    output = disk(site, "output", "size=512k")
+    with filled(output):
+        daemon = site.start()
+        drop(site)
+        daemon.heard("no new work: No space left on device")
+        with filled(ledger):
+            for hog in output.glob("hog-*"):
+                hog.unlink()
+            daemon.heard("no new work: The database")
+            assert daemon.stop() == 0
+    site.start()
+    assert_whole(site)
+
+
+def test_a_start_waits_for_room_on_the_ledgers_disk(site: Site) -> None:
+    ledger = disk(site, "ledger", "size=1m")
+    assert site.start("--once").ends() == 0
+    drop(site)
+    with filled(ledger):
+        daemon = site.start()
+        daemon.heard("no new work: The database")
+    daemon.heard("READY=1")
+    assert_whole(site)
+
+
 def test_a_read_only_output_is_said_and_loses_nothing(site: Site) -> None:
     disk(site, "output", "size=1m")
     daemon = site.start()
