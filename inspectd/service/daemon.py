@@ -220,9 +220,9 @@ class Daemon:
         if ready and not self._supervisor.candidate and (ready, refused) != self._announced:
             self._announced = (ready, refused)
             systemd.ready("reload refused: " + refused if refused else "Ready")
-            if ready is not self._logged:
-                self._logged = ready
-                self._queue.event("ready", self._standing(), **vars(ready))
+        if ready and ready is not self._logged:
+            self._queue.event("ready", self._standing(), **vars(ready))
+            self._logged = ready  # only now: a ledger that takes nothing is told later
         trouble = self._supervisor.trouble
         if now >= self._status_at or trouble != self._said:
             self._status_at = now + STATUS_EVERY

@@ -108,7 +108,7 @@ def test_a_full_ledger_disk_is_said_and_loses_nothing(site: Site) -> None:
         drop(site)
         assert "the disk is full" in daemon.heard("no new work")
     assert_whole(site)
-    until(lambda: site.rows("select 1 from events where detail = 'takes writes again'"), "an event")
+    until(lambda: site.rows("select 1 from events where kind = 'ledger'"), "an event")
     assert said_once(daemon, "the ledger takes no writes")
 
 
