@@ -142,7 +142,7 @@ class Watch(Section):
         Literal["auto", "inotify", "polling"],
         Field(
             description="How changes are noticed: inotify (local disks), polling (network shares), or auto, which "
-            "chooses by the file system."
+            "chooses by the file system and polls beside inotify for as long as events do not arrive."
         ),
     ] = "auto"
     after: Annotated[
