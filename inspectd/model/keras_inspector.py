@@ -97,7 +97,10 @@ class KerasInspector:
         return findings
 
     def _run(self, pixels: NDArray[np.uint8]) -> tuple[Any, Any, Any]:
-        logits, explained, heat = self._compiled(tf.constant(pixels))
+        try:
+            logits, explained, heat = self._compiled(tf.constant(pixels))
+        except tf.errors.ResourceExhaustedError as error:
+            raise MemoryError(f"{self.device}: not enough memory for {len(pixels)} images") from error
         return logits.numpy(), explained.numpy(), heat.numpy()
 
 

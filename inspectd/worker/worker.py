@@ -25,7 +25,7 @@ from inspectd.durable import write_all
 from inspectd.errors import ConfigError, InspectdError, LedgerUnavailable
 from inspectd.ledger.database import open_writer
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Finished
+from inspectd.ledger.records import Claim, Finished
 from inspectd.model.bundle import Bundle, load_bundle
 from inspectd.model.inspector import Inspector, open_inspector
 from inspectd.worker.after import carry_out
@@ -96,6 +96,7 @@ class Worker:
         self._queue = queue
         self._line = line
         self._settings = line.settings
+        self._batch = line.settings.batch  # halved where memory does not suffice
         self._judged = 0
         self._trouble: str | None = None  # what the disk or the ledger refuses
         self._owed_at = 0.0
@@ -162,20 +163,37 @@ class Worker:
     def _step(self, lane: Lane) -> bool:
         """Judge one batch of one bundle; False when its watches have nothing queued."""
         settings = self._settings
-        claims = self._persist(lambda: self._queue.claim(settings.owner, lane.watches, settings.batch, settings.lease))
+        claims = self._persist(lambda: self._queue.claim(settings.owner, lane.watches, self._batch, settings.lease))
         if not claims:
             return False
+        self._judge(lane, claims)
+        return True
+
+    def _judge(self, lane: Lane, claims: Sequence[Claim]) -> None:
+        """Take claims to their outcomes: together, or in halves where memory does not suffice for all of them.
+
+        Raises:
+            MemoryError: for an image that is too much by itself; the supervisor sees to it that only this one fails.
+        """
         self._say_progress()
-        judged = self._persist(lambda: lane.pipeline.judge(claims))
+        try:
+            judged = self._persist(lambda: lane.pipeline.judge(claims))
+        except MemoryError:
+            if len(claims) == 1:
+                raise
+            self._batch = len(claims) // 2
+            log.warning("not enough memory for %d images at once: batch is now %d", len(claims), self._batch)
+            for half in (claims[: self._batch], claims[self._batch :]):
+                self._judge(lane, half)
+            return
         if judged is None:
-            return False
+            return
         accepted = self._persist(lambda: self._commit(lane, judged)) or set()
         finished = judged.finished(accepted)
         self._judged += len(finished) - len(judged.folded)
         self._say_progress()
         owed = [each for each in finished if each.watch in self._putting_away]
         self._persist(lambda: self._put_away(owed))
-        return True
 
     def _commit(self, lane: Lane, judged: Judged) -> set[int]:
         """Overlays first, then the verdicts: a verdict never points at a picture that a power cut took."""

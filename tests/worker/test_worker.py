@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from inspectd import config
 from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Failed, Stat
-from inspectd.model.null import write_null_bundle
+from inspectd.model.null import NullInspector, write_null_bundle
 from inspectd.worker import worker
 from inspectd.worker.channel import Settings
 from inspectd.worker.worker import Line, Worker
@@ -85,3 +86,29 @@ def test_a_slow_disk_is_no_silence(site: Site, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(worker, "PULSE", 0)
     queue = make_debts(site, 6)
     assert run_rounds(site, queue, 1).said >= 6
+
+
+def test_a_batch_too_large_for_the_memory_is_judged_in_halves(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{site.root / 'inspectd.db'}"
+    upgrade(url)
+    queue = Queue(open_writer(url))
+    paths = [site.drop(f"{number}.png", picture(DARK, seed=number)) for number in range(8)]
+    queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat())) for path in paths])
+    subject = Worker(config.load(site.config), queue, cast(Line, StubLine()))
+    inspect = NullInspector.inspect
+    sizes = []
+
+    def scarce(self: NullInspector, images: Any) -> Any:
+        sizes.append(len(images))
+        if len(images) > 1:
+            raise MemoryError
+        return inspect(self, images)
+
+    with ThreadPoolExecutor(1) as pool:
+        (lane,) = subject.open_lanes(pool)
+        monkeypatch.setattr(NullInspector, "inspect", scarce)
+        while subject._step(lane):
+            pass
+    assert sizes == [4, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1], "once a batch was too large, no later one is"
+    assert site.rows("select verdict, count(*) from verdicts group by 1") == [("ok", 8)]
+    assert site.rows("select count(*) from inspections") == [(8,)]
