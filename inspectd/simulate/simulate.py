@@ -138,9 +138,9 @@ class _Run:
             self._say(f"{dropped} dropped, {awaited} still without outcome, {self._made.total()} faults made")
 
     def _settled(self) -> bool:
-        """Whether nothing is waited for any more, or has been for too long."""
+        """Whether the daemon serves and nothing is waited for any more, or something has been for too long."""
         waits = self._books.awaited or self._camera.arriving or self._pending
-        return not waits or time.monotonic() - self._last > PATIENCE
+        return (self._service.ready_worker is not None and not waits) or time.monotonic() - self._last > PATIENCE
 
     def _report(self, broken: Sequence[str], keep: bool) -> Report:
         found = self._audit()
