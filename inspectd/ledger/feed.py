@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, bindparam, func, select
 
 from inspectd.clock import utc_text
 from inspectd.ledger.database import reading
+from inspectd.ledger.records import reason_code
 from inspectd.ledger.schema import OPEN_STATES, State, events, images, inspections
 from inspectd.ledger.transactions import Found, not_searched
 
@@ -91,7 +92,7 @@ class Feed:
 
     def _take_inspections(self, connection: Connection) -> tuple[list[Found], bool]:
         """The next ones, whole batches only: one transaction has one time."""
-        # Rows that retention deleted may have been the newest, whose ids are then given again.
+        # Who deletes rows by hand may delete the newest, whose ids are then given again; retention keeps it.
         self._inspection = min(self._inspection, _newest(connection, _NEWEST_INSPECTION))
         rows = list(connection.execute(_INSPECTIONS, {"after": self._inspection}))
         is_full = len(rows) == MOST
@@ -115,7 +116,7 @@ class Feed:
         self._failed = {(row.id, row.finished_at) for row in rows}
         self._looked = now
         # Set back, the clock makes everything of the hours after `now` look new: they are known from here on.
-        return () if was_set_back else tuple((row.watch, reason_code(row.reason)) for row in new)
+        return () if was_set_back else tuple((row.watch, reason_code(row.reason or "unknown")) for row in new)
 
 
 def backlog(connection: Connection) -> Backlog:
@@ -124,11 +125,6 @@ def backlog(connection: Connection) -> Backlog:
     waiting = [watch for watch, state in counts if state == State.QUEUED]
     seen = {watch: connection.scalar(_OLDEST, {"watch": watch}) for watch in waiting}
     return Backlog(counts, {watch: datetime.fromisoformat(at) for watch, at in seen.items() if at})
-
-
-def reason_code(reason: str | None) -> str:
-    """What stands before the colon of a reason: ``truncated``, ``not an image``."""
-    return (reason or "unknown").partition(":")[0]
 
 
 _NEWEST_INSPECTION = select(func.max(inspections.c.id))

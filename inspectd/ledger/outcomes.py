@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Update, bindparam, delete, exists, func, inse
 from inspectd import __version__
 from inspectd.clock import utc_now
 from inspectd.ledger.claims import FREE, Claims, delete_superseded
-from inspectd.ledger.records import Failed, Finished, Inspected, Outcome, Read, Unsettled
+from inspectd.ledger.records import Failed, Finished, Inspected, Outcome, Read, Unsettled, reason_code
 from inspectd.ledger.schema import FINISHED_STATES, After, State, images, inspections
 from inspectd.ledger.transactions import IS_CLAIMED, Found, chunks
 
@@ -120,13 +120,10 @@ def _fold_failures(connection: Connection, failed: Sequence[Failed], after: Coll
 def _told(connection: Connection, failed: Sequence[Failed]) -> dict[int, Found]:
     """By claimed image id, the last finished row of the path where it tells of the same failure of the same content."""
     earlier = _repeats(connection, {outcome.claim.image_id: outcome.sha256 for outcome in failed}, State.FAILED)
-    codes = {outcome.claim.image_id: _code(outcome.reason) for outcome in failed}
-    return {image_id: older for image_id, older in earlier.items() if _code(older.reason) == codes[image_id]}
-
-
-def _code(reason: str | None) -> str:
-    """What stands before the colon of a reason."""
-    return (reason or "").partition(":")[0]
+    codes = {outcome.claim.image_id: reason_code(outcome.reason) for outcome in failed}
+    return {
+        image_id: older for image_id, older in earlier.items() if reason_code(older.reason or "") == codes[image_id]
+    }
 
 
 def _fold(connection: Connection, older: Found, read: Read, *, owed: bool) -> None:

@@ -12,11 +12,7 @@ from sqlalchemy import bindparam, func, insert, literal_column, select, update
 from inspectd.clock import utc_now
 from inspectd.ledger.arrivals import Arrivals
 from inspectd.ledger.outcomes import Outcomes
-from inspectd.ledger.records import (
-    Counts,
-    Finished,
-    Stat,
-)
+from inspectd.ledger.records import Counts, Finished, Stat
 from inspectd.ledger.redraws import Redraws
 from inspectd.ledger.schema import OPEN_STATES, After, State, images, inspections, models
 from inspectd.ledger.transactions import not_searched

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine, bindparam, func, literal_column, sele
 
 from inspectd.clock import utc_text
 from inspectd.ledger import trail
-from inspectd.ledger.feed import reason_code, seconds_between
+from inspectd.ledger.feed import seconds_between
+from inspectd.ledger.records import reason_code
 from inspectd.ledger.schema import State, Verdict, events, images, inspections
 from inspectd.ledger.transactions import not_searched
 
@@ -63,7 +64,7 @@ def recent(engine: Engine, now: datetime) -> Recent:
         }
         failures: Counter[str] = Counter()
         for reason, number in connection.execute(_FAILURES, {"since": since}):
-            failures[reason_code(reason)] += number
+            failures[reason_code(reason or "unknown")] += number
         sample = connection.execute(_NEWEST).all()
         stages: dict[str, list[float]] = {}
         for row in sample:

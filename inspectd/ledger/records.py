@@ -146,6 +146,11 @@ class Unsettled:
 Outcome = Inspected | Failed | Unsettled
 
 
+def reason_code(reason: str) -> str:
+    """What stands before the colon of a reason: ``truncated``, ``not an image``."""
+    return reason.partition(":")[0]
+
+
 @dataclass(frozen=True)
 class Place:
     """A place in the order of age: everything before it has been looked at."""

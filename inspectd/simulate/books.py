@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from inspectd.ledger.query import Row
+from inspectd.ledger.records import reason_code
 from inspectd.ledger.schema import State, Verdict
 
 Key = tuple[str, str]  # path in the watch, sha256
@@ -137,7 +138,7 @@ def audit(books: Books, rows: Sequence[Row], has_overlay: Callable[[str], bool],
 
 def code(row: Row) -> str:
     """What stands before the colon of a row's reason."""
-    return (row.reason or "no reason").partition(":")[0]
+    return reason_code(row.reason or "no reason")
 
 
 def is_vanished(row: Row) -> bool:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from inspectd.clock import utc_now
 from inspectd.config import Config
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Claim, Failed, Finished, Inspected, Outcome, Read, Unsettled
+from inspectd.ledger.records import Claim, Failed, Finished, Inspected, Outcome, Read, Unsettled, reason_code
 from inspectd.ledger.schema import Verdict
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, Inspector
@@ -202,7 +202,7 @@ def _second_look(claim: Claim, reason: str | None, sha256: str | None) -> Outcom
     """No file fails at first sight: it may still be arriving. The same fault in the same bytes, later, is final."""
     if reason is None:
         return Unsettled(claim)
-    same = claim.reason is not None and claim.reason.partition(":")[0] == reason.partition(":")[0]
+    same = claim.reason is not None and reason_code(claim.reason) == reason_code(reason)
     if same and claim.sha256 == sha256 and not reason.startswith("vanished"):
         return Failed(claim, reason, sha256)
     return Unsettled(claim, reason, sha256)

@@ -98,7 +98,7 @@ def test_a_clock_that_steps_counts_no_failure_twice(queue: Queue, engine: Engine
 
 
 def test_ids_that_are_given_again_are_followed(queue: Queue, engine: Engine, model: int) -> None:
-    """SQLite numbers on from the greatest row there is, and retention may have taken that."""
+    """SQLite numbers on from the greatest row there is, and somebody may have taken that by hand."""
     enqueue(queue, "line", arrivals(6))
     queue.finish("w", model, [inspected(claim) for claim in queue.claim("w", ["line"], 5, 60)])
     feed = Feed(engine, datetime.now(UTC))
