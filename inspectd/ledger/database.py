@@ -20,9 +20,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from inspectd.durable import fsync
-from inspectd.errors import LedgerDamaged, LedgerError, LedgerUnavailable
+from inspectd.errors import LedgerError
 from inspectd.ledger.mounts import refuse_network
 from inspectd.ledger.schema import REVISION
+from inspectd.ledger.sentences import code_of, explained
 from inspectd.resources import resource
 
 if TYPE_CHECKING:
@@ -30,22 +31,6 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 10.0  # well below the silence that counts as a hang: a locked ledger is not one
 
-_SENTENCES = {
-    sqlite3.SQLITE_NOTADB: "is not an inspectd database, or its beginning is damaged: SQLite cannot read it. "
-    "Set `database:` to another file, or keep this one and restore a copy (docs/database.md).",
-    sqlite3.SQLITE_CORRUPT: "is damaged. Stop inspectd, keep the file, and put the newest good copy "
-    "in its place (docs/database.md, Restoring).",
-    sqlite3.SQLITE_READONLY: "cannot be written by this user. Group access to its folder (mode 2770) is needed.",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened. Check that its folder exists and that this user may enter it.",
-    sqlite3.SQLITE_PERM: "cannot be opened by this user. Group access to it and its folder (mode 2770) is needed.",
-    sqlite3.SQLITE_FULL: "cannot grow: the disk is full. Free some space; nothing that was committed is lost.",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error. Check the disk and the system's log.",
-    sqlite3.SQLITE_BUSY: "is locked by another program. Close the shell or tool that holds a transaction open on it.",
-}
-# What an operator puts right while the daemon waits; all others need a person before anything may go on.
-_PASSING = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY}
-# The file itself is no database, or is one no more: nothing may be written to it, and no restart helps.
-_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 # Where two files are at work, the codes that tell of the one that is read.
 _OF_THE_SOURCE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_BUSY}
 
@@ -148,9 +133,9 @@ def copy_database(path: Path, target: Path) -> None:
     except OSError as error:
         raise LedgerError(f"The copy {target} cannot be written: {error.strerror}.") from error
     except sqlite3.Error as error:
-        code = _code(error)
+        code = code_of(error)
         subject = f"The database {path}" if code in _OF_THE_SOURCE else f"The copy {target}"
-        raise (_explained(code, subject) or error) from error
+        raise (explained(code, subject) or error) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -196,23 +181,10 @@ def _engine(path: Path, connect: Callable[[], sqlite3.Connection], pool: type[Qu
 
     @event.listens_for(engine, "handle_error")
     def _explain(context: ExceptionContext) -> None:
-        if explained := _explained(_code(context.original_exception), f"The database {path}"):
-            raise explained from context.original_exception
+        if error := explained(code_of(context.original_exception), f"The database {path}"):
+            raise error from context.original_exception
 
     return engine
-
-
-def _code(error: BaseException | None) -> int:
-    """SQLite's primary code of an error; 0 where it has none."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _explained(code: int, subject: str) -> LedgerError | None:
-    """The error with its sentence about a file; None for what is a bug."""
-    if code not in _SENTENCES:
-        return None
-    kind = LedgerUnavailable if code in _PASSING else LedgerDamaged if code in _DAMAGED else LedgerError
-    return kind(f"{subject} {_SENTENCES[code]}")
 
 
 def _read_only_uri(path: Path) -> str:
