@@ -103,6 +103,18 @@ class Expiry(Transactions):
         """Judged images to whose file nothing is owed, likewise; `file` is where it was moved to, if it was."""
         return self._page(_ROWS, images.c.finished_at, images.c.id, beyond, limit)
 
+    def shared(self, ids: Sequence[int]) -> set[str]:
+        """The moved files of these images that another image has too: the same content came under the same name."""
+        contents = select(images.c.sha256).where(images.c.id.in_(ids))
+        query = (
+            select(images.c.moved_to)
+            .where(images.c.sha256.in_(contents), not_searched(images.c.after) == After.MOVED)
+            .group_by(images.c.moved_to)
+            .having(func.count() > 1)
+        )
+        with self._reading() as connection:
+            return set(connection.scalars(query))
+
     def protected(self) -> dict[str, int]:
         """How many images are never removed, by the reason; one may have several."""
         asked = {

@@ -5,7 +5,7 @@ may still be there. It walks from the oldest on, in short reads.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -79,7 +79,7 @@ def rules(config: Config, expiry: Expiry) -> list[Rule]:
             "source images",
             *(wanted.sources.days, wanted.sources.free, archives),
             expiry.sources,
-            lambda page: list(_sources(page, watches)),
+            lambda page: list(_sources(page, watches, expiry.shared([each.id for each in page]))),
             expiry.expire_sources,
         ),
         Rule(
@@ -148,11 +148,14 @@ def shortage(rule: Rule) -> Short:
     return short
 
 
-def _sources(page: Sequence[Expirable], watches: Mapping[str, Watch]) -> Iterator[Found]:
-    """Moved files that lie in the archive of their watch and are still the very files."""
+def _sources(page: Sequence[Expirable], watches: Mapping[str, Watch], shared: Container[str]) -> Iterator[Found]:
+    """Moved files that lie in the archive of their watch, in no watch, and are still the very files of one image."""
+    watched = [watch.path.resolve() for watch in watches.values()]
     for each in page:
         watch, path = watches.get(each.watch), Path(from_text(each.file or ""))
-        if watch is None or not path.is_relative_to(watch.archive):
+        if watch is None or each.file in shared or not path.is_relative_to(watch.archive):
+            continue
+        if any(path.resolve().is_relative_to(folder) for folder in watched):
             continue
         there = look(watch.archive, path)
         if there and (there.st_size, there.st_mtime_ns) == (each.size, each.mtime_ns):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from sqlalchemy import event
-from support.queueing import inspected, register
+from support.queueing import inspected, register, sha256
 from support.site import DARK, Site, picture, until
 
 from inspectd.clock import utc_text
@@ -60,13 +60,28 @@ class Place:
         self.config = load(self.root / "config.yaml")
         return self.config
 
-    def judge(self, name: str, days: float, verdict: Verdict | None = Verdict.OK, size: int = 100) -> int:
+    def judge(
+        self,
+        name: str,
+        days: float,
+        verdict: Verdict | None = Verdict.OK,
+        size: int = 100,
+        content: str = "",
+        mtime: float | None = None,
+    ) -> int:
         """One image that had its outcome so many days ago (None: a failure), put away as its watch says; its id."""
         file = self.root / "incoming" / name
-        file.write_bytes(name.encode().ljust(size, b"x"))
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes((content or name).encode().ljust(size, b"x"))
+        if mtime is not None:
+            os.utime(file, (mtime, mtime))
         self.queue.enqueue("line", [Arrival(name, Stat.of(file.stat()))])
         (claim,) = self.queue.claim("w", ["line"], 1, 60)
-        made = inspected(claim, verdict) if verdict else Failed(claim, "truncated: the file ends early")
+        made = (
+            inspected(claim, verdict, sha=content and sha256(int(content)))
+            if verdict
+            else Failed(claim, "truncated: the file ends early")
+        )
         watches = ["line"] if self.after != "keep" else []
         self.queue.finish("w", self.model, [made], watches)
         at = utc_text(datetime.now(UTC) - timedelta(days=days))
@@ -198,6 +213,32 @@ def test_only_the_very_file_in_the_archive_goes(place: Place) -> None:
     assert linked.is_symlink()
     assert Path(paths["changed.png"]).exists()
     assert {after for (after,) in place.ask('SELECT "after" FROM images')} == {"moved"}
+
+
+def test_a_file_that_two_images_share_stays(place: Place) -> None:
+    """The same content came under the same name from two folders, and `after: move` kept one file for both."""
+    at = datetime.now(UTC).timestamp()
+    for name in ("left/a.png", "right/a.png"):
+        place.judge(name, OLD, content="7", mtime=at)
+    (moved_to, number) = place.ask("SELECT moved_to, count(*) FROM images GROUP BY moved_to")[0]
+    assert number == 2
+    pin(place.engine, 1, pinned=True, detail="")
+    place.configure(sources={"days": 1})
+    place.run()
+    assert Path(moved_to).exists()
+
+
+def test_what_lies_in_a_watch_stays_though_it_was_moved_there_once(place: Place) -> None:
+    place.judge("a.png", OLD)
+    (moved_to,) = place.ask("SELECT moved_to FROM images")[0]
+    document = yaml.safe_load((place.root / "config.yaml").read_text())
+    document["watch"][0]["move_to"] = "archive/{date}"
+    document["watch"].append({"name": "second", "path": str(Path(moved_to).parent), "model": "models"})
+    document["retention"] = {"sources": {"days": 1}}
+    (place.root / "config.yaml").write_text(yaml.safe_dump(document))
+    place.config = load(place.root / "config.yaml")
+    place.run()
+    assert Path(moved_to).exists()
 
 
 def test_no_link_leads_out_of_the_archive(place: Place) -> None:
