@@ -77,11 +77,8 @@ def _in_a_watch(key: Key, places: Iterable[Path], watches: Mapping[int, Watch]) 
 
 def _archives(watch: Watch) -> Iterator[Path]:
     """The folders that `move_to` leads to, each as far as it is known before there is a date."""
-    unknown = "\0"
     for verdict in VERDICTS:
-        path = Path(watch.move_to.format(watch=watch.name, verdict=verdict, date=unknown))
-        known = [part for part in (path, *path.parents) if unknown not in str(part)]
-        yield known[0]
+        yield watch.archive_of(watch=watch.name, verdict=verdict)
 
 
 def _strictly_inside(inner: Path, outer: Path) -> bool:

@@ -171,8 +171,12 @@ class Watch(Section):
     @property
     def archive(self) -> Path:
         """The folder below which every file lies that `move_to` names: as far as it has no placeholder."""
+        return self.archive_of()
+
+    def archive_of(self, **known: str) -> Path:
+        """The folder that `move_to` leads to, as far as its placeholders are `known`."""
         unknown = "\0"
-        path = Path(self.move_to.format(watch=unknown, verdict=unknown, date=unknown))
+        path = Path(self.move_to.format(**dict.fromkeys(PLACEHOLDERS, unknown) | known))
         return next(part for part in (path, *path.parents) if unknown not in str(part))
 
 
@@ -223,6 +227,10 @@ class Overlay(Section):
         ),
     ] = "fixed"
     caption: Annotated[Switch, Field(description="Whether verdict and score are written on the overlay.")] = True
+
+    def is_wanted(self, verdict: str) -> bool:
+        """Whether an image with this verdict (`ok`, `defect` or `review`) gets an overlay."""
+        return self.write == "all" or (self.write == "not_ok" and verdict != "ok")
 
 
 class Limits(Section):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from inspectd.config import Config, Watch
 from inspectd.ledger.comparing import Record
-from inspectd.ledger.schema import After, State, Verdict
+from inspectd.ledger.schema import After, State
 from inspectd.paths import from_text
 from inspectd.service.gaps import Gap, Kind, grace, lies
 from inspectd.worker.after import places
@@ -62,9 +62,8 @@ class Traces:
 
     def _owes_sidecar(self, record: Record) -> bool:
         """Whether an image has an outcome that should stand in a sidecar: retention removes it with its overlay."""
-        said, drawn = record.judgement, self._config.overlay.write
-        wanted = said and (drawn == "all" or (drawn == "not_ok" and said.verdict != Verdict.OK))
-        is_expired = wanted and said and said.overlay is None
+        said = record.judgement
+        is_expired = said and said.overlay is None and self._config.overlay.is_wanted(said.verdict)
         return self._config.sidecar and record.is_finished and not is_expired
 
     def _source_missing(self, record: Record) -> str | None:

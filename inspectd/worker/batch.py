@@ -19,7 +19,6 @@ from inspectd.clock import utc_now
 from inspectd.config import Config
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Claim, Failed, Finished, Inspected, Outcome, Read, Unsettled, reason_code
-from inspectd.ledger.schema import Verdict
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, Inspector
 from inspectd.vision.decode import Decoded, DecodeError, decode
@@ -159,10 +158,9 @@ class Pipeline:
         bundle = self._inspector.bundle
         started = time.perf_counter()
         explanation = explain(finding, image.size, image.doubt)
-        wanted = self._config.overlay.write
         files: list[tuple[Path, bytes]] = []
         overlay: Path | None = None
-        if wanted == "all" or (wanted == "not_ok" and explanation.verdict is not Verdict.OK):
+        if self._config.overlay.is_wanted(explanation.verdict):
             overlay = artifact_path(image.claim, bundle.short, SUFFIX[self._style.format])
             kept = image.kept
             decoded = decode(kept, self._config.limits.pixels) if isinstance(kept, bytes) else kept

@@ -50,11 +50,7 @@ def fault(check: str, subject: str, found: str, advice: str) -> Finding:
 
 def archive(watch: Watch) -> Path | None:
     """The folder below which `after: move` puts files: what of `move_to` is known before there is a verdict."""
-    if watch.after != "move":
-        return None
-    unknown = "\0"
-    path = Path(watch.move_to.format(watch=watch.name, verdict=unknown, date=unknown))
-    return next(part for part in (path, *path.parents) if unknown not in str(part))
+    return watch.archive_of(watch=watch.name) if watch.after == "move" else None
 
 
 def standing(path: Path) -> Path:
