@@ -20,7 +20,7 @@ from inspectd.ingest.hints import Hints
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Identity, identity, is_empty
 from inspectd.ingest.watchdogs import Handler, InotifyObserver, Poller, is_running
-from inspectd.ledger.mounts import file_system, is_network
+from inspectd.ledger.mounts import file_system, is_network, mountinfo
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +55,7 @@ class Observer:
     @property
     def backend(self) -> Backend:
         """How this folder is observed in the first place; of a folder that is missing, how it would be."""
-        if self._watch.backend != "auto":
-            return self._watch.backend
-        mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
-        return "polling" if needs_polling(file_system(Path(os.path.realpath(self._watch.path)), mounts)) else "inotify"
+        return backend_of(self._watch, mountinfo())
 
     @property
     def standing(self) -> str:
@@ -174,6 +171,13 @@ class Observer:
         elif trouble is None and self._trouble is not None:
             log.info("Watch %s: the folder %r is watched again.", self._watch.name, str(self._watch.path))
         self._trouble = trouble
+
+
+def backend_of(watch: Watch, mounts: str) -> Backend:
+    """What `backend` comes to, with the text of /proc/self/mountinfo; of a folder that is missing, what it would be."""
+    if watch.backend != "auto":
+        return watch.backend
+    return "polling" if needs_polling(file_system(Path(os.path.realpath(watch.path)), mounts)) else "inotify"
 
 
 def needs_polling(file_system: str) -> bool:

@@ -19,7 +19,7 @@ _NETWORK = re.compile(
 def refuse_network(path: Path) -> None:
     """Raise LedgerError when the folder of the database `path` is on a network file system."""
     folder = path.absolute().parent.resolve()
-    kind = file_system(folder, _MOUNTINFO.read_text(errors="surrogateescape"))
+    kind = file_system(folder, mountinfo())
     if is_network(kind):
         raise LedgerError(
             f"The database {path} is on a network file system ({kind}), where SQLite loses data. "
@@ -32,10 +32,15 @@ def is_network(kind: str) -> bool:
     return _NETWORK.fullmatch(kind) is not None
 
 
-def file_system(folder: Path, mountinfo: str) -> str:
+def mountinfo() -> str:
+    """What is mounted where, as this process sees it: the text for `file_system`."""
+    return _MOUNTINFO.read_text(errors="surrogateescape")
+
+
+def file_system(folder: Path, mounts: str) -> str:
     """The type of the file system that an absolute folder is on, from the text of /proc/self/mountinfo (proc(5))."""
     kind, longest = "", -1
-    for line in mountinfo.splitlines():
+    for line in mounts.splitlines():
         mount, _, source = line.partition(" - ")
         point = Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), mount.split(" ")[4]))
         if folder.is_relative_to(point) and len(point.parts) >= longest:  # a later mount covers an earlier one

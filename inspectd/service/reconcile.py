@@ -24,7 +24,7 @@ from inspectd.ledger.schema import FINISHED_STATES, State
 from inspectd.ledger.transactions import chunks
 from inspectd.paths import from_text, to_text
 from inspectd.service.gaps import Gap, Kind, grace, lies
-from inspectd.service.sequence import Sequence as Numbers
+from inspectd.service.sequence import Numbers
 from inspectd.service.traces import Traces
 from inspectd.worker.names import Artifact
 

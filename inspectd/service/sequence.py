@@ -31,7 +31,7 @@ class Missing:
         )
 
 
-class Sequence:
+class Numbers:
     """The numbered names of watches, and the gaps in them.
 
     Args:

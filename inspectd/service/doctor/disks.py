@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inspectd.config import Watch
-from inspectd.ingest.observe import needs_polling
-from inspectd.ledger.mounts import file_system, is_network
+from inspectd.ingest.observe import backend_of, needs_polling
+from inspectd.ledger.mounts import file_system, is_network, mountinfo
 from inspectd.service.doctor.finding import Finding, Site, archive, fault, is_folder, ok, standing, warn
+from inspectd.service.space import places
 
 MIB = 2**20
 # The overlay of a 512×512 image takes up to 0.1 MB: at one image in two seconds these last a day, ...
@@ -17,13 +18,12 @@ LEAST_BYTES = 256 * MIB
 # An overlay and a sidecar for each image: at the same rate these last a day, and half an hour.
 LOW_FILES = 90_000
 LEAST_FILES = 2_000
-MOUNTINFO = Path("/proc/self/mountinfo")
 VOLATILE = ("tmpfs", "ramfs")
 
 
 def check_kinds(site: Site) -> Iterator[Finding]:
     """Where events can be had, where a ledger may lie, and what a move costs."""
-    mounts = MOUNTINFO.read_text(errors="surrogateescape")
+    mounts = mountinfo()
     for watch in site.config.watch:
         yield watch_kind(watch, mounts)
         if (target := archive(watch)) and is_folder(watch.path):
@@ -40,13 +40,7 @@ def watch_kind(watch: Watch, mounts: str) -> Finding:
     if watch.backend == "inotify" and needs_polling(kind):
         return warn("disks", subject, f"{kind}: no events of what other machines write", "set `backend: auto`")
     meant = "auto means " if watch.backend == "auto" else ""
-    return ok("disks", subject, f"{kind}: {meant}{backend(watch, mounts)}")
-
-
-def backend(watch: Watch, mounts: str) -> str:
-    """What `backend` comes to when the daemon starts."""
-    auto = "polling" if needs_polling(kind_of(watch.path, mounts)) else "inotify"
-    return auto if watch.backend == "auto" else watch.backend
+    return ok("disks", subject, f"{kind}: {meant}{backend_of(watch, mounts)}")
 
 
 def ledger_kind(ledger: Path, mounts: str) -> Finding:
@@ -68,13 +62,13 @@ def kind_of(path: Path, mounts: str) -> str:
 def check_space(site: Site) -> Iterator[Finding]:
     """Room for files on every disk that is written to, once for each disk."""
     config = site.config
-    places = {"output": config.output, "ledger": config.database_file.parent}
-    places |= {f"archive of {watch.name}": target for watch in config.watch if (target := archive(watch))}
+    folders = places(config)
+    folders |= {f"archive of {watch.name}": target for watch in config.watch if (target := archive(watch))}
     disks: dict[int, list[str]] = {}
-    for what, path in places.items():
+    for what, path in folders.items():
         disks.setdefault(standing(path).stat().st_dev, []).append(what)
     for names in disks.values():
-        there = standing(places[names[0]])
+        there = standing(folders[names[0]])
         yield space(f"{', '.join(names)}, {there}", os.statvfs(there))
 
 

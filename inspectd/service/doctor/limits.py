@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspectd.service.doctor.disks import MOUNTINFO, backend
+from inspectd.ingest.observe import backend_of
+from inspectd.ledger.mounts import mountinfo
 from inspectd.service.doctor.finding import Finding, Site, fault, ok, warn
 
 SYSCTL = Path("/proc/sys")
@@ -17,8 +18,8 @@ LEAST = 128  # ... of at least the kernel's default
 
 def check_limits(site: Site) -> Iterator[Finding]:
     """Folders to watch, watches and events waiting, each against its limit."""
-    mounts = MOUNTINFO.read_text(errors="surrogateescape")
-    inotify = [watch for watch in site.config.watch if backend(watch, mounts) == "inotify"]
+    mounts = mountinfo()
+    inotify = [watch for watch in site.config.watch if backend_of(watch, mounts) == "inotify"]
     if not inotify:
         return
     most = limit("watches")

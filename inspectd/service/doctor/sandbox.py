@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inspectd.ingest.observe import needs_polling
-from inspectd.service.doctor.disks import MOUNTINFO, kind_of
+from inspectd.ledger.mounts import mountinfo
+from inspectd.service.doctor.disks import kind_of
 from inspectd.service.doctor.finding import Finding, Site, State, archive, exists, fault, is_folder, ok, warn
 
 STATE = Path("/var/lib/inspectd")  # StateDirectory of the unit
@@ -51,7 +52,7 @@ def needs(site: Site, mounts: str) -> Needs:
 
 def drop_in(site: Site) -> str:
     """The drop-in, for systemd to read; empty where the unit is enough as it is."""
-    return written_out(site.path, needs(site, MOUNTINFO.read_text(errors="surrogateescape")))
+    return written_out(site.path, needs(site, mountinfo()))
 
 
 def written_out(config: Path, found: Needs) -> str:
@@ -91,7 +92,7 @@ def lacking(found: Needs, shown: Mapping[str, str]) -> list[str]:
 
 def check_sandbox(site: Site) -> Iterator[Finding]:
     """Whether the service may do what the configuration asks, and folders that must be made before it starts."""
-    found = needs(site, MOUNTINFO.read_text(errors="surrogateescape"))
+    found = needs(site, mountinfo())
     yield allowed(found, installed(site.path), _install(site.path))
     for path in found.written:
         if not is_folder(path):
