@@ -20,7 +20,8 @@ def notify(*assignments: str) -> None:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
             channel.settimeout(PATIENCE)
-            channel.sendto("\n".join(assignments).encode(), address)
+            channel.connect(address)  # the wait for a full receiver is a sleep only on a connected socket
+            channel.send("\n".join(assignments).encode())
     except OSError:
         return
 
