@@ -55,7 +55,7 @@ class Observer:
     @property
     def backend(self) -> Backend:
         """How this folder is observed in the first place; of a folder that is missing, how it would be."""
-        return backend_of(self._watch, mountinfo())
+        return backend_of(self._watch)
 
     @property
     def standing(self) -> str:
@@ -173,11 +173,16 @@ class Observer:
         self._trouble = trouble
 
 
-def backend_of(watch: Watch, mounts: str) -> Backend:
-    """What `backend` comes to, with the text of /proc/self/mountinfo; of a folder that is missing, what it would be."""
+def backend_of(watch: Watch, mounts: str | None = None) -> Backend:
+    """What `backend` comes to; of a folder that is missing, what it would be.
+
+    Args:
+        mounts: The mount table as `mountinfo` gives it; None: as it is now, read only where it is needed.
+    """
     if watch.backend != "auto":
         return watch.backend
-    return "polling" if needs_polling(file_system(Path(os.path.realpath(watch.path)), mounts)) else "inotify"
+    kind = file_system(Path(os.path.realpath(watch.path)), mountinfo() if mounts is None else mounts)
+    return "polling" if needs_polling(kind) else "inotify"
 
 
 def needs_polling(file_system: str) -> bool:

@@ -16,7 +16,6 @@ from watchdog.observers.inotify import InotifyObserver
 
 from inspectd.config import Watch
 from inspectd.ingest.observe import backend_of
-from inspectd.ledger.mounts import mountinfo
 from inspectd.service.doctor.finding import Finding, Site, fault, is_folder, ok, warn
 
 PATIENCE = 3.0  # seconds; watchdog itself holds an event back for half a second
@@ -32,7 +31,7 @@ def check_events(site: Site) -> Iterator[Finding]:
 def canary(watch: Watch) -> Finding:
     """Drop a file, wait for the event."""
     subject = f"watch {watch.name}, {watch.path}"
-    if backend_of(watch, mountinfo()) == "polling":
+    if backend_of(watch) == "polling":
         return ok("events", subject, "polled every second or less often; no events are needed")
     file = watch.path / f".inspectd-canary-{uuid.uuid4().hex}.tmp"
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inspectd.ingest.observe import backend_of
-from inspectd.ledger.mounts import mountinfo
 from inspectd.service.doctor.finding import Finding, Site, fault, ok, warn
 
 SYSCTL = Path("/proc/sys")
@@ -18,8 +17,7 @@ LEAST = 128  # ... of at least the kernel's default
 
 def check_limits(site: Site) -> Iterator[Finding]:
     """Folders to watch, watches and events waiting, each against its limit."""
-    mounts = mountinfo()
-    inotify = [watch for watch in site.config.watch if backend_of(watch, mounts) == "inotify"]
+    inotify = [watch for watch in site.config.watch if backend_of(watch) == "inotify"]
     if not inotify:
         return
     most = limit("watches")
