@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from inspectd.paths import from_text, to_text
+
 NUMBER = "number"  # the group that holds the number, where it is not the first one
 
 
@@ -53,12 +55,12 @@ class Numbers:
     def add(self, watch: str, path: str) -> None:
         """A file of this path, relative to its watch as the ledger writes it, has arrived."""
         name = PurePosixPath(path)
-        found = self._pattern.search(name.stem)
+        found = self._pattern.search(from_text(name.stem))
         if found is None or not (found[self._number] or "").isdecimal():
             return
         digits = str(int(found[self._number]))
         others = [value or "" for index, value in enumerate(found.groups(), 1) if index != self._number]
-        series = "\0".join([str(name.parent), *others])
+        series = "\0".join([str(name.parent), *map(to_text, others)])
         row = (watch, series, len(digits), digits, path)
         self._names.execute("INSERT OR IGNORE INTO names VALUES (?, ?, ?, ?, ?)", row)
 

@@ -7,7 +7,7 @@ from support.ledger import Ledger, fill
 
 
 def test_a_backup_and_its_check(ledger: Ledger, tmp_path: Path) -> None:
-    copy = tmp_path / "the copy.db"
+    copy = tmp_path / "the copy? 100%41 #1.db"
     code, out, err = ledger.run("db", "backup", str(copy))
     assert (code, err) == (0, "")
     assert out.startswith(f"{copy} is a copy of the ledger.")

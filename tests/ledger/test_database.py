@@ -175,6 +175,15 @@ def test_what_is_no_ledger_is_refused_in_a_sentence(tmp_path: Path, use: object)
             use(f"sqlite:///{tmp_path / name}")
 
 
+def test_the_file_is_the_one_that_is_written_down(tmp_path: Path) -> None:
+    file = tmp_path / "100%41 #1" / "inspectd.db"
+    file.parent.mkdir()
+    upgrade(f"sqlite:///{file}")
+    open_writer(f"sqlite:///{file}").dispose()
+    assert file.exists()
+    assert list(tmp_path.iterdir()) == [file.parent]
+
+
 @pytest.mark.parametrize("url", ["postgresql://host/db", "sqlite://", "sqlite:///:memory:", "inspectd.db", "sqlite:"])
 def test_what_names_no_sqlite_file_is_refused(url: str) -> None:
     with pytest.raises(LedgerError, match="must name a SQLite file"):

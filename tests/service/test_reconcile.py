@@ -251,6 +251,13 @@ def test_gaps_in_numbered_names_by_folder_and_series(site: Site) -> None:
     assert code == 1
 
 
+def test_numbers_are_read_from_the_name_and_not_from_its_escapes(site: Site) -> None:
+    judged(site, "light%0041.png", "light%0043.png", os.fsdecode(b"caf\xe9_7.png"), os.fsdecode(b"caf\xe9_9.png"))
+    code, said = run(site, "--json", "--sequence", r"(?P<camera>^\D+)(?P<number>\d+)$")
+    assert sorted(gap["detail"].split(" missing")[0] for gap in json.loads(said)) == ["42", "8"]
+    assert code == 1
+
+
 def test_huge_numbers_and_huge_gaps_take_no_memory(site: Site) -> None:
     judged(site, "img_1.png", f"img_{10**30}.png")
     code, said = run(site, "--sequence", r"img_(\d+)")
