@@ -14,12 +14,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from inspectd.demo.place import Place
 from inspectd.errors import InspectdError
 from inspectd.simulate.agenda import Act
 from inspectd.simulate.arrivals import burst
 from inspectd.simulate.camera import Camera
 from inspectd.simulate.service import Service, is_alive
-from inspectd.simulate.site import Site
 from inspectd.simulate.space import full_disk
 
 POLL = 0.05  # seconds between two looks at the daemon
@@ -38,7 +38,7 @@ QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 class Stage:
     """What a fault may lay hands on."""
 
-    site: Site
+    site: Place
     service: Service
     camera: Camera
     rng: random.Random

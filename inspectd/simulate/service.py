@@ -10,8 +10,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from inspectd.demo.place import Place
 from inspectd.errors import ConfigError, InspectdError
-from inspectd.simulate.site import Site
 
 RESTART = 0.2  # seconds between an end and the next start
 TRIES = 5  # ends in a row without READY that are put up with
@@ -22,7 +22,7 @@ POLL = 0.02
 class Service:
     """`inspectd run` on a site, until `close`."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Place) -> None:
         self._site = site
         self._address = f"inspectd-simulate-{secrets.token_hex(8)}"
         self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)

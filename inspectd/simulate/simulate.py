@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from inspectd.config import load
+from inspectd.demo.place import Place
 from inspectd.errors import InspectdError, LedgerError
 from inspectd.ledger.database import open_reader
 from inspectd.ledger.query import Filter, Follower, results
@@ -25,7 +26,7 @@ from inspectd.simulate.faults import Stage
 from inspectd.simulate.plan import Wanted, plan
 from inspectd.simulate.report import Report
 from inspectd.simulate.service import Service
-from inspectd.simulate.site import Site, lay_out
+from inspectd.simulate.site import lay_out
 
 STEP = 0.01  # seconds between two rounds of the loop
 LOOK = 0.5  # seconds between two looks at the ledger
@@ -59,7 +60,7 @@ def simulate(wanted: Wanted, album: Album, directory: Path | None, say: Say) -> 
 class _Run:
     """One simulation on a site."""
 
-    def __init__(self, site: Site, wanted: Wanted, album: Album, say: Say) -> None:
+    def __init__(self, site: Place, wanted: Wanted, album: Album, say: Say) -> None:
         rng = random.Random(wanted.seed)
         self._site = site
         self._wanted = wanted
@@ -79,6 +80,7 @@ class _Run:
         self._say_at = self._began + SAY
 
     def go(self, keep: bool) -> Report:
+        """All of it, from the daemon's start to the audit; `keep`: whether the site stays even if all went well."""
         broken: list[str] = []
         try:
             self._until(lambda: self._service.readies > 0)

@@ -1,8 +1,8 @@
 """The folder that a simulation works in: a configuration of its own, the null network, and no one else's files."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from inspectd.demo.place import Place
 from inspectd.errors import InspectdError
 from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import Thresholds
@@ -23,45 +23,13 @@ watch:
 """
 
 
-@dataclass(frozen=True)
-class Site:
-    """The paths in it."""
-
-    root: Path
-
-    @property
-    def config(self) -> Path:
-        return self.root / "config.yaml"
-
-    @property
-    def ledger(self) -> Path:
-        return self.root / "inspectd.db"
-
-    @property
-    def incoming(self) -> Path:
-        return self.root / "incoming"
-
-    @property
-    def aside(self) -> Path:
-        """Outside of the watch, on the same file system."""
-        return self.root / "aside"
-
-    @property
-    def output(self) -> Path:
-        return self.root / "output"
-
-    @property
-    def log(self) -> Path:
-        return self.root / "daemon.log"
-
-
-def lay_out(root: Path) -> Site:
+def lay_out(root: Path) -> Place:
     """A site in a folder that is new or empty.
 
     Raises:
         InspectdError: something lies in it, or it cannot be written.
     """
-    site = Site(root)
+    site = Place(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
         if any(root.iterdir()):
