@@ -1,18 +1,16 @@
 """Metrics: a real daemon, scraped as Prometheus scrapes it, against what was dropped and what was done to it."""
 
-import contextlib
 import os
 import re
 import signal
 import socket
-import sqlite3
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from support.site import BRIGHT, DARK, Daemon, Site, picture, until
+from support.site import BRIGHT, DARK, Daemon, Site, picture, stopped, until
 
 from inspectd.ingest.intake import Counters
 from inspectd.ledger import trail
@@ -121,19 +119,6 @@ def test_kills_count_nothing_twice_and_are_counted(site: Site, port: int) -> Non
     site.outcomes(70)
     found = comes(port, {images("ok"): 10.0})
     assert found[key("inspectd_worker_restarts_total", kind="died")] == 0
-
-
-def stopped(worker: int, site: Site) -> bool:
-    """Stop a worker, unless it has the ledger's lock in its hands just then."""
-    os.kill(worker, signal.SIGSTOP)
-    with contextlib.closing(sqlite3.connect(site.root / "inspectd.db", timeout=1, isolation_level=None)) as ledger:
-        try:
-            ledger.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            os.kill(worker, signal.SIGCONT)
-            return False
-        ledger.execute("ROLLBACK")
-    return True
 
 
 def test_what_waits_is_shown_and_grows_older(site: Site, port: int) -> None:

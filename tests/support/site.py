@@ -166,6 +166,35 @@ class Daemon:
         self.process.wait()
 
 
+def stopped(worker: int, site: Site) -> bool:
+    """Stop a worker, unless it has the ledger's lock in its hands just then."""
+    os.kill(worker, signal.SIGSTOP)
+    with contextlib.closing(sqlite3.connect(site.root / "inspectd.db", timeout=1, isolation_level=None)) as ledger:
+        try:
+            ledger.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            os.kill(worker, signal.SIGCONT)
+            return False
+        ledger.execute("ROLLBACK")
+    return True
+
+
+def with_work_in_hand(daemon: Daemon, site: Site) -> int:
+    """Stop the worker while it holds images; its process id."""
+    worker = daemon.worker()
+
+    def caught() -> bool:
+        if not stopped(worker, site):
+            return False
+        if site.rows("select 1 from images where state = 'claimed'"):
+            return True
+        os.kill(worker, signal.SIGCONT)
+        return False
+
+    until(caught, "a worker that stands still with images in hand")
+    return worker
+
+
 @contextlib.contextmanager
 def laid_out(root: Path) -> Iterator[Site]:
     """A site in an empty folder, ready for daemons; none of them outlives the block."""
