@@ -18,16 +18,17 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, ExceptionContext, NullPool, QueuePool, create_engine, event, inspect, text
 
 from inspectd.durable import fsync
-from inspectd.errors import LedgerError
+from inspectd.errors import LedgerError, LedgerUnavailable
 from inspectd.ledger.mounts import refuse_network
 from inspectd.ledger.schema import REVISION
-from inspectd.ledger.sentences import code_of, explained
+from inspectd.ledger.sentences import code_of, damaged, explained
 from inspectd.resources import resource
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 BUSY_SECONDS = 10.0  # well below the silence that counts as a hang: a locked ledger is not one
+CHECK_MOST = 2**27  # bytes that are looked over at every start: a fraction of a second, two from a slow disk
 
 # Where two files are at work, the codes that tell of the one that is read.
 _OF_THE_SOURCE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_BUSY}
@@ -83,6 +84,8 @@ def upgrade(url: str, scripts: Path | None = None) -> None:
 
     Raises:
         LedgerError: written by a newer inspectd or another program, on a network file system, or not usable.
+        LedgerDamaged: a page of it is damaged, which is looked for before anything is written.
+        LedgerUnavailable: it takes nothing just now; the same call may be made again.
     """
     from alembic import command  # here, because queries need not pay for its import
     from alembic.script import ScriptDirectory
@@ -95,6 +98,7 @@ def upgrade(url: str, scripts: Path | None = None) -> None:
     engine = _writer(path, foreign_keys=False)  # a migration may have to rebuild a table that others point to
     try:
         with engine.begin() as connection:
+            _refuse_damaged(connection, path)
             found = _revision(connection, path)
             if found is not None:
                 _refuse_newer(found, head, path)
@@ -132,8 +136,8 @@ def copy_database(path: Path, target: Path) -> None:
         raise LedgerError(f"The copy {target} cannot be written: {error.strerror}.") from error
     except sqlite3.Error as error:
         code = code_of(error)
-        subject = f"The database {path}" if code in _OF_THE_SOURCE else f"The copy {target}"
-        raise (explained(code, subject) or error) from error
+        refused = explained(code, path) if code in _OF_THE_SOURCE else explained(code, target, "copy")
+        raise (refused or error) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -176,7 +180,7 @@ def _engine(path: Path, connect: Callable[[], sqlite3.Connection], pool: type[Qu
 
     @event.listens_for(engine, "handle_error")
     def _explain(context: ExceptionContext) -> None:
-        if error := explained(code_of(context.original_exception), f"The database {path}"):
+        if error := explained(code_of(context.original_exception), path):
             raise error from context.original_exception
 
     return engine
@@ -208,7 +212,8 @@ def _create_file(path: Path) -> None:
     try:
         _touch(path)
     except OSError as error:
-        raise LedgerError(
+        kind = LedgerUnavailable if error.errno in (errno.ENOSPC, errno.EDQUOT) else LedgerError
+        raise kind(
             f"The database {path} cannot be created or opened: {error.strerror}. Its folder must exist and be writable."
         ) from error
 
@@ -227,6 +232,12 @@ def _must_be_current(engine: Engine, path: Path) -> None:
         raise LedgerError(
             f"The database {path} has the older schema {found}. `inspectd run` upgrades it to {REVISION}."
         )
+
+
+def _refuse_damaged(connection: Connection, path: Path) -> None:
+    """Look every page over; damage in a file too large for that is met by whoever reads the page."""
+    if path.stat().st_size <= CHECK_MOST and connection.scalar(text("PRAGMA quick_check(1)")) != "ok":
+        raise damaged(path)
 
 
 def _revision(connection: Connection, path: Path) -> str | None:

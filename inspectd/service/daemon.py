@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from inspectd import __version__, config
-from inspectd.errors import ConfigError, InspectdError, LedgerUnavailable
+from inspectd.errors import ConfigError, InspectdError, LedgerDamaged, LedgerUnavailable
 from inspectd.ingest.intake import Intake
 from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.expiry import Expiry
@@ -67,19 +67,23 @@ class Daemon:
 
         Raises:
             ConfigError: when the configuration or its models cannot be served (exit 78).
+            LedgerDamaged: nothing more is written into the ledger (exit 78).
             InspectdError: when another supervisor serves the same ledger or watch.
         """
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._catch_signals()
         if self._once and (missing := [watch for watch in self._config.watch if not watch.path.is_dir()]):
             raise ConfigError(f"the folder of watch {missing[0].name}, {missing[0].path}, is not there.")
-        self._places.take()
         if not self._open():
             return 0
+        close = self._close
         try:
             self._loop()
+        except LedgerDamaged:
+            close = self._supervisor.abandon
+            raise
         finally:
-            self._close()
+            close()
         return 0
 
     def _catch_signals(self) -> None:
@@ -117,7 +121,8 @@ class Daemon:
         return True
 
     def _open_ledger(self) -> None:
-        """Bring the ledger up to date and give back what an earlier run held."""
+        """Take the places, bring the ledger up to date and give back what an earlier run held."""
+        self._places.take()
         upgrade(self._config.database)
         self._places.ledger_opened()
         engine = open_writer(self._config.database)
@@ -156,6 +161,8 @@ class Daemon:
                 due = self._meter.tick(now, self._config, self._intake, self._supervisor)
                 due = min(due, self._supervisor.tick(now), self._intake.tick(now))
                 self._adopt_proven_configuration()
+                if self._retention.damage:
+                    raise self._retention.damage
                 self._report(now)
                 if self._once and self._finished():
                     return

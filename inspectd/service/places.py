@@ -1,11 +1,12 @@
 """What one supervisor alone may serve: its watches, its ledger, its output. Made, locked, and looked at again."""
 
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from inspectd.config import Config, Watch
-from inspectd.errors import ConfigError, LedgerError
+from inspectd.errors import ConfigError, LedgerError, LedgerUnavailable
 from inspectd.service.locks import Locks
 
 
@@ -25,6 +26,7 @@ class Places:
 
         Raises:
             ConfigError: when a folder cannot be made or written.
+            LedgerUnavailable: when a disk has no room for that just now; the same call may be made again.
             InspectdError: when another supervisor serves the same ledger or watch.
         """
         try:
@@ -32,7 +34,8 @@ class Places:
             self._ledger.parent.mkdir(parents=True, exist_ok=True)
             self._lock.touch()
         except OSError as error:
-            raise ConfigError(f"{error.filename} cannot be created: {error.strerror}.") from None
+            kind = LedgerUnavailable if error.errno in (errno.ENOSPC, errno.EDQUOT) else ConfigError
+            raise kind(f"{error.filename} cannot be created: {error.strerror}.") from None
         if not os.access(self._output, os.W_OK | os.X_OK):
             raise ConfigError(f"{self._output} cannot be written by this user, and overlays go there.")
         self._locks.take([self._lock], "ledger")

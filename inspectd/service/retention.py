@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 
 from inspectd.config import Config
-from inspectd.errors import InspectdError, LedgerUnavailable
+from inspectd.errors import InspectdError, LedgerDamaged, LedgerUnavailable
 from inspectd.ledger.expiry import Expiry
 from inspectd.service.expiring import PAGE, Rule, Tally, cutoff, rules, shortage, walk
 from inspectd.service.removal import remove, tidy
@@ -32,6 +32,7 @@ class Retention:
 
     def __init__(self, config: Config, expiry: Expiry) -> None:
         self.problem: str | None = None  # what a person must look at, in a sentence
+        self.damage: LedgerDamaged | None = None  # it met this and has ended
         self._expiry = expiry
         self._rules = rules(config, expiry)
         self._stopping = threading.Event()
@@ -115,6 +116,9 @@ class Retention:
                 self.run_once()
             except LedgerUnavailable as error:  # the daemon itself tells of it
                 log.debug("retention waits: %s", error)
+            except LedgerDamaged as error:
+                self.damage = error
+                return
             except InspectdError as error:
                 log.error("retention: %s", error)
             except Exception:

@@ -23,7 +23,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Refused:
-    """The worker cannot start with this configuration; the sentence says why."""
+    """The worker cannot start with this configuration, or cannot go on; the sentence says why."""
 
     sentence: str
 

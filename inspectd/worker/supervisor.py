@@ -9,7 +9,7 @@ import os
 import signal
 
 from inspectd.config import Config
-from inspectd.errors import ConfigError, InspectdError
+from inspectd.errors import ConfigError, InspectdError, LedgerDamaged
 from inspectd.ledger.queue import Queue
 from inspectd.worker.channel import Ready, Wake
 from inspectd.worker.process import LEASE, WorkerProcess, oom_kills
@@ -91,6 +91,7 @@ class Supervisor:
         Raises:
             ConfigError: before the first READY, when the configuration or its models cannot be served.
             InspectdError: before the first READY, when the worker keeps crashing in warm-up.
+            LedgerDamaged: a worker says so; nothing is written after that.
         """
         if self.current is None and not self._stopping and now >= self._start_at:
             self.current = WorkerProcess(self.config, self._batch, now)
@@ -128,6 +129,11 @@ class Supervisor:
         for worker in self.workers:
             self._dismiss(worker)
 
+    def abandon(self) -> None:
+        """End every worker now and write nothing: what they held is given back at the next start."""
+        for worker in self.workers:
+            worker.kill()
+
     def _promote(self) -> None:
         """Put a candidate that has become ready in service, and let the worker before it drain."""
         if self.ready:
@@ -150,6 +156,8 @@ class Supervisor:
     def _bury(self, worker: WorkerProcess, now: float, *, hung: bool = False) -> None:
         """Give back what a dead worker held, and decide what follows; that it `hung` is already told."""
         code = worker.process.returncode
+        if code == os.EX_DATAERR:  # before its leases are given back, for that would be written into this file
+            raise LedgerDamaged(worker.refused or "A worker found the results database damaged.")
         blameless = worker.stopping or worker.ready is None
         out_of_memory = code == -signal.SIGKILL and oom_kills() > worker.oom_kills
         in_service = worker is self.current

@@ -22,7 +22,7 @@ import cv2
 
 from inspectd.config import Config
 from inspectd.durable import write_all
-from inspectd.errors import ConfigError, InspectdError, LedgerUnavailable
+from inspectd.errors import ConfigError, InspectdError, LedgerDamaged, LedgerUnavailable
 from inspectd.ledger.database import open_writer
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Claim, Finished
@@ -268,12 +268,15 @@ def main(channel_fd: int) -> int:
     with ThreadPoolExecutor(threads, thread_name_prefix="image") as pool:
         try:
             worker = Worker(config, Queue(open_writer(config.database)), line)
-            lanes = worker.open_lanes(pool)
-        except LedgerUnavailable as error:
-            line.say(Refused(str(error)))
-            return os.EX_TEMPFAIL
+            worker.run(worker.open_lanes(pool))
         except InspectdError as error:
             line.say(Refused(str(error)))
-            return ConfigError.exit_code
-        worker.run(lanes)
+            return _exit_code(error)
     return 0
+
+
+def _exit_code(error: InspectdError) -> int:
+    """What tells the supervisor apart: a ledger that takes nothing just now, one that is damaged, all else."""
+    if isinstance(error, LedgerUnavailable):
+        return os.EX_TEMPFAIL
+    return os.EX_DATAERR if isinstance(error, LedgerDamaged) else ConfigError.exit_code
