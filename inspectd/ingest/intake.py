@@ -21,12 +21,12 @@ from inspectd.ingest.settle import Settler, Step
 from inspectd.ingest.watchdogs import OverflowListener
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Stat
+from inspectd.ledger.transactions import REST
 from inspectd.paths import from_text, to_text
 
 log = logging.getLogger(__name__)
 
 SLICE = 0.05  # seconds that one tick works at most, all watches together
-REST = 0.005  # seconds between two transactions, in which a worker gets at the ledger
 CHECK = 1.0  # seconds between two looks at a watch's folder, its observer and the rows that workers put back
 PATIENCE = 5.0  # seconds before a watch whose disk failed is tried again
 MOST_SETTLING = 20_000  # files waited for at a time; more are left to the scan until these are whole

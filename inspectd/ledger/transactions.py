@@ -18,6 +18,7 @@ from inspectd.ledger.database import reading
 from inspectd.ledger.schema import OPEN_STATES, State, images
 
 CHUNK = 500
+REST = 0.005  # seconds between two transactions of one who makes many, in which others get at the ledger
 
 Found = Row[*tuple[Any, ...]]
 

@@ -16,6 +16,7 @@ from inspectd.clock import utc_text
 from inspectd.config import Config, Watch, free_bytes
 from inspectd.ledger.expiry import Expiry
 from inspectd.ledger.records import Expirable, Place, Removal
+from inspectd.ledger.schema import After
 from inspectd.paths import from_text, to_text
 from inspectd.service.removal import is_gone, look
 from inspectd.worker.names import artifact_path
@@ -185,12 +186,12 @@ def _rows(page: Sequence[Expirable], config: Config, watches: Mapping[str, Watch
 
 def _source_is_gone(row: Expirable, watch: Watch) -> bool:
     source = watch.path / from_text(row.path)
-    if row.after == "moved":
+    if row.after == After.MOVED:
         moved_to = Path(from_text(row.file or ""))
         return not os.path.lexists(source) and is_gone(watch.archive, moved_to)
     if os.path.lexists(source):
         return row.is_superseded and not _is(source, row)
-    return row.after in ("deleted", "expired") or is_gone(watch.path, source)
+    return row.after in (After.DELETED, After.EXPIRED) or is_gone(watch.path, source)
 
 
 def _is(source: Path, row: Expirable) -> bool:

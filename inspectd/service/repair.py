@@ -13,10 +13,9 @@ from pathlib import Path
 from inspectd.config import Config
 from inspectd.durable import write_all
 from inspectd.errors import BundleError
-from inspectd.ingest.intake import REST
 from inspectd.ledger.comparing import Record
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.transactions import chunks
+from inspectd.ledger.transactions import REST, chunks
 from inspectd.model.bundle import Bundle, load_bundle
 from inspectd.paths import from_text, to_text
 from inspectd.service.gaps import Gap, Kind

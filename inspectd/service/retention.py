@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from inspectd.config import Config
 from inspectd.errors import InspectdError, LedgerDamaged, LedgerUnavailable
 from inspectd.ledger.expiry import Expiry
+from inspectd.ledger.transactions import REST
 from inspectd.service.expiring import PAGE, Rule, Tally, cutoff, rules, shortage, walk
 from inspectd.service.removal import remove, tidy
 
 log = logging.getLogger(__name__)
 
-REST = 0.005  # seconds between two transactions
 EVERY = 60.0  # seconds between two passes
 SHARE = 10  # a pass takes at most 1/10 of the time
 BLOCKED = 1000  # files that cannot be removed, after which no more are let go of
