@@ -6,8 +6,8 @@ may still be there. It walks from the oldest on, in short reads.
 
 import os
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -161,7 +161,10 @@ def _sources(page: Sequence[Expirable], watches: Mapping[str, Watch], shared: Co
         there = look(watch.archive, path)
         if there and (there.st_size, there.st_mtime_ns) == (each.size, each.mtime_ns):
             removal = _removal(watch.archive, path, each.size, each.mtime_ns)
-            yield Found(each, (removal,), there.st_blocks * 512, there.st_dev)
+            dropped = utc_text(
+                datetime.fromtimestamp(each.ctime_ns / 1e9, UTC)
+            )  # perhaps again, long after its outcome
+            yield Found(replace(each, at=max(each.at, dropped)), (removal,), there.st_blocks * 512, there.st_dev)
 
 
 def _overlays(page: Sequence[Expirable], output: Path) -> Iterator[Found]:

@@ -96,7 +96,15 @@ class Place:
                 (self.root / "output" / overlay).with_suffix(suffix).write_bytes(bytes(size))
         done = [(each.image_id, *carry_out(self.config.watch[0], each)) for each in self.queue.owed(["line"], 10)]
         self.queue.settle_after(done)
+        if self.after == "move":
+            self.date(claim.image_id, at)
         return claim.image_id
+
+    def date(self, image: int, at: str) -> None:
+        """Let the file have been dropped then."""
+        with sqlite3.connect(self.root / "inspectd.db") as connection:
+            nanoseconds = int(datetime.fromisoformat(at).timestamp() * 1e9)
+            connection.execute("UPDATE images SET ctime_ns = ? WHERE id = ?", [nanoseconds, image])
 
     def run(self) -> Retention:
         """One pass of a fresh start; what it says is in `problem`."""
@@ -226,6 +234,17 @@ def test_a_file_that_two_images_share_stays(place: Place) -> None:
     place.configure(sources={"days": 1})
     place.run()
     assert Path(moved_to).exists()
+
+
+def test_an_old_image_that_is_dropped_again_has_its_days_once_more(place: Place) -> None:
+    place.judge("again.png", OLD)
+    place.date(1, utc_text(datetime.now(UTC)))
+    place.judge("old.png", OLD)
+    place.judge("new.png", 0)
+    place.configure(sources={"days": 1})
+    assert preview(place.config, place.engine, datetime.now(UTC)).rules[0].by_age == 1
+    place.run()
+    assert place.sources() == {"again.png", "new.png"}
 
 
 def test_what_lies_in_a_watch_stays_though_it_was_moved_there_once(place: Place) -> None:
@@ -358,6 +377,8 @@ def test_the_daemon_does_it_by_itself_and_takes_rules_at_a_reload(site: Site) ->
     moved = "select path from images where \"after\" = 'moved' order by path"
     until(lambda: site.rows(moved) == [("new.png",), ("old.png",)], "both are moved")
     long_ago(site, "old.png")
+    with sqlite3.connect(site.root / "inspectd.db") as connection:
+        connection.execute("UPDATE images SET ctime_ns = 0 WHERE path = 'old.png'")
     site.write({"after": "move"}, retention={"sources": {"days": 30}})
     daemon.process.send_signal(signal.SIGHUP)
     until(lambda: site.rows("select 1 from events where kind = 'retention'"), "the audit trail says so")
