@@ -142,11 +142,7 @@ def test_a_daemon_that_runs_and_one_that_has_stopped(tmp_path: Path) -> None:
         assert "Last verdict: none yet" in ledger.run("status")[1]
         site.drop("a.png", picture(DARK))
         site.outcomes(1)
-        whole = site.config.read_text()
-        site.config.write_text(f"{whole}limts: {{}}\n")
-        daemon.process.send_signal(signal.SIGHUP)
-        until(lambda: site.rows("select 1 from events where kind = 'reload-refused'"), "the refusal")
-        site.config.write_text(whole)
+        site.refuse(daemon)
         os.kill(daemon.worker(), signal.SIGKILL)
         until(lambda: site.rows("select 1 from events where kind = 'worker-died'"), "the worker's death")
         running = ask(ledger)

@@ -88,6 +88,14 @@ class Site:
         self.daemons.append(daemon)
         return daemon
 
+    def refuse(self, daemon: "Daemon") -> None:
+        """Have a daemon refuse a reload for a mistake in the configuration, which is then as it was."""
+        whole = self.config.read_text()
+        self.config.write_text(f"{whole}limts: {{}}\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        until(lambda: self.rows("select 1 from events where kind = 'reload-refused'"), "the refusal")
+        self.config.write_text(whole)
+
     def rows(self, sql: str = "select path, verdict from verdicts order by path") -> list[tuple[Any, ...]]:
         """Ask the ledger as any user would: read-only, beside the running daemon."""
         if self.space:  # SQLite resolves links, and from out here it would look at another disk
