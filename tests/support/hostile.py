@@ -33,13 +33,13 @@ class Mutant:
     origin: bytes
 
 
-def _pillow(pixels: np.ndarray, kind: str, **options: object) -> bytes:
+def pillow(pixels: np.ndarray, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind, **options)
     return file.getvalue()
 
 
-def _opencv(pixels: np.ndarray, suffix: str, *options: int) -> bytes:
+def opencv(pixels: np.ndarray, suffix: str, *options: int) -> bytes:
     return cv2.imencode(suffix, pixels, options)[1].tobytes()
 
 
@@ -58,31 +58,31 @@ def _seeds() -> dict[str, list[bytes]]:
     exif[274] = 6
     return {
         "PNG": [
-            _pillow(grey, "PNG"),
-            _pillow(deep, "PNG"),
-            _pillow(colour, "PNG", exif=exif),
-            _pillow(other, "PNG"),
+            pillow(grey, "PNG"),
+            pillow(deep, "PNG"),
+            pillow(colour, "PNG", exif=exif),
+            pillow(other, "PNG"),
             paletted.getvalue(),
         ],
         "JPEG": [
-            _pillow(colour, "JPEG"),
-            _pillow(other, "JPEG", progressive=True),
-            _opencv(grey, ".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
-            _pillow(colour, "JPEG", exif=exif),
+            pillow(colour, "JPEG"),
+            pillow(other, "JPEG", progressive=True),
+            opencv(grey, ".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
+            pillow(colour, "JPEG", exif=exif),
         ],
         "TIFF": [
-            _pillow(grey, "TIFF"),
-            _pillow(colour, "TIFF", compression="tiff_lzw"),
-            _pillow(other, "TIFF", compression="tiff_adobe_deflate"),
-            _pillow(deep, "TIFF", big_tiff=True),
-            _opencv(deep, ".tif", cv2.IMWRITE_TIFF_COMPRESSION, 5),
+            pillow(grey, "TIFF"),
+            pillow(colour, "TIFF", compression="tiff_lzw"),
+            pillow(other, "TIFF", compression="tiff_adobe_deflate"),
+            pillow(deep, "TIFF", big_tiff=True),
+            opencv(deep, ".tif", cv2.IMWRITE_TIFF_COMPRESSION, 5),
             pages.getvalue(),
         ],
-        "BMP": [_pillow(grey, "BMP"), _pillow(colour, "BMP"), _pillow(other, "BMP")],
+        "BMP": [pillow(grey, "BMP"), pillow(colour, "BMP"), pillow(other, "BMP")],
         "WEBP": [
-            _pillow(colour, "WEBP", quality=80),
-            _pillow(other, "WEBP", lossless=True),
-            _pillow(colour, "WEBP", quality=80, exif=exif),
+            pillow(colour, "WEBP", quality=80),
+            pillow(other, "WEBP", lossless=True),
+            pillow(colour, "WEBP", quality=80, exif=exif),
         ],
     }
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from support.hostile import opencv, pillow
 
 from inspectd.vision.decode import Decoded, DecodeError, decode
 
@@ -16,16 +17,6 @@ ROOM = 10**6
 NOISE = np.random.default_rng(7).integers(1, 256, (72, 90, 3), dtype=np.uint8)
 GREY = NOISE[..., 0]
 DEEP = np.random.default_rng(8).integers(256, 65536, (72, 90), dtype=np.uint16)
-
-
-def pillow(pixels: np.ndarray, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, **options)
-    return file.getvalue()
-
-
-def opencv(pixels: np.ndarray, suffix: str, *options: int) -> bytes:
-    return cv2.imencode(suffix, pixels, options)[1].tobytes()
 
 
 def pages() -> bytes:
