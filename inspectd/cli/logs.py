@@ -54,6 +54,7 @@ class _Json(logging.Formatter):
         self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
+        """The object; what a record is given of its own never hides one of its usual keys."""
         entry: dict[str, Any] = {
             **getattr(record, "fields", {}),
             "time": utc_text(datetime.fromtimestamp(record.created, UTC)),

@@ -86,6 +86,7 @@ class Program(TyperGroup):
         self.commands = _Commands()  # type: ignore[assignment]  # nothing is ever added to it
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the command; whatever a user can put right is a sentence and an exit code."""
         try:
             with until_reader_leaves():
                 return super().invoke(ctx)
