@@ -31,6 +31,7 @@ from inspectd.ledger.schema import (
     After,
     State,
     Verdict,
+    events,
     images,
     inspections,
     models,
@@ -102,6 +103,15 @@ class Expiry(Transactions):
     def rows(self, beyond: Place, limit: int) -> list[Expirable]:
         """Judged images to whose file nothing is owed, likewise; `file` is where it was moved to, if it was."""
         return self._page(_ROWS, images.c.finished_at, images.c.id, beyond, limit)
+
+    def newest_before(self, at: str) -> str | None:
+        """When the newest outcome or event before a time was; None where there is none."""
+        asked = (
+            select(func.max(images.c.finished_at)).where(images.c.finished_at < at),
+            select(func.max(events.c.at)).where(events.c.at < at),
+        )
+        with self._reading() as connection:
+            return max(filter(None, map(connection.scalar, asked)), default=None)
 
     def shared(self, ids: Sequence[int]) -> set[str]:
         """The moved files of these images that another image has too: the same content came under the same name."""

@@ -8,8 +8,9 @@ left that may go, it says so, once, and removes nothing else.
 import logging
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from inspectd.clock import utc_text
 from inspectd.config import Config
 from inspectd.errors import InspectdError, LedgerDamaged, LedgerUnavailable
 from inspectd.ledger.expiry import Expiry
@@ -24,6 +25,7 @@ SHARE = 10  # a pass takes at most 1/10 of the time
 BLOCKED = 1000  # files that cannot be removed, after which no more are let go of
 STEP = 3600.0  # seconds by which the wall clock may move against the boot clock before it is not believed
 DOUBT = 86400.0  # seconds for which age then counts for nothing
+FAR = 30 * 86400.0  # seconds without any outcome or event that are believed only when they have been over for a day
 PATIENCE = 5.0  # seconds for the thread to end; a disk that hangs is left to itself
 
 
@@ -38,6 +40,7 @@ class Retention:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="retention", daemon=True)
         self._age = AgeClock()
+        self._is_far = False
 
     def start(self) -> None:
         self._thread.start()
@@ -58,7 +61,7 @@ class Retention:
         if self._is_blocked():
             self._tell(problems)
             return
-        now = datetime.now(UTC) if self._age.is_steady(time.time(), _boot_seconds()) else None
+        now = self._believed(datetime.now(UTC))
         removed, exhausted = [], []
         for rule in self._rules:
             tally = Tally()
@@ -80,6 +83,16 @@ class Retention:
             self._expiry.event("retention", f"removed {', '.join(removed)}")
         if not self._stopping.is_set():
             self._tell(problems or [_alarm(rule) for rule in exhausted if shortage(rule)])
+
+    def _believed(self, now: datetime) -> datetime | None:
+        """The present time; None while the clock may be wrong: it leapt, or stands far beyond all the ledger knows."""
+        is_steady = self._age.is_steady(now.timestamp(), _boot_seconds())
+        newest = self._expiry.newest_before(utc_text(now - timedelta(seconds=DOUBT)))
+        is_far = newest is not None and newest < utc_text(now - timedelta(seconds=FAR))
+        if is_far and not self._is_far:
+            log.warning("nothing happened here from %s until today: nothing is removed by age for a day", newest)
+        self._is_far = is_far
+        return now if is_steady and not is_far else None
 
     def _is_blocked(self) -> bool:
         """What cannot be removed frees nothing: after some, letting go of more would be senseless."""

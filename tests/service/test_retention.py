@@ -37,6 +37,12 @@ from inspectd.worker.after import carry_out
 OLD = 400  # days
 
 
+def happened(root: Path, at: str) -> None:
+    """Let the audit trail know that something happened then."""
+    with sqlite3.connect(root / "inspectd.db") as connection:
+        connection.execute("INSERT INTO events (at, kind, detail) VALUES (?, 'start', '')", [at])
+
+
 class Place:
     """A working folder with a ledger, overlays with sidecars, and images that were moved to the archive."""
 
@@ -52,6 +58,7 @@ class Place:
         self.model = register(self.queue)
         self.after = after
         self.config = self.configure(**rules)
+        happened(root, utc_text(datetime.now(UTC) - timedelta(days=2)))
 
     def configure(self, **rules: Any) -> Config:
         watch = {"name": "line", "path": "incoming", "model": "models", "after": self.after}
@@ -247,6 +254,20 @@ def test_an_old_image_that_is_dropped_again_has_its_days_once_more(place: Place)
     assert place.sources() == {"again.png", "new.png"}
 
 
+def test_a_clock_that_stands_years_ahead_at_the_start_makes_nothing_old(place: Place, caplog: Any) -> None:
+    place.judge("a.png", OLD)
+    with sqlite3.connect(place.root / "inspectd.db") as connection:
+        connection.execute("DELETE FROM events")  # as if the last 400 days had not been
+    place.configure(sources={"days": 90}, overlays={"days": 90})
+    happened(place.root, utc_text(datetime.now(UTC)))  # this start
+    place.run()
+    assert (place.overlays(), place.sources()) == ({"a"}, {"a.png"})
+    assert "nothing is removed by age for a day" in caplog.text
+    happened(place.root, utc_text(datetime.now(UTC) - timedelta(days=1, seconds=1)))  # and it has been so for a day
+    place.run()
+    assert (place.overlays(), place.sources()) == (set(), set())
+
+
 def test_what_lies_in_a_watch_stays_though_it_was_moved_there_once(place: Place) -> None:
     place.judge("a.png", OLD)
     (moved_to,) = place.ask("SELECT moved_to FROM images")[0]
@@ -357,6 +378,7 @@ def test_after_rows_are_gone_nothing_that_lies_in_a_watch_is_judged_again(site: 
     assert site.start("--once").ends() == 0
     for number in range(3):
         long_ago(site, f"{number}.png")
+    happened(site.root, utc_text(datetime.now(UTC) - timedelta(days=2)))
     (site.incoming / "1.png").unlink()
     site.write(retention={"rows": {"days": 1}})
     engine = open_writer(f"sqlite:///{site.root}/inspectd.db", foreign_keys=False)
@@ -377,6 +399,7 @@ def test_the_daemon_does_it_by_itself_and_takes_rules_at_a_reload(site: Site) ->
     moved = "select path from images where \"after\" = 'moved' order by path"
     until(lambda: site.rows(moved) == [("new.png",), ("old.png",)], "both are moved")
     long_ago(site, "old.png")
+    happened(site.root, utc_text(datetime.now(UTC) - timedelta(days=2)))
     with sqlite3.connect(site.root / "inspectd.db") as connection:
         connection.execute("UPDATE images SET ctime_ns = 0 WHERE path = 'old.png'")
     site.write({"after": "move"}, retention={"sources": {"days": 30}})
