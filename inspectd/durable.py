@@ -1,5 +1,6 @@
 """Files that are either not there or whole: temporary name, fsync, rename, fsync of the folder."""
 
+import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -48,3 +49,8 @@ def fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def lacks_room(error: OSError) -> bool:
+    """Whether the disk has no byte or inode left for us, or no quota; that passes when somebody makes room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

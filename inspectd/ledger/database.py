@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, ExceptionContext, NullPool, QueuePool, create_engine, event, inspect, text
 
-from inspectd.durable import fsync
+from inspectd.durable import fsync, lacks_room
 from inspectd.errors import LedgerError, LedgerUnavailable
 from inspectd.ledger.mounts import refuse_network
 from inspectd.ledger.schema import REVISION
@@ -133,7 +133,8 @@ def copy_database(path: Path, target: Path) -> None:
     except FileExistsError:
         raise LedgerError(f"{target} exists already and is not overwritten: choose another name.") from None
     except OSError as error:
-        raise LedgerError(f"The copy {target} cannot be written: {error.strerror}.") from error
+        kind = LedgerUnavailable if lacks_room(error) else LedgerError
+        raise kind(f"The copy {target} cannot be written: {error.strerror}.") from error
     except sqlite3.Error as error:
         code = code_of(error)
         refused = explained(code, path) if code in _OF_THE_SOURCE else explained(code, target, "copy")
@@ -212,7 +213,7 @@ def _create_file(path: Path) -> None:
     try:
         _touch(path)
     except OSError as error:
-        kind = LedgerUnavailable if error.errno in (errno.ENOSPC, errno.EDQUOT) else LedgerError
+        kind = LedgerUnavailable if lacks_room(error) else LedgerError
         raise kind(
             f"The database {path} cannot be created or opened: {error.strerror}. Its folder must exist and be writable."
         ) from error

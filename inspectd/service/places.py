@@ -1,11 +1,11 @@
 """What one supervisor alone may serve: its watches, its ledger, its output. Made, locked, and looked at again."""
 
-import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from inspectd.config import Config, Watch
+from inspectd.durable import lacks_room
 from inspectd.errors import ConfigError, LedgerError, LedgerUnavailable
 from inspectd.service.locks import Locks
 
@@ -34,8 +34,8 @@ class Places:
             self._ledger.parent.mkdir(parents=True, exist_ok=True)
             self._lock.touch()
         except OSError as error:
-            kind = LedgerUnavailable if error.errno in (errno.ENOSPC, errno.EDQUOT) else ConfigError
-            raise kind(f"{error.filename} cannot be created: {error.strerror}.") from None
+            kind = LedgerUnavailable if lacks_room(error) else ConfigError
+            raise kind(f"{error.filename} cannot be created or written: {error.strerror}.") from None
         if not os.access(self._output, os.W_OK | os.X_OK):
             raise ConfigError(f"{self._output} cannot be written by this user, and overlays go there.")
         self._locks.take([self._lock], "ledger")

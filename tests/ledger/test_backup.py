@@ -1,5 +1,6 @@
 """A backup of a ledger that a real daemon writes, its restore as docs/database.md tells it, and what `check` finds."""
 
+import errno
 import os
 import resource
 import shutil
@@ -129,13 +130,17 @@ def test_a_name_taken_during_the_copy_is_not_overwritten(
     assert list(tmp_path.glob("*.part")) == []
 
 
-def test_a_copy_that_is_not_durable_gets_no_name(filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "kind"), [(errno.EIO, LedgerError), (errno.ENOSPC, LedgerUnavailable)])
+def test_a_copy_that_is_not_durable_gets_no_name(
+    filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[LedgerError]
+) -> None:
     def fsync(path: Path) -> None:
-        raise OSError(5, os.strerror(5), str(path))
+        raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr(database, "fsync", fsync)
-    with pytest.raises(LedgerError, match=r"The copy .*copy\.db cannot be written: Input/output error"):
+    with pytest.raises(LedgerError, match=rf"The copy .*copy\.db cannot be written: {os.strerror(number)}") as refused:
         backup(filled, tmp_path / "copy.db")
+    assert type(refused.value) is kind, "a daemon that upgrades waits for room, and for nothing else"
     assert list(tmp_path.glob("copy.db*")) == []
 
 

@@ -1,5 +1,7 @@
 """Disks that fill up, turn read-only or come back under the daemon, and what it does until they are well again."""
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -129,14 +131,73 @@ def test_a_ledger_disk_that_fills_with_images_in_hand(site: Site) -> None:
     assert_whole(site)
 
 
-def test_a_start_waits_for_room_on_the_ledgers_disk(site: Site) -> None:
-    ledger = disk(site, "ledger", "size=1m")
+@pytest.mark.parametrize("scarce", ["size=1m", "size=64m,nr_inodes=32"])
+def test_a_start_waits_for_room_on_the_ledgers_disk(site: Site, scarce: str) -> None:
+    ledger = disk(site, "ledger", scarce)
     assert site.start("--once").ends() == 0
     drop(site)
     with filled(ledger):
         daemon = site.start()
         daemon.heard("no new work: The database")
     daemon.heard("READY=1")
+    assert_whole(site)
+    assert said_once(daemon, "the ledger takes no writes")
+
+
+def test_the_first_start_waits_for_inodes_on_the_ledgers_disk(site: Site) -> None:
+    with filled(disk(site, "ledger", "size=64m,nr_inodes=32")):
+        daemon = site.start()
+        assert "inspectd.db.lock cannot be created or written: No space left" in daemon.heard("no new work")
+    daemon.heard("READY=1")
+
+
+@pytest.mark.long
+def test_no_inode_left_on_the_ledgers_disk_hinders_no_running_daemon(site: Site) -> None:
+    """Its files are there already, and a new worker finds them."""
+    with filled(disk(site, "ledger", "size=64m,nr_inodes=32")):
+        pass
+    daemon = site.start()
+    daemon.heard("READY=1")
+    first = daemon.worker()
+    with filled(site.seen(site.root / "ledger")):
+        os.kill(first, signal.SIGKILL)
+        drop(site)
+        assert_whole(site)
+        assert daemon.worker() != first
+
+
+@pytest.mark.long
+def test_a_ledgers_disk_that_fails_and_turns_read_only_is_said_and_loses_nothing(site: Site) -> None:
+    """The kernel gives such a disk back only to a new mount, which needs a stop; while files are open no one else can
+    make it read-only."""
+    assert site.space
+    image = site.root / "disk.img"
+    device = site.space.ext4(site.root / "ledger", image)
+    daemon = site.start()
+    drop(site, 3)
+    site.outcomes(3)
+    site.space.fail(device)
+    drop(site)
+    assert "the disk reports an error" in daemon.heard("no new work: The database")
+    until(lambda: said_once(daemon, "the ledger takes no writes"), "a line of the daemon's own")
+    assert daemon.stop() == 0
+    site.space.run("umount", str(site.root / "ledger"))
+    site.space.ext4(site.root / "ledger", image)
+    site.start()
+    assert_whole(site)
+
+
+@pytest.mark.long
+def test_a_ledgers_disk_that_is_read_only_at_the_start_is_a_sentence(site: Site) -> None:
+    disk(site, "ledger", "size=1m")
+    assert site.start("--once").ends() == 0
+    drop(site)
+    disk(site, "ledger", "remount,ro")
+    daemon = site.start()
+    assert daemon.ends() == 78, "systemd does not start it again"
+    assert "inspectd.db.lock cannot be created or written: Read-only file system" in daemon.log.read_text()
+    disk(site, "ledger", "remount,rw")
+    site.start()
     assert_whole(site)
 
 

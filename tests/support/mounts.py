@@ -45,6 +45,25 @@ class Space:
         """Mount a tmpfs on a folder, or change one: ``size=1m,nr_inodes=200``, ``remount,ro``, ``remount,size=8m``."""
         self.run("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder))
 
+    def ext4(self, folder: Path, image: Path) -> str:
+        """Mount an ext4 in a file, made if it is not there, on a folder; the name of its device, for `fail`."""
+        try:
+            if not image.exists():
+                with image.open("wb") as file:
+                    file.truncate(16 << 20)
+                self.run("mkfs.ext4", "-q", str(image))
+            self.run("mount", "-o", "loop,errors=remount-ro", str(image), str(folder))
+        except subprocess.CalledProcessError:
+            pytest.skip(REFUSED)
+        found = subprocess.run(
+            [*self.enter, "findmnt", "-no", "SOURCE", str(folder)], check=True, capture_output=True, text=True
+        )
+        return Path(found.stdout.strip()).name
+
+    def fail(self, device: str) -> None:
+        """Let an ext4 meet an error of its disk: the kernel makes it read-only, whoever has files open in it."""
+        self.run("sh", "-c", f"echo 1 > /sys/fs/ext4/{device}/trigger_fs_error")
+
     def path(self, path: Path) -> Path:
         """How a file in here is called outside."""
         return Path(f"/proc/{self._keeper.pid}/root{path}")
