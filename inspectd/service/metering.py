@@ -81,7 +81,8 @@ class Meter:
             self._server = _Server(self._port or 0, self._metrics)
         except OSError as error:
             if not self._refused:
-                sentence = f"no metrics yet: port {self._port} on {HOST} cannot be had ({error.strerror}); trying on"
+                why = f"port {self._port} on {HOST} cannot be had ({error.strerror})"
+                sentence = f"no metrics yet: {why}; trying on: free it, or set metrics.port to another"
                 self._queue.event("metrics", sentence, logging.WARNING, port=self._port)
             self._refused = True
         else:
