@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, insert, not_, or_, select, update
 
 from inspectd.clock import utc_now
-from inspectd.ledger.records import Arrival, Stat, Waiting
+from inspectd.ledger.records import VANISHED, Arrival, Stat, Waiting
 from inspectd.ledger.schema import State, images
 from inspectd.ledger.transactions import CHUNK, IS_OPEN, Found, Transactions, chunks
 
 _STAT = (images.c.size, images.c.mtime_ns, images.c.ctime_ns)
 _PUT_OFF = (State.SETTLING, State.STALLED)
-_IS_VANISHED = and_(images.c.state == State.FAILED, images.c.reason.startswith("vanished:"))
+_IS_VANISHED = and_(images.c.state == State.FAILED, images.c.reason.startswith(f"{VANISHED}:"))
 
 
 class Arrivals(Transactions):
@@ -69,7 +69,7 @@ class Arrivals(Transactions):
         with self._writing() as connection:
             gone = update(images).values(
                 state=State.FAILED,
-                reason="vanished: the file was removed before it could be judged",
+                reason=f"{VANISHED}: the file was removed before it could be judged",
                 finished_at=utc_now(),
             )
             return sum(

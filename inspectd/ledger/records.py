@@ -145,6 +145,8 @@ class Unsettled:
 
 Outcome = Inspected | Failed | Unsettled
 
+VANISHED = "vanished"  # the code of a file that went away before it could be judged; it may come back
+
 
 def reason_code(reason: str) -> str:
     """What stands before the colon of a reason: ``truncated``, ``not an image``."""

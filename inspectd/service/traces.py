@@ -6,6 +6,7 @@ from pathlib import Path
 
 from inspectd.config import Config, Watch
 from inspectd.ledger.comparing import Record
+from inspectd.ledger.records import VANISHED, reason_code
 from inspectd.ledger.schema import After, State
 from inspectd.paths import from_text
 from inspectd.service.gaps import Gap, Kind, grace, lies
@@ -69,7 +70,7 @@ class Traces:
     def _source_missing(self, record: Record) -> str | None:
         """Where the source should lie and does not; None where it does, or where none is owed."""
         watch = self._there.get(record.watch)
-        if watch is None or (record.state == State.FAILED and (record.reason or "").startswith("vanished:")):
+        if watch is None or (record.state == State.FAILED and reason_code(record.reason or "") == VANISHED):
             return None
         if not record.is_finished and self._age(record) <= grace(watch):
             return None

@@ -12,14 +12,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from inspectd.ledger.query import Row
-from inspectd.ledger.records import reason_code
+from inspectd.ledger.records import VANISHED, reason_code
 from inspectd.ledger.schema import State, Verdict
 
 Key = tuple[str, str]  # path in the watch, sha256
 
 PENDING = "pending"
 CRASHES = "crashes the worker"  # what a whole image may rightly fail of where workers are killed
-VANISHED = "vanished"
 
 
 class Fate(StrEnum):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from inspectd.clock import utc_now
 from inspectd.config import Config
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Claim, Failed, Finished, Inspected, Outcome, Read, Unsettled, reason_code
+from inspectd.ledger.records import VANISHED, Claim, Failed, Finished, Inspected, Outcome, Read, Unsettled, reason_code
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, Inspector
 from inspectd.vision.decode import Decoded, DecodeError, decode
@@ -201,7 +201,7 @@ def _second_look(claim: Claim, reason: str | None, sha256: str | None) -> Outcom
     if reason is None:
         return Unsettled(claim)
     same = claim.reason is not None and reason_code(claim.reason) == reason_code(reason)
-    if same and claim.sha256 == sha256 and not reason.startswith("vanished"):
+    if same and claim.sha256 == sha256 and reason_code(reason) != VANISHED:
         return Failed(claim, reason, sha256)
     return Unsettled(claim, reason, sha256)
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspectd.ledger.records import Stat
+from inspectd.ledger.records import VANISHED, Stat
 from inspectd.paths import from_text
 
 CHUNK = 1024 * 1024
@@ -52,7 +52,7 @@ def read(root: Path, path: str, *, follow_links: bool, max_bytes: int) -> Source
             data = _read_all(descriptor, before.st_size, max_bytes)
             after = os.fstat(descriptor)
     except FileNotFoundError:
-        raise SourceError("vanished: it was gone before it could be read") from None
+        raise SourceError(f"{VANISHED}: it was gone before it could be read") from None
     except OSError as error:
         raise SourceError(f"unreadable: {error.strerror or error}") from error
     if Stat.of(before) != Stat.of(after) or len(data) != after.st_size:
