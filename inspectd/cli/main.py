@@ -1,7 +1,8 @@
 """`inspectd`: the table of commands, and what all of them share: lazy imports, exit codes, errors as sentences.
 
 A command's module is imported only when that command is asked for (the top-level help asks for all), so that no command
-pays for another's imports. Exit codes: 0 done; 1 it could not be done; 2 wrong usage; 78 wrong configuration.
+pays for another's imports. Exit codes: 0 done; 1 it could not be done; 2 wrong usage; 78 wrong configuration, or a
+damaged ledger.
 """
 
 import errno
