@@ -1,5 +1,7 @@
 """Verdict and heat of real networks against references written out by hand (see `support.networks`)."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,3 +230,32 @@ def test_review_lies_between_two_thresholds(plain: tuple[Case, Bundle], tmp_path
     bundle = case.bundle(tmp_path, thresholds=Thresholds(defect=1e6, review=-1e6))
     (finding,) = KerasInspector(bundle, "cpu").inspect(case.images(1))
     assert (finding.verdict, finding.label) == (Verdict.REVIEW, "scratch")
+
+
+@pytest.mark.long
+def test_too_little_memory_is_said_as_python_says_it(tmp_path: Path) -> None:
+    """TensorFlow wants four times the 108 MiB of an image, and the system grants little more than its copies take."""
+    average, dense, softmax = keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2), keras.layers.Softmax()
+    coarse = keras.layers.Conv2D(2, 16, 16, name="coarse")
+    network = keras.Sequential([keras.Input((6144, 6144, 3)), coarse, average, dense, softmax])
+    Case(network, lambda _: (None, None), "coarse", 6144, "softmax").bundle(tmp_path)
+    code = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from inspectd.model.bundle import load_bundle
+from inspectd.model.keras_inspector import KerasInspector
+inspector = KerasInspector(load_bundle(Path(sys.argv[1])), "cpu", "float32")
+image = np.zeros((6144, 6144, 3), np.uint8)
+lines = Path("/proc/self/status").read_text().splitlines()
+used = next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmData:"))
+resource.setrlimit(resource.RLIMIT_DATA, (used + (560 << 20), resource.RLIM_INFINITY))
+try:
+    inspector.inspect([image])
+except MemoryError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(len(inspector.inspect([image])), "judged")
+"""
+    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path / "bundle")], capture_output=True, check=True)
+    assert ran.stdout.decode().splitlines() == ["cpu: not enough memory for 1 images", "1 judged"]

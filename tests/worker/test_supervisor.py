@@ -85,6 +85,36 @@ def test_an_image_that_takes_all_memory_by_itself_is_blamed(
     assert reason.startswith("crashes the worker")
 
 
+def test_a_batch_that_takes_all_memory_is_halved_and_blames_nobody(
+    serving: Supervisor, site: Site, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's own kill for memory, told from any other by its count alone."""
+    kills = 0
+    for each in (process, supervisor):
+        monkeypatch.setattr(each, "oom_kills", lambda: kills)
+    site.write(worker={"batch": 4})
+    serving.replace(config.load(site.config), time.monotonic())
+    until(lambda: tick(serving) and serving.current and serving.current.batch == 4, "batches of four")
+    for number in range(8):
+        enqueue(site, queue, f"{number}.png", BRIGHT)
+    sizes = []
+    for memory in (True, False, True, True):
+        worker = worker_holding_an_image(serving, site)
+        sizes.append(worker.batch)
+        kills += memory
+        os.kill(worker.process.pid, signal.SIGKILL)
+        until(lambda worker=worker: tick(serving) and worker not in serving.workers, "the burial")
+    assert sizes == [4, 2, 2, 1]
+    details = [detail for (detail,) in site.rows("select detail from events where kind = 'worker-died' order by id")]
+    assert [detail.partition("; ")[2] for detail in details] == [
+        "killed by the kernel for memory: batch is now 2",
+        "",
+        "killed by the kernel for memory: batch is now 1",
+        "",
+    ]
+    assert site.rows("select sum(deaths) from images") == [(1,)], "only the last, over one image"
+
+
 def test_deaths_over_images_never_hold_up_the_others_for_long() -> None:
     """They are bounded by the blame; a worker that dies for another reason is started ever more seldom."""
     blamed = [supervisor._back_off(crashes, supervisor.BACK_OFF_BLAMED) for crashes in (1, 2, 3, 10, 5000)]
