@@ -217,7 +217,7 @@ _UNSUPPORTED = ("unsupported", "not supported", "not yet supported", "unknown pi
 
 def _explain(kind: Kind, data: bytes, error: Exception) -> DecodeError:
     """What a decoder's exception means to the person who reads the record."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem):
         return DecodeError("too large", f"There is not enough memory to decode this {kind} file; lower limits.pixels.")
     try:
         check(kind, data)

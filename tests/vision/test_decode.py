@@ -241,6 +241,25 @@ except DecodeError as error:
     assert ran.stderr == b""
 
 
+def test_too_little_memory_is_no_damage() -> None:
+    """Whoever runs out of it: here OpenCV, which makes RGB of grey."""
+    code = """
+import resource, sys
+from pathlib import Path
+from inspectd.vision.decode import DecodeError, decode
+lines = Path("/proc/self/status").read_text().splitlines()
+used = next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmData:"))
+resource.setrlimit(resource.RLIMIT_DATA, (used + (100 << 20),) * 2)
+try:
+    decode(sys.stdin.buffer.read(), 100_000_000)
+except DecodeError as error:
+    print(error.code)
+"""
+    large = pillow(Image.new("L", (5000, 5000), 90), "PNG")
+    ran = subprocess.run([sys.executable, "-c", code], input=large, capture_output=True, check=True)
+    assert ran.stdout == b"too large\n"
+
+
 def test_the_limit_is_the_callers_and_not_pillows() -> None:
     large = pillow(Image.new("1", (13_400, 13_400), 1), "PNG")  # Pillow alone would refuse it
     assert refused(large, 13_400**2 - 1) == "too large"
