@@ -175,6 +175,24 @@ def test_the_command_that_is_printed_gives_the_right(open_site: Site) -> None:
     }
 
 
+def test_a_closed_folder_in_a_watch(open_site: Site) -> None:
+    closed = open_site.incoming / "left"
+    closed.mkdir(0o700)
+    (closed / "deeper").mkdir()
+    (open_site.incoming / "right").mkdir(0o755)
+    open_site.incoming.chmod(0o755)
+    site = site_of(open_site.config, load(open_site.config))
+    with nobody():
+        (found,) = (line for line in folders.check_folders(site) if line.state is State.WARN)
+    assert found.found == f"1 folder below cannot be read by nobody, and what lies there waits: {closed}"
+    assert found.advice == f"`chgrp {folders.group_name(NOBODY)} {closed} && chmod g+rx {closed}`"
+    closed.chmod(0o744)  # its names can be read, and nothing more
+    with nobody():
+        (found,) = (line for line in folders.check_folders(site) if line.state is State.WARN)
+    assert found.found.endswith(f"{closed}/deeper")
+    assert found.advice == f"`chgrp {folders.group_name(NOBODY)} {closed} && chmod g+rx {closed}`"
+
+
 def test_a_site_behind_a_closed_door(open_site: Site) -> None:
     open_site.root.chmod(0o700)
     site = site_of(open_site.config, load(open_site.config))

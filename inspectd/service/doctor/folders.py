@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from inspectd.config import Watch
+from inspectd.ingest.naming import Naming
+from inspectd.ingest.scan import Walk
 from inspectd.service.doctor.finding import Finding, Site, archive, exists, fault, is_folder, ok, standing, warn
 
 READ, WRITE = os.R_OK | os.X_OK, os.R_OK | os.W_OK | os.X_OK
@@ -58,6 +61,7 @@ def check_folders(site: Site) -> Iterator[Finding]:
         subject = f"watch {watch.name}, {watch.path}"
         missing = None if is_folder(watch.path) else _missing(subject, watch.path)
         yield missing or check_rights(user, subject, watch.path, READ if watch.after == "keep" else WRITE)
+        yield from _closed(user, watch)
         if target := archive(watch):
             yield check_rights(user, f"archive of {watch.name}, {target}", target, WRITE)
     yield check_rights(user, f"output, {config.output}", config.output, WRITE)
@@ -67,6 +71,18 @@ def check_folders(site: Site) -> Iterator[Finding]:
         if exists(file) and not may(file, os.R_OK | os.W_OK):
             yield check_rights(user, f"ledger, {file}", file, os.R_OK | os.W_OK)
     yield from _shared({"output": config.output, "folder of the ledger": ledger.parent})
+
+
+def _closed(user: User, watch: Watch) -> Iterator[Finding]:
+    """Folders below a watch that a scan cannot read: the first of them, and how many there are."""
+    closed: set[str] = set()
+    for _ in Walk(watch, Naming(watch), lambda folder, _: closed.add(folder)):
+        pass
+    if below := sorted(watch.path / folder for folder in closed if folder):
+        first, number = below[0], f"{len(below)} folder{'s' if len(below) > 1 else ''}"
+        barred = next((part for part in reversed(first.parents) if not may(part, os.X_OK)), first)
+        said = f"{number} below cannot be read by {user.name}, and what lies there waits: {first}"
+        yield warn("folders", f"watch {watch.name}, {watch.path}", said, remedy(user, barred, barred.stat(), READ))
 
 
 def check_rights(user: User, subject: str, path: Path, wanted: int) -> Finding:
