@@ -10,7 +10,7 @@ from inspectd.cli.lookup import open_ledger
 from inspectd.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from inspectd.ledger.recent import Recent, Times
+    from inspectd.ledger.recent import Recent
     from inspectd.ledger.status import WatchStatus
     from inspectd.service.space import Space
 
@@ -68,16 +68,16 @@ def _lately(recent: "Recent") -> Iterator[str]:
     restarts = ", ".join(f"{number} {kind}" for kind, number in recent.restarts.items())
     yield f"              workers restarted: {restarts}; leases expired: {recent.expired_leases}"
     if recent.latency:
-        yield f"Latency:      {_times(recent.latency)} of the last {recent.sample} verdicts"
-        yield "              " + "; ".join(f"{stage} {_times(found)}" for stage, found in recent.stages.items())
-
-
-def _times(times: "Times") -> str:
-    return f"p50 {times.p50:.3g} s, p95 {times.p95:.3g} s"
+        whole = recent.latency
+        yield f"Latency:      p50 {whole.p50:.3g} s, p95 {whole.p95:.3g} s of the last {recent.sample} verdicts"
+        stages = (
+            f"{stage} {found.p50 * 1e3:.1f} ms, {found.p95 * 1e3:.1f} ms" for stage, found in recent.stages.items()
+        )
+        yield f"Stages:       (p50, p95) {'; '.join(stages)}"
 
 
 def _free(space: "Space") -> str:
-    files = "" if space.inodes is None else f" and {space.inodes} files"
+    files = "" if space.inodes is None else f" and {space.inodes:,} files"
     return f"Free:         {space.bytes / 1e9:.1f} GB{files} for the {space.place}"
 
 

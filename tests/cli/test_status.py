@@ -91,7 +91,7 @@ def test_the_last_day_in_figures(waiting: Ledger) -> None:
     out = waiting.run("status")[1]
     assert "Last 24 h:    2 ok, 2 defect, 0 review, 1 failed (1 truncated)\n" in out
     assert "workers restarted: 2 died, 1 hang; leases expired: 18\n" in out
-    assert "decode p50 0.0015 s, p95 0.0015 s; infer p50 0.031 s, p95 0.031 s\n" in out
+    assert "Stages:       (p50, p95) decode 1.5 ms, 1.5 ms; infer 31.0 ms, 31.0 ms\n" in out
     assert "GB" in out
 
 
