@@ -399,6 +399,7 @@ def test_clocks() -> None:
 # --- models and device
 
 
+@pytest.mark.long
 def test_a_device_that_is_not_there_and_one_that_does_not_answer() -> None:
     absent = models.device("gpu:63")
     assert (absent.state, absent.found) == (State.FAULT, "is not to be had")

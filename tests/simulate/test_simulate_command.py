@@ -45,6 +45,7 @@ def test_a_short_run_with_a_kill_of_each_accounts_for_every_file(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_promise_that_broke_is_named_and_the_site_stays(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     arguments = ("--json", "--count", "10", "--rate", "20", "--kills", "0")
