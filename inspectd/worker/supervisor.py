@@ -101,13 +101,14 @@ class Supervisor:
         for worker in self.workers:
             if worker.stopping:
                 worker.stop()  # said again: a line that was full has dropped it
+            hang = None
             if worker in silent:
                 pid = worker.process.pid
-                detail = f"worker {pid} silent for {worker.patience:.0f} s: killed and replaced"
-                self._queue.event("hang", detail, logging.WARNING, worker=pid)
+                hang = f"worker {pid} silent for {worker.patience:.0f} s: killed and replaced"
+                self._queue.event("hang", hang, logging.WARNING, worker=pid)
             if worker.process.poll() is not None:
                 worker.listen(now)  # its last words
-                self._bury(worker, now, hung=worker in silent)
+                self._bury(worker, now, hang)
         self._promote()
         if now >= self._renew_at:
             self._renew_at = now + RENEW
@@ -153,19 +154,19 @@ class Supervisor:
             self._queue.event("trouble", f"no new work: {trouble}" if trouble else "going on", logging.WARNING)
             self._noted = trouble
 
-    def _bury(self, worker: WorkerProcess, now: float, *, hung: bool = False) -> None:
-        """Give back what a dead worker held, and decide what follows; that it `hung` is already told."""
+    def _bury(self, worker: WorkerProcess, now: float, hang: str | None) -> None:
+        """Give back what a dead worker held, and decide what follows; what is to say of its `hang` is already told."""
         code = worker.process.returncode
         if code == os.EX_DATAERR:  # before its leases are given back, for that would be written into this file
             raise LedgerDamaged(worker.refused or "A worker found the results database damaged.")
         blameless = worker.stopping or worker.ready is None
-        out_of_memory = code == -signal.SIGKILL and oom_kills() > worker.oom_kills
+        out_of_memory = not hang and code == -signal.SIGKILL and oom_kills() > worker.oom_kills
         in_service = worker is self.current
         # A smaller batch may need less memory. An image that is too much by itself must not come back for ever.
         held = self._forget(worker, died=not blameless and not (out_of_memory and worker.batch > 1))
         if worker.stopping:
             return
-        said = worker.refused or f"worker ended in {'service' if worker.ready else 'warm-up'} ({_ending(code)})"
+        said = hang or worker.refused or f"worker ended in {'service' if worker.ready else 'warm-up'} ({_ending(code)})"
         if not in_service:
             self.refuse(said)
             return
@@ -180,7 +181,7 @@ class Supervisor:
             said += f"; killed by the kernel for memory: batch is now {self._batch}"
         self._death = said
         self._start_at = now + _back_off(self._crashes, BACK_OFF_BLAMED if held else BACK_OFF_MOST)
-        if not hung:
+        if not hang:
             self._queue.event("worker-died", said, logging.WARNING, worker=worker.process.pid, exit=code)
 
     def _dismiss(self, worker: WorkerProcess) -> None:

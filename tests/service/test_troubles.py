@@ -62,7 +62,7 @@ def test_a_worker_that_hangs_is_killed_and_its_images_are_judged_once_each(site:
     hung = with_work_in_hand(daemon, site)
     held = {path for (path,) in site.rows("select path from images where state = 'claimed'")}
     started = time.monotonic()
-    daemon.heard("no new work: worker ended in service (killed by SIGKILL)")
+    daemon.heard(f"no new work: worker {hung} silent for 30 s: killed and replaced")
     assert time.monotonic() - started >= 29, "killed before its patience was over"
     assert site.outcomes(100) == expected
     assert daemon.worker() != hung

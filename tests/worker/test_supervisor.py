@@ -56,6 +56,12 @@ def tick(supervisor: Supervisor) -> bool:
     return True
 
 
+def take_four_at_once(supervisor: Supervisor, site: Site) -> None:
+    site.write(worker={"batch": 4})
+    supervisor.replace(config.load(site.config), time.monotonic())
+    until(lambda: tick(supervisor) and supervisor.current and supervisor.current.batch == 4, "batches of four")
+
+
 def worker_holding_an_image(supervisor: Supervisor, site: Site) -> WorkerProcess:
     until(lambda: tick(supervisor) and supervisor.ready, "a ready worker")
     until(lambda: tick(supervisor) and site.rows("select 1 from images where state = 'claimed'"), "a claim")
@@ -92,9 +98,7 @@ def test_a_batch_that_takes_all_memory_is_halved_and_blames_nobody(
     kills = 0
     for each in (process, supervisor):
         monkeypatch.setattr(each, "oom_kills", lambda: kills)
-    site.write(worker={"batch": 4})
-    serving.replace(config.load(site.config), time.monotonic())
-    until(lambda: tick(serving) and serving.current and serving.current.batch == 4, "batches of four")
+    take_four_at_once(serving, site)
     for number in range(8):
         enqueue(site, queue, f"{number}.png", BRIGHT)
     sizes = []
@@ -113,6 +117,22 @@ def test_a_batch_that_takes_all_memory_is_halved_and_blames_nobody(
         "",
     ]
     assert site.rows("select sum(deaths) from images") == [(1,)], "only the last, over one image"
+
+
+def test_a_hang_is_not_taken_for_a_lack_of_memory(
+    serving: Supervisor, site: Site, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel may have killed another program since, and a worker that hangs is killed alike."""
+    take_four_at_once(serving, site)
+    enqueue(site, queue, "a.png", DARK)
+    worker = worker_holding_an_image(serving, site)
+    monkeypatch.setattr(supervisor, "oom_kills", lambda: worker.oom_kills + 1)
+    serving.tick(time.monotonic() + process.WARM_UP)
+    assert serving.trouble == f"worker {worker.process.pid} silent for 30 s: killed and replaced"
+    assert site.rows("select kind, deaths from events, images where kind in ('hang', 'worker-died')") == [("hang", 1)]
+    serving.tick(time.monotonic() + process.WARM_UP)
+    assert serving.current is not None
+    assert serving.current.batch == 4
 
 
 def test_deaths_over_images_never_hold_up_the_others_for_long() -> None:
