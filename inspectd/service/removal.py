@@ -28,7 +28,8 @@ def look(root: Path, path: Path) -> os.stat_result | None:
 def is_gone(root: Path, path: Path) -> bool:
     """Whether a file below `root` is certainly not there.
 
-    Where its folder is missing or empty, a disk may just be away: the nearest folder that is there must hold something.
+    Where its folder is missing or empty, a disk may just be away: the nearest folder that is there must hold something
+    that is not hidden.
     """
     if os.path.lexists(path):
         return False
@@ -36,7 +37,7 @@ def is_gone(root: Path, path: Path) -> bool:
         if not folder.is_relative_to(root):
             return False
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
-            return next(entries, None) is not None
+            return any(not entry.name.startswith(".") for entry in entries)  # a mount point may hold a .keep
     return False
 
 

@@ -69,4 +69,6 @@ def test_what_is_certainly_gone(root: Path) -> None:
     assert is_gone(root, root / "yesterday/b.jpg")
     (root / "day/a.jpg").unlink()
     assert not is_gone(root, root / "day/a.jpg"), "its folder is empty, as a mount point is"
+    (root / "day/.keep").touch()
+    assert not is_gone(root, root / "day/a.jpg"), "a mount point may hold that"
     assert not is_gone(root / "other", root / "other/b.jpg")
