@@ -33,7 +33,12 @@ _DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 
 
 def code_of(error: BaseException | None) -> int:
-    """SQLite's primary code of an error; 0 where it has none."""
+    """SQLite's primary code of an error; 0 where it has none.
+
+    Everything in the ledger was written as UTF-8: text that is none comes from a damaged page; SQLite cannot know.
+    """
+    if isinstance(error, sqlite3.OperationalError) and str(error).startswith("Could not decode to UTF-8"):
+        return sqlite3.SQLITE_CORRUPT
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 

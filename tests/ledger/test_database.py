@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, text
 from support.queueing import arrivals, inspected
 
-from inspectd.errors import LedgerError
+from inspectd.errors import LedgerDamaged, LedgerError
 from inspectd.ledger.database import alembic_config, open_reader, open_writer, upgrade
 from inspectd.ledger.mounts import file_system, is_network
 from inspectd.ledger.queue import Queue
@@ -211,6 +211,15 @@ def test_a_damaged_database_gives_a_sentence(url: str, file: Path, queue: Queue,
     file.write_bytes(content)
     with pytest.raises(LedgerError, match="is damaged"), open_reader(url).connect() as connection:
         connection.execute(text("SELECT sum(length(path)), max(reason) FROM images")).all()
+
+
+def test_text_that_a_damaged_page_has_garbled_gives_the_same_sentence(url: str, file: Path) -> None:
+    """SQLite hands it out, and no check of its own finds it."""
+    with sqlite3.connect(file) as connection:
+        connection.execute("INSERT INTO events (at, kind, detail) VALUES ('', '', CAST(x'6101ff' AS TEXT))")
+    connection.close()
+    with pytest.raises(LedgerDamaged, match="is damaged"), open_reader(url).connect() as reader:
+        reader.execute(text("SELECT detail FROM events")).all()
 
 
 def test_a_path_that_needs_quoting(tmp_path: Path) -> None:

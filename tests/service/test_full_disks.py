@@ -90,6 +90,7 @@ def test_a_full_output_disk_is_said_and_loses_nothing(site: Site, scarce: str) -
     assert said_once(daemon, "going on")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scarce", SCARCE)
 def test_a_stop_while_the_output_disk_is_full_gives_the_images_back(site: Site, scarce: str) -> None:
     with filled(disk(site, "output", scarce)):
@@ -114,6 +115,7 @@ def test_a_full_ledger_disk_is_said_and_loses_nothing(site: Site) -> None:
     assert said_once(daemon, "the ledger takes no writes")
 
 
+@pytest.mark.long
 def test_a_ledger_disk_that_fills_with_images_in_hand(site: Site) -> None:
     """They are claimed and cannot be finished; a stop ends all the same, and the next start judges them."""
     ledger = disk(site, "ledger", "size=1m")
