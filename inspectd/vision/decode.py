@@ -102,7 +102,7 @@ def _decode(kind: Kind, data: bytes, max_pixels: int) -> Decoded:
     image.load()
     stored = _samples(kind, image)
     if kind == "JPEG":
-        doubt = doubt or _jpeg_doubt(data, image)
+        doubt = doubt or _jpeg_doubt(data, image, stored)
     turn = _UPRIGHT.get(_orientation(kind, image))
     upright = np.ascontiguousarray(turn(stored) if turn else stored)
     pixels = upright if upright.ndim == 3 else cv2.cvtColor(upright, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
@@ -195,18 +195,17 @@ def _tiff_bits(image: TiffImageFile) -> int:
     return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))))
 
 
-def _jpeg_doubt(data: bytes, image: ImageFile) -> str | None:
+def _jpeg_doubt(data: bytes, image: ImageFile, stored: Samples) -> str | None:
     """Doubt about a JPEG whose end marker is there and whose coded data ends before its picture does.
 
     libjpeg shows even mid-grey where nothing was coded, and less detail in a progressive file. So where the last pixel
     is such grey, the file is decoded again with other bits after its data: a whole one stays the same. What was lost
     within the very last block of 8 or 16 pixels a side is not seen.
     """
-    stored = np.asarray(image)
     if image.mode in ("L", "RGB") and "progressive" not in image.info and (stored[-1, -1] != _FILLER).any():
         return None
     again = JpegImageFile(io.BytesIO(jpeg_with_more_bits(data)))
-    if np.array_equal(stored, np.asarray(again)):
+    if np.array_equal(np.asarray(image), np.asarray(again)):
         return None
     return "may be incomplete: its data ends before its picture does, and even grey stands for the rest"
 
