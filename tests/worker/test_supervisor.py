@@ -127,11 +127,11 @@ def test_a_hang_is_not_taken_for_a_lack_of_memory(
     enqueue(site, queue, "a.png", DARK)
     worker = worker_holding_an_image(serving, site)
     monkeypatch.setattr(supervisor, "oom_kills", lambda: worker.oom_kills + 1)
+    os.kill(worker.process.pid, signal.SIGSTOP)
     worker.listen(time.monotonic())  # what it said before it was stopped
     serving.tick(time.monotonic() + process.WARM_UP)
     assert serving.trouble == f"worker {worker.process.pid} silent for 30 s: killed and replaced"
     assert site.rows("select kind, deaths from events, images where kind in ('hang', 'worker-died')") == [("hang", 1)]
-    worker.listen(time.monotonic())  # what it said before it was stopped
     serving.tick(time.monotonic() + process.WARM_UP)
     assert serving.current is not None
     assert serving.current.batch == 4
@@ -182,6 +182,7 @@ def test_a_worker_that_hangs_with_the_ledgers_lock_in_its_hands_is_killed(
         write(*arguments, **fields)
 
     monkeypatch.setattr(queue, "event", wait_for_the_lock)
+    os.kill(worker.process.pid, signal.SIGSTOP)
     worker.listen(time.monotonic())  # what it said before it was stopped
     serving.tick(time.monotonic() + process.WARM_UP)
     assert worker not in serving.workers
