@@ -38,6 +38,11 @@ class Bundle:
     identity: str
 
     @property
+    def files(self) -> frozenset[str]:
+        """The paths of everything in it, but for the manifest itself."""
+        return frozenset(_read_manifest(self.path / MANIFEST))
+
+    @property
     def short(self) -> str:
         """The first eight digits of the identity, as file names carry it."""
         return self.identity[:8]
@@ -71,11 +76,12 @@ def load_bundle(path: Path) -> Bundle:
     return Bundle(path, spec, _identity(files))
 
 
-def write_bundle(path: Path, spec: Spec, files: Mapping[str, Path | bytes]) -> Bundle:
+def write_bundle(path: Path, spec: Spec, files: Mapping[str, Path | bytes], base: Bundle | None = None) -> Bundle:
     """Writes a bundle as a whole or not at all: a hidden folder beside `path`, made durable, then renamed.
 
     Args:
-        files: What lies beside `bundle.yaml`, by plain file name; `model.keras` for a network.
+        files: What lies beside `bundle.yaml`, by its path in the bundle (`golden/a.png`); `model.keras` for a network.
+        base: A bundle that this one is made from: its files that are not among `files` are hard-linked.
 
     Raises:
         BundleError: if `path` exists (a bundle is never overwritten) or cannot be written.
@@ -85,10 +91,18 @@ def write_bundle(path: Path, spec: Spec, files: Mapping[str, Path | bytes]) -> B
     partial = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part"
     try:
         partial.mkdir(parents=True)
-        for name, content in {**files, SPEC: _spec_text(spec)}.items():
+        written = {**files, SPEC: _spec_text(spec)}
+        kept = {} if base is None else {name: base.path / name for name in base.files - written.keys()}
+        for name in [*written, *kept]:
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+        for name, content in written.items():
             _write(partial / name, content)
-        digests = {name: _sha256(partial / name) for name in sorted([*files, SPEC])}
+        for name, original in kept.items():
+            _link(original, partial / name)
+        digests = {name: _sha256(partial / name) for name in sorted([*written, *kept])}
         _write(partial / MANIFEST, json.dumps({"format": FORMAT, "files": digests}, indent=1).encode() + b"\n")
+        for folder in sorted({(partial / name).parent for name in digests}):
+            fsync(folder)
         fsync(partial)
         partial.rename(path)
         fsync(path.parent)
@@ -164,6 +178,14 @@ def _identity(files: Mapping[str, str]) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _link(original: Path, path: Path) -> None:
+    """The same file under another name; a copy where the file system has no links, or not from there."""
+    try:
+        path.hardlink_to(original)
+    except OSError:
+        _write(path, original)
 
 
 def _write(path: Path, content: Path | bytes) -> None:

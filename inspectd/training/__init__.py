@@ -1,1 +1,1 @@
-"""The training room: a folder per class becomes a bundle."""
+"""A folder of images per class becomes a bundle."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,17 @@ def _with_spec(path: Path, text: str) -> Path:
     files = {"bundle.yaml": sha256(text.encode()).hexdigest()}
     (path / "manifest.json").write_text(json.dumps({"format": 1, "files": files}))
     return path
+
+
+def test_a_bundle_made_from_another_shares_what_did_not_change(tmp_path: Path) -> None:
+    base = write_bundle(
+        tmp_path / "1", SPEC, {"model.keras": b"a network", "golden/a.png": b"an image", "card.md": b"1"}
+    )
+    made = write_bundle(tmp_path / "2", replace(SPEC, version=4), {"card.md": b"2"}, base)
+    assert load_bundle(tmp_path / "2") == made
+    assert made.identity != base.identity
+    assert made.files == base.files == {"bundle.yaml", "model.keras", "golden/a.png", "card.md"}
+    for name in ("model.keras", "golden/a.png"):
+        assert (made.path / name).samefile(base.path / name)
+    assert (made.path / "card.md").read_bytes() == b"2"
+    assert load_bundle(tmp_path / "1") == base
