@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from inspectd import __version__
 from inspectd.clock import utc_now
 from inspectd.errors import DataError
+from inspectd.evaluation.metrics import answers
+from inspectd.evaluation.validation import validate
 from inspectd.model.backend import keras, tf
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.devices import Device, open_device
@@ -25,7 +27,6 @@ from inspectd.model.spec import HeatScale, Precision, Spec, Thresholds
 from inspectd.model.surgery import examine
 from inspectd.model.weights import load_weights_by_name
 from inspectd.training.dataset import Batches, Dataset, find_classes, load_dataset, split
-from inspectd.training.evaluate import answers, as_numbers, evaluate
 from inspectd.training.learn import Learned, Witness, learn
 from inspectd.training.recipe import Recipe
 from inspectd.training.report import card, curves
@@ -149,7 +150,7 @@ def _finish(
         saved = Path(folder) / NETWORK
         network.save(saved)
         findings = _inspect(write_bundle(Path(folder) / "draft", draft, {NETWORK: saved}), dataset, validation, witness)
-        found = evaluate(findings, dataset.targets[validation], dataset.classes, draft.activation)
+        found = validate(findings, dataset.targets[validation], dataset.classes, draft.activation)
         for remark in found.remarks:
             witness.say(remark)
         spec = replace(
@@ -157,7 +158,7 @@ def _finish(
             thresholds=found.thresholds,
             calibration=found.calibration,
             heat_scale=found.heat_scale,
-            metrics=as_numbers(found.metrics),
+            metrics=found.metrics.as_numbers(),
         )
         pictures = {"curves.png": curves(learned.epochs, learned.best), "card.md": card(spec, found.remarks)}
         return write_bundle(out, spec, {NETWORK: saved, **pictures})

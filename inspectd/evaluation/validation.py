@@ -1,0 +1,66 @@
+"""What a bundle takes from its validation images: threshold, calibration, heat scale and metrics.
+
+Pure arithmetic on what the finished bundle's own inspector found, so that what is evaluated is what will run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspectd.evaluation.heatscale import HeatScales, heat_scales
+from inspectd.evaluation.metrics import Metrics, auc, cross_entropy
+from inspectd.evaluation.thresholds import calibrate, choose_threshold
+from inspectd.model.inspector import Finding
+from inspectd.model.spec import Calibration, ImageClass, Thresholds
+from inspectd.model.verdict import Activation, margin
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Everything that a bundle takes from validation, and sentences that a user should read about it."""
+
+    thresholds: Thresholds
+    calibration: Calibration
+    heat_scale: HeatScales
+    metrics: Metrics
+    remarks: tuple[str, ...]
+
+
+def validate(
+    findings: Sequence[Finding], targets: NDArray[np.int64], classes: Sequence[ImageClass], activation: Activation
+) -> Validation:
+    """Learns from findings on images of known class: `targets` (n,) are indices into `classes`, both sides present."""
+    margins = np.array([margin(finding.logits, classes, activation) for finding in findings])
+    bad = np.array([not classes[target].ok for target in targets])
+    good_margins, bad_margins = margins[~bad], margins[bad]
+    threshold = choose_threshold(good_margins, bad_margins)
+    escapes, overkills = int((bad_margins < threshold).sum()), int((good_margins >= threshold).sum())
+    maxima = {"gradcam": np.array([float(finding.heat.max()) for finding in findings])}
+    scales, remarks = heat_scales(maxima, [finding.explained for finding in findings], targets, classes)
+    metrics = Metrics(
+        loss=cross_entropy(np.array([finding.logits for finding in findings]), targets, classes, activation),
+        accuracy=1 - (escapes + overkills) / len(margins),
+        auc=auc(good_margins, bad_margins),
+        escapes=escapes,
+        overkills=overkills,
+        good=len(good_margins),
+        defects=len(bad_margins),
+        good_max=float(good_margins.max()),
+        defect_min=float(bad_margins.min()),
+    )
+    calibration = calibrate(good_margins, bad_margins, threshold)
+    return Validation(Thresholds(threshold), calibration, scales, metrics, (_summary(metrics), *remarks))
+
+
+def _summary(metrics: Metrics) -> str:
+    if metrics.good_max < metrics.defect_min:
+        return (
+            f"Validation images are separated (good up to {metrics.good_max:.4g}, defects from "
+            f"{metrics.defect_min:.4g}): the threshold is the middle of the gap."
+        )
+    return (
+        f"Validation images overlap: at the best threshold {metrics.escapes} of {metrics.defects} defects escape and "
+        f"{metrics.overkills} of {metrics.good} good images are rejected."
+    )
