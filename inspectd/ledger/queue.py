@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, func, insert, literal_column, select, update
 from inspectd.clock import utc_now
 from inspectd.ledger.arrivals import Arrivals
 from inspectd.ledger.outcomes import Outcomes
-from inspectd.ledger.records import Counts, Finished, Stat
+from inspectd.ledger.records import Counts, Finished, Replay, Stat
 from inspectd.ledger.redraws import Redraws
 from inspectd.ledger.schema import OPEN_STATES, After, State, images, inspections, models
 from inspectd.ledger.transactions import not_searched
@@ -65,13 +65,26 @@ class Queue(Arrivals, Outcomes, Redraws):
             return Counts(**dict(connection.execute(query).all()))
 
     def register_model(
-        self, bundle: str, name: str, version: int, classes: Sequence[str], metrics: Mapping[str, Any]
+        self,
+        bundle: str,
+        name: str,
+        version: int,
+        classes: Sequence[str],
+        metrics: Mapping[str, Any],
+        replay: Replay | None = None,
     ) -> int:
-        """The row id of the model with this bundle identity (64 hex digits), created on its first use."""
+        """The row id of the model with this bundle identity (64 hex digits), created on its first use.
+
+        A row that knows nothing of `replay`, because an older version made it, is told.
+        """
+        reads = {} if replay is None else vars(replay) | {"ok": list(replay.ok)}
+        this = models.c.bundle == bundle
         with self._writing() as connection:
-            known: int | None = connection.scalar(select(models.c.id).where(models.c.bundle == bundle))
+            known = connection.execute(select(models.c.id, models.c.ok).where(this)).one_or_none()
             if known is not None:
-                return known
+                if reads and known.ok is None:
+                    connection.execute(update(models).where(this).values(reads))
+                return int(known.id)
             row = {
                 "bundle": bundle,
                 "name": name,
@@ -79,6 +92,7 @@ class Queue(Arrivals, Outcomes, Redraws):
                 "classes": list(classes),
                 "metrics": dict(metrics),
                 "first_used_at": utc_now(),
+                **reads,
             }
             created: int = connection.execute(insert(models).values(row).returning(models.c.id)).scalar_one()
             return created

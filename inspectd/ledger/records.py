@@ -96,6 +96,15 @@ class Redraw:
 
 
 @dataclass(frozen=True)
+class Replay:
+    """How a model's stored logits become a verdict and a score again, beside the thresholds."""
+
+    ok: tuple[bool, ...]  # by class, in the order of the classes
+    activation: str  # softmax, sigmoid
+    calibration: Mapping[str, float]  # offset, temperature
+
+
+@dataclass(frozen=True)
 class Heat:
     """A heatmap of at most 32×32 as stored: uint8 row by row, where 255 stands for `maximum`."""
 

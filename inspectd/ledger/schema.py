@@ -41,11 +41,12 @@ class After(StrEnum):
 
 OPEN_STATES = (State.SETTLING, State.STALLED, State.QUEUED)
 FINISHED_STATES = (State.DONE, State.FAILED)
-REVISION = "0003"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
+REVISION = "0004"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
 _OPEN = text("state IN ('settling', 'stalled', 'queued')")
 _CLAIMED = text("state = 'claimed'")
 _OWED = text("\"after\" = 'pending'")
 _MOVED = text("\"after\" = 'moved'")
+_WAITING = text("reason IS NULL")
 _OVERLAID = text("overlay IS NOT NULL AND verdict <> 'review'")
 
 
@@ -108,6 +109,10 @@ class Model(Base):
     classes: Mapped[list[str]] = mapped_column(JSON)
     metrics: Mapped[dict[str, Any]] = mapped_column(JSON)
     first_used_at: Mapped[str] = mapped_column(String(24))
+    # What a replay of stored logits needs beside the thresholds; NULL where an older version was the last to use it.
+    ok: Mapped[list[bool] | None] = mapped_column(JSON(none_as_null=True))  # by class, in the order of `classes`
+    activation: Mapped[str | None] = mapped_column(String(7))  # softmax, sigmoid
+    calibration: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))  # offset, temperature
 
 
 class Inspection(Base):
@@ -119,6 +124,7 @@ class Inspection(Base):
         Index("inspections_at", "inspected_at"),
         Index("inspections_verdict", "verdict", "inspected_at"),
         Index("inspections_overlay", "inspected_at", "id", sqlite_where=_OVERLAID),
+        Index("inspections_model", "model_id", "image_id", "verdict"),  # two models side by side, from it alone
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -140,6 +146,7 @@ class Inspection(Base):
     precision: Mapped[str]
     device: Mapped[str]
     software: Mapped[str]
+    method: Mapped[str | None] = mapped_column(String(8))  # of the heat: gradcam, layercam, hirescam
 
 
 class Review(Base):
@@ -188,7 +195,41 @@ class Redraw(Base):
     inspection_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
 
 
+class Reinspection(Base):
+    """One request that a model judge past images again; open until `finished_at`."""
+
+    __tablename__ = "reinspections"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    bundle: Mapped[str] = mapped_column(String(64))  # its identity when it was asked for
+    path: Mapped[str]  # the folder it lies in, absolute; like `images.path` as inspectd.paths.to_text writes it
+    requested_at: Mapped[str] = mapped_column(String(24))
+    images: Mapped[int]  # how many were put on the list
+    openings: Mapped[int] = mapped_column(default=0)  # since a worker last had the model open
+    finished_at: Mapped[str | None] = mapped_column(String(24))
+    reason: Mapped[str | None]  # why the model cannot be used; for all images that had not been judged by then
+
+
+class ReinspectionImage(Base):
+    """A past image that is still to be judged again, or could not be. Not a reference: retention may take the image."""
+
+    __tablename__ = "reinspection_images"
+    __table_args__ = (
+        Index("reinspection_images_waiting", "reinspection_id", "image_id", sqlite_where=_WAITING),
+        Index("reinspection_images_image", "image_id"),
+    )
+
+    reinspection_id: Mapped[int] = mapped_column(ForeignKey("reinspections.id"), primary_key=True)
+    image_id: Mapped[int] = mapped_column(primary_key=True)
+    attempts: Mapped[int] = mapped_column(default=0)  # counted before the work: what kills workers is tried no more
+    reason: Mapped[str | None]  # "code: sentence"; why it cannot be judged again
+
+
 # The same tables for statements on many rows at once, which have no need of mapped objects.
-images, models, inspections, reviews, events, removals, redraws = (
-    Base.metadata.tables[entity.__tablename__] for entity in (Image, Model, Inspection, Review, Event, Removal, Redraw)
+images, models, inspections, reviews, events, removals, redraws, reinspections, reinspection_images = (
+    Base.metadata.tables[entity.__tablename__]
+    for entity in (
+        *(Image, Model, Inspection, Review, Event, Removal, Redraw),
+        *(Reinspection, ReinspectionImage),
+    )
 )

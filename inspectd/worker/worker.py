@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -25,7 +25,7 @@ from inspectd.durable import write_all
 from inspectd.errors import ConfigError, InspectdError, LedgerDamaged, LedgerUnavailable
 from inspectd.ledger.database import open_writer
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Claim, Finished
+from inspectd.ledger.records import Claim, Finished, Replay
 from inspectd.model.bundle import Bundle, load_bundle
 from inspectd.model.inspector import Inspector, open_inspector
 from inspectd.worker.after import carry_out
@@ -143,7 +143,8 @@ class Worker:
         """The ledger's row of a bundle that is about to judge."""
         spec = bundle.spec
         classes = [each.name for each in spec.classes]
-        return self._queue.register_model(bundle.identity, spec.name, spec.version, classes, spec.metrics)
+        replay = Replay(tuple(each.ok for each in spec.classes), spec.activation, asdict(spec.calibration))
+        return self._queue.register_model(bundle.identity, spec.name, spec.version, classes, spec.metrics, replay)
 
     def _alive(self) -> None:
         """A sign of life; called for every image, said a few times a second."""

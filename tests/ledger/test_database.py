@@ -20,6 +20,7 @@ from inspectd.errors import LedgerDamaged, LedgerError
 from inspectd.ledger.database import alembic_config, open_reader, open_writer, upgrade
 from inspectd.ledger.mounts import file_system, is_network
 from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Replay
 from inspectd.ledger.schema import REVISION, Base
 from inspectd.resources import resource
 
@@ -28,8 +29,8 @@ LATER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
@@ -53,7 +54,7 @@ def scripts(tmp_path: Path) -> Path:
     """The migrations of a later release: one more than there is."""
     folder = tmp_path / "migrations"
     shutil.copytree(resource("migrations"), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0004_station.py").write_text(LATER.format(last="pass"))
+    (folder / "versions" / "0005_station.py").write_text(LATER.format(last="pass"))
     return folder
 
 
@@ -106,12 +107,12 @@ def test_an_upgrade_copies_the_database_first_and_the_daemon_may_have_it_open(
 ) -> None:
     queue.enqueue("line", arrivals(3))  # still in the -wal file: a copy of the main file alone would miss them
     upgrade(url, scripts)
-    (copy,) = file.parent.glob("inspectd.db.before-0004-*")
+    (copy,) = file.parent.glob("inspectd.db.before-0005-*")
     with sqlite3.connect(copy) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0003",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0004",)]
         assert connection.execute("SELECT count(*) FROM images").fetchall() == [(3,)]
     with sqlite3.connect(file) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0004",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0005",)]
         assert connection.execute("SELECT count(station), count(*) FROM images").fetchall() == [(0, 3)]
 
 
@@ -128,18 +129,29 @@ def test_a_ledger_of_the_first_release_keeps_its_rows(tmp_path: Path) -> None:
             f"INSERT INTO images ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", [*row.values()]
         )
         before = connection.execute(f"SELECT {', '.join(row)} FROM images").fetchall()
+        connection.execute("INSERT INTO models VALUES (1, ?, 'null', 1, '[]', '{}', '')", ["0" * 64])
     upgrade(url)
     with sqlite3.connect(file) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(REVISION,)]
         assert connection.execute(f"SELECT {', '.join(row)} FROM images").fetchall() == before
         assert connection.execute("SELECT pinned FROM images").fetchall() == [(0,)]
+        assert connection.execute("SELECT name, ok, activation, calibration FROM models").fetchall() == [
+            ("null", None, None, None)
+        ]
     queue = Queue(open_writer(url))
     queue.enqueue("line", arrivals(2))
     assert queue.open_count(["line"]).queued == 2
+    replay = Replay((True, False), "softmax", {"offset": 0.5, "temperature": 2.0})
+    for _ in range(2):
+        assert queue.register_model("0" * 64, "null", 1, ["ok", "ng"], {}, replay) == 1
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT ok, activation, calibration FROM models").fetchall() == [
+            ("[true, false]", "softmax", '{"offset": 0.5, "temperature": 2.0}')
+        ]
 
 
 def test_an_upgrade_that_fails_changes_nothing(url: str, file: Path, scripts: Path) -> None:
-    (scripts / "versions" / "0004_station.py").write_text(LATER.format(last="raise RuntimeError('half way')"))
+    (scripts / "versions" / "0005_station.py").write_text(LATER.format(last="raise RuntimeError('half way')"))
     before = objects(file, "table")
     with pytest.raises(RuntimeError, match="half way"):
         upgrade(url, scripts)
@@ -151,7 +163,7 @@ def test_a_newer_database_is_refused_and_left_alone(url: str, file: Path, script
     upgrade(url, scripts)
     before = file.read_bytes()
     for use in (upgrade, open_writer, open_reader):
-        with pytest.raises(LedgerError, match=r"newer inspectd \(schema 0004; this one knows 0003\)"):
+        with pytest.raises(LedgerError, match=r"newer inspectd \(schema 0005; this one knows 0004\)"):
             use(url)
     assert file.read_bytes() == before
 
