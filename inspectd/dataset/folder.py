@@ -1,0 +1,96 @@
+"""A folder of images for each class: which classes there are, and which files belong to them. No file is opened here.
+
+Files at any depth below a class's folder belong to it; names that begin with a dot do not.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inspectd.errors import DataError
+from inspectd.model.spec import ImageClass
+from inspectd.paths import to_text
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+MASKS = {"mask", "masks", "ground_truth"}  # as public data sets name them
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that claims to be an image of a class.
+
+    Attributes:
+        path: Relative to the data's folder, with `/`, as text (see `inspectd.paths`).
+        target: The index of its class.
+    """
+
+    path: str
+    target: int
+
+
+def find_classes(root: Path, ok: Sequence[str]) -> tuple[ImageClass, ...]:
+    """The class folders of `root`, OK classes first, each group by name.
+
+    Args:
+        ok: The names of the classes that pass.
+
+    Raises:
+        DataError: there are none, an OK name is not among them, or nothing is left to tell apart.
+    """
+    names = _folders(root)
+    if not names:
+        raise DataError(f"{root} has no folders. Put the images of each class into a folder of its own.")
+    if unknown := [name for name in ok if name not in names]:
+        raise DataError(f"--ok {unknown[0]}: {root} has no such class. It has {', '.join(names)}.")
+    if all(name in ok for name in names):
+        raise DataError(
+            f"{root} has only OK classes ({', '.join(names)}). A model needs at least one class of defects."
+        )
+    if not ok:
+        raise DataError(f"No class of {root} is named as good. Name it with --ok; there are {', '.join(names)}.")
+    return tuple(sorted((ImageClass(name, name in ok) for name in names), key=lambda each: (not each.ok, each.name)))
+
+
+def find_images(root: Path, classes: Sequence[ImageClass]) -> list[Found]:
+    """The files of every class, class by class, each by path; a class without a folder has none.
+
+    Raises:
+        DataError: `root` is no folder, holds no image at all, or has a folder that is none of the classes.
+    """
+    names = [each.name for each in classes]
+    if unknown := [name for name in _folders(root) if name not in names]:
+        raise DataError(
+            f"{root / unknown[0]} is none of the classes {', '.join(names)}. Move the folder away, or give it the name "
+            "of the class that it holds."
+        )
+    found = [
+        Found(to_text(path.relative_to(root).as_posix()), target)
+        for target, name in enumerate(names)
+        for path in _images(root / name)
+    ]
+    if not found:
+        raise DataError(
+            f"{root} has no images of the classes {', '.join(names)}. Put each class into a folder of its name."
+        )
+    return found
+
+
+def _folders(root: Path) -> list[str]:
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder. Give a folder that has one folder of images for each class.")
+    names = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if masks := [name for name in names if name.lower() in MASKS]:
+        raise DataError(
+            f"{root / masks[0]} looks like masks, which are no class of images. Move it out of {root}; `inspectd "
+            "evaluate --masks DIR` takes it."
+        )
+    return names
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and path.suffix.lower() in SUFFIXES and path.is_file():
+            yield path

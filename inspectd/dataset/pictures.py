@@ -1,0 +1,90 @@
+"""Reading images of known class, a few at a time and several at once, by the daemon's own decoder.
+
+Never holds more than a handful of images, so a folder may be larger than the memory. A file that cannot be read is
+handed out with its reason, in its place; nothing is dropped in silence.
+"""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspectd.dataset.folder import Found
+from inspectd.dataset.manifest import Sample
+from inspectd.paths import from_text
+from inspectd.vision.decode import DecodeError, decode
+
+MAX_PIXELS = 100_000_000
+THREADS = min(8, os.cpu_count() or 1)
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image of known class, read.
+
+    Attributes:
+        path: Relative to the data's folder, as `Found` has it.
+        sha256: Of the file's bytes, 64 hexadecimal digits.
+        target: The index of its class.
+        pixels: uint8 (height, width, 3), RGB and upright; or what `prepared` made of it.
+        doubt: Why the file may not be whole, as the rest of "The file …".
+    """
+
+    path: str
+    sha256: str
+    target: int
+    pixels: Pixels
+    doubt: str | None
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that is no image, and why."""
+
+    path: str
+    target: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def read_pictures(
+    root: Path, files: Iterable[Found | Sample], prepared: Callable[[Pixels], Pixels] = lambda pixels: pixels
+) -> Iterator[Picture | Unreadable]:
+    """Reads the files of the folder `root` in their order.
+
+    Args:
+        prepared: Is given the decoded pixels, in any thread, and makes those of the `Picture`.
+    """
+    waiting = iter(files)
+    with ThreadPoolExecutor(THREADS) as pool:
+
+        def begin(count: int) -> Iterator[Future[Picture | Unreadable]]:
+            return (pool.submit(_read, root, file, prepared) for file in islice(waiting, count))
+
+        reading = deque(begin(THREADS + 1))
+        while reading:
+            yield reading.popleft().result()
+            reading.extend(begin(1))
+
+
+def _read(root: Path, file: Found | Sample, prepared: Callable[[Pixels], Pixels]) -> Picture | Unreadable:
+    try:
+        data = (root / from_text(file.path)).read_bytes()
+        decoded = decode(data, MAX_PIXELS)
+    except OSError as error:
+        return Unreadable(file.path, file.target, f"cannot be read ({error.strerror})")
+    except DecodeError as error:
+        return Unreadable(file.path, file.target, str(error))
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Picture(file.path, sha256, file.target, prepared(decoded.pixels), decoded.doubt)

@@ -1,0 +1,163 @@
+"""A folder per class becomes a manifest: every file read once, hashed, and given its split.
+
+Only images that can be learned from get in. What is left out is listed with its reason: a file that cannot be read, one
+that may not be whole, and the same content in two classes, which would teach the network a contradiction.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from inspectd.dataset.division import Wish, divide
+from inspectd.dataset.folder import find_classes, find_images
+from inspectd.dataset.manifest import Manifest, Sample
+from inspectd.dataset.pictures import Picture, Pixels, Unreadable, read_pictures
+from inspectd.errors import DataError
+from inspectd.model.spec import ImageClass
+
+Progress = Callable[[int, int], None]
+
+
+def survey(root: Path, ok: Sequence[str], wish: Wish, progress: Progress) -> Manifest:
+    """Reads a folder per class, all of it once, and splits what can be used.
+
+    Args:
+        ok: The names of the classes that pass.
+        progress: Is told how many of how many files are read.
+
+    Raises:
+        DataError: the classes cannot be told apart with these images, or `wish.group` is no such expression.
+    """
+    pattern = None if wish.group is None else _pattern(wish.group)
+    classes = find_classes(root, ok)
+    usable, left_out = _read(root, classes, progress)
+    for index, each in enumerate(classes):
+        _refuse_too_few(root / each.name, index, usable, left_out)
+    parts = [_part(pattern, picture.path) for picture in usable]
+    if pattern and not any(parts):
+        raise DataError(f"--group {wish.group} matches no image's path, such as {usable[0].path}.")
+    units = _units([picture.sha256 for picture in usable], parts)
+    splits = divide([picture.target for picture in usable], units, wish.shares, wish.seed)
+    samples = [Sample(each.path, each.sha256, each.target, split) for each, split in zip(usable, splits, strict=True)]
+    manifest = Manifest(classes, tuple(samples), tuple(map(str, left_out)))
+    for each in classes:
+        _refuse_unsplit(manifest, each.name, wish)
+    return replace(manifest, remarks=(*_of_parts(parts), *_of_copies(samples), *_of_gaps(manifest, wish)))
+
+
+def _read(root: Path, classes: Sequence[ImageClass], progress: Progress) -> tuple[list[Picture], list[Unreadable]]:
+    """What can be learned from (without its pixels), and what cannot and why."""
+    found = find_images(root, classes)
+    usable: list[Picture] = []
+    left_out: list[Unreadable] = []
+    for done, each in enumerate(read_pictures(root, found, _forget), start=1):
+        if isinstance(each, Unreadable):
+            left_out.append(each)
+        elif each.doubt:
+            left_out.append(Unreadable(each.path, each.target, f"The file {each.doubt}"))
+        else:
+            usable.append(each)
+        progress(done, len(found))
+    contrary = _contradictions(usable)
+    return [each for each in usable if each.sha256 not in contrary], [
+        *left_out,
+        *(Unreadable(each.path, each.target, contrary[each.sha256]) for each in usable if each.sha256 in contrary),
+    ]
+
+
+def _forget(_pixels: Pixels) -> Pixels:
+    return np.empty((0, 0, 3), np.uint8)
+
+
+def _contradictions(pictures: Sequence[Picture]) -> dict[str, str]:
+    """By content: a reason to leave it out, where two classes claim it."""
+    first: dict[str, Picture] = {}
+    found: dict[str, str] = {}
+    for picture in pictures:
+        other = first.setdefault(picture.sha256, picture)
+        if other.target != picture.target:
+            found[picture.sha256] = f"two classes have the same content: {other.path} and {picture.path}"
+    return found
+
+
+def _refuse_too_few(folder: Path, target: int, usable: Sequence[Picture], left_out: Sequence[Unreadable]) -> None:
+    contents = {picture.sha256 for picture in usable if picture.target == target}
+    if len(contents) >= 2:
+        return
+    files = sum(picture.target == target for picture in usable)
+    lost = [each for each in left_out if each.target == target]
+    has = f"{files} images, all of one content" if files > 1 else f"{files or 'no'} usable image{'s' * (files != 1)}"
+    why = f" Left out: {len(lost)}, the first of them {lost[0]}." if lost else ""
+    raise DataError(
+        f"{folder} has {has}.{why} A class needs at least two different images: one to learn from and one to validate "
+        "with."
+    )
+
+
+def _pattern(group: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(group)
+    except re.error as error:
+        raise DataError(f"--group {group} is no regular expression: {error}.") from error
+    if not pattern.groups:
+        raise DataError(f"--group {group} has no parentheses around what names the part, as in '(part[0-9]+)_'.")
+    return pattern
+
+
+def _part(pattern: re.Pattern[str] | None, path: str) -> tuple[str | None, ...] | None:
+    match = pattern.search(path) if pattern else None
+    return match.groups() if match and any(match.groups()) else None
+
+
+def _units(contents: Sequence[str], parts: Sequence[tuple[str | None, ...] | None]) -> list[int]:
+    """A number for each image, the same for images that content or part bind together, be it through others."""
+    unit = list(range(len(contents)))
+
+    def root(index: int) -> int:
+        while unit[index] != index:
+            unit[index] = index = unit[unit[index]]
+        return index
+
+    first: dict[object, int] = {}
+    for index, (content, part) in enumerate(zip(contents, parts, strict=True)):
+        for key in (content, part):
+            if key is not None:
+                unit[root(index)] = root(first.setdefault(key, index))
+    return [root(index) for index in range(len(unit))]
+
+
+def _refuse_unsplit(manifest: Manifest, name: str, wish: Wish) -> None:
+    if not (manifest.counts("train")[name] and manifest.counts("validation" if wish.validation else "test")[name]):
+        raise DataError(
+            f"{name} cannot be split: too many of its images belong together by --group or by content. A class needs "
+            "images of at least two parts: one to learn from and one to validate with."
+        )
+
+
+def _of_parts(parts: Sequence[tuple[str | None, ...] | None]) -> Iterator[str]:
+    named = [part for part in parts if part is not None]
+    if not named:
+        return
+    alone = len(parts) - len(named)
+    rest = f" {alone} images, whose path it does not match, are taken for a part each." if alone else ""
+    yield f"--group finds {len(set(named))} parts in {len(named)} images; each part stays in one split.{rest}"
+
+
+def _of_copies(samples: Sequence[Sample]) -> Iterator[str]:
+    first: dict[str, Sample] = {}
+    copies = [(first[each.sha256], each) for each in samples if first.setdefault(each.sha256, each) is not each]
+    if copies:
+        original, copy = copies[0]
+        yield (
+            f"{len(copies)} of {len(samples)} images are copies of others by content, such as {copy.path} of "
+            f"{original.path}. Copies stay in one split."
+        )
+
+
+def _of_gaps(manifest: Manifest, wish: Wish) -> Iterator[str]:
+    missing = [name for name, count in manifest.counts("test").items() if not count]
+    if missing and wish.test:
+        yield f"None of {', '.join(missing)} is left to test with: there are too few images."

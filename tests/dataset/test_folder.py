@@ -1,0 +1,83 @@
+"""Which classes and files a folder has, or a sentence that says why it cannot be used."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inspectd.dataset.folder import Found, find_classes, find_images
+from inspectd.errors import DataError
+from inspectd.model.spec import ImageClass
+
+OK, BAR, DENT = ImageClass("ok", True), ImageClass("bar", False), ImageClass("dent", False)
+
+Make = Callable[..., Path]
+
+
+def test_classes_are_folders_and_the_ok_ones_come_first(make: Make) -> None:
+    root = make(ok=1, bar=1, **{"also fine": 1})
+    (root / ".cache").mkdir()
+    (root / "notes.txt").touch()
+    assert find_classes(root, ["ok", "also fine"]) == (ImageClass("also fine", True), OK, BAR)
+
+
+def test_images_lie_at_any_depth_but_are_not_hidden(make: Make) -> None:
+    root = make(ok=2, bar=1)
+    (root / "ok" / "monday").mkdir()
+    (root / "ok" / "000.png").rename(root / "ok" / "monday" / "A.PNG")
+    shutil.copy(root / "ok" / "001.png", root / "ok" / ".001.png")
+    (root / "ok" / "notes.txt").touch()
+    assert find_images(root, [OK, BAR]) == [
+        Found("ok/001.png", 0),
+        Found("ok/monday/A.PNG", 0),
+        Found("bar/000.png", 1),
+    ]
+
+
+def test_a_name_that_is_no_utf8_is_text(make: Make) -> None:
+    root = make(ok=1)
+    (root / "ok" / "000.png").rename(root / "ok" / "\udcff.png")
+    assert find_images(root, [OK, BAR]) == [Found("ok/%FF.png", 0)]
+
+
+def test_a_class_may_have_no_folder(make: Make) -> None:
+    assert [found.target for found in find_images(make(bar=2), [OK, BAR, DENT])] == [1, 1]
+
+
+def test_a_folder_that_is_no_class_is_said(make: Make) -> None:
+    with pytest.raises(DataError, match=r"scratch is none of the classes ok, bar\. Move the folder away"):
+        find_images(make(ok=1, scratch=1), [OK, BAR])
+
+
+def test_a_folder_without_images_is_said(make: Make) -> None:
+    with pytest.raises(DataError, match="has no images of the classes ok, bar"):
+        find_images(make(ok=0, bar=0), [OK, BAR])
+
+
+@pytest.mark.parametrize("name", ["masks", "ground_truth"])
+def test_masks_are_no_class(name: str, make: Make) -> None:
+    root = make(ok=1, bar=1, **{name: 1})
+    for find in (lambda: find_classes(root, ["ok"]), lambda: find_images(root, [OK, BAR])):
+        with pytest.raises(DataError, match=f"{name} looks like masks.*Move it out of .*--masks DIR"):
+            find()
+
+
+@pytest.mark.parametrize(
+    ("harm", "ok", "sentence"),
+    [
+        (lambda root: shutil.rmtree(root), ["ok"], "is not a folder"),
+        (lambda root: [shutil.rmtree(root / name) for name in ("ok", "bar")], ["ok"], "has no folders"),
+        (lambda root: shutil.rmtree(root / "bar"), ["ok"], r"has only OK classes \(ok\)"),
+        (lambda root: shutil.rmtree(root / "ok"), ["ok"], "--ok ok: .* has no such class. It has bar"),
+        (lambda _: None, ["good"], "--ok good: .* has no such class. It has bar, ok"),
+        (lambda _: None, [], "No class of .* is named as good"),
+    ],
+)
+def test_classes_that_cannot_be_told_apart_are_said(
+    harm: Callable[[Path], object], ok: list[str], sentence: str, make: Make
+) -> None:
+    root = make(ok=2, bar=2)
+    harm(root)
+    with pytest.raises(DataError, match=sentence):
+        find_classes(root, ok)
