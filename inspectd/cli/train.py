@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -10,80 +10,62 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from inspectd.cli.output import printable, program, say
 from inspectd.model.spec import Backbone, Head, Preprocess
-from inspectd.training.recipe import Recipe
+from inspectd.training.recipe import Recipe, read_recipe
 
-DEFAULT_WEIGHTS = {"vgg16": "imagenet", "compact": "none"}
-DEFAULT_RATE = {"vgg16": 1e-4, "compact": 2e-3}
-SIZES = range(32, 8193)
+OF_THE_RECIPE = "Of the recipe"
+
+
+def _choice(*names: str, help: str, metavar: str | None = None) -> Any:
+    """An option that overrides a key of the recipe."""
+    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=OF_THE_RECIPE)
 
 
 def train(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder with one folder of images for each class.")],
     out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The bundle to write, such as models/NAME.")],
-    ok: Annotated[list[str], typer.Option(metavar="CLASS", help="A class that passes; may be given again.")] = ["ok"],  # noqa: B006
-    backbone: Annotated[Backbone, typer.Option(help="The network below the head.")] = "vgg16",
-    cut: Annotated[
-        str | None, typer.Option(metavar="LAYER", help="Use the backbone up to this layer. Default: all of it.")
+    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="article, compact, fine, or a YAML file.")] = "fine",
+    set: Annotated[
+        list[str], typer.Option(metavar="KEY=VALUE", help="Any key of the recipe; may be given again.")
+    ] = [],  # noqa: B006
+    ok: Annotated[
+        list[str] | None, _choice(help="A class that passes; may be given again. Default: ok.", metavar="CLASS")
     ] = None,
-    head: Annotated[Head, typer.Option(help="How the maps become a decision.")] = "max",
-    size: Annotated[str, typer.Option(metavar="N|WxH", help="The network's input in pixels.")] = "512",
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="imagenet|none|FILE", help="Weights to start from. Default: imagenet for vgg16, none for compact."
-        ),
-    ] = None,
+    backbone: Annotated[Backbone | None, _choice(help="The network below the head.")] = None,
+    cut: Annotated[str | None, _choice(help="Use the backbone up to this layer, or all.", metavar="LAYER")] = None,
+    head: Annotated[Head | None, _choice(help="How the maps become a decision.")] = None,
+    size: Annotated[str | None, _choice(help="The network's input in pixels.", metavar="N|WxH")] = None,
+    weights: Annotated[str | None, _choice(help="Weights to start from.", metavar="imagenet|none|FILE")] = None,
     preprocess: Annotated[
-        Preprocess, typer.Option(help="Pixels divided by 255, or as the backbone was pretrained.")
-    ] = "backbone",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
-    batch: Annotated[int, typer.Option(min=1, max=1024, help="Images in a training step.")] = 8,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            min=1e-9, max=1.0, help="Learning rate at the start. Default: 0.0001 for vgg16, 0.002 for compact."
-        ),
+        Preprocess | None, _choice(help="Pixels divided by 255, or as the backbone was pretrained.")
     ] = None,
-    flips: Annotated[bool, typer.Option("--flips/--no-flips", help="Mirror training images at random.")] = True,
+    epochs: Annotated[int | None, _choice(help="Passes over the training images.", metavar="N")] = None,
+    batch: Annotated[int | None, _choice(help="Images in a training step.", metavar="N")] = None,
+    rate: Annotated[float | None, _choice(help="Learning rate at the start.", metavar="X")] = None,
+    flips: Annotated[bool | None, _choice("--flips/--no-flips", help="Mirror training images at random.")] = None,
     rotations: Annotated[
-        bool, typer.Option("--rotations/--no-rotations", help="Turn training images by 90° at random.")
-    ] = True,
+        bool | None, _choice("--rotations/--no-rotations", help="Turn training images by 90° at random.")
+    ] = None,
+    test: Annotated[float | None, _choice(help="Share of each class that is only measured.", metavar="X")] = None,
     validation: Annotated[
-        float, typer.Option(min=0.01, max=0.9, help="Share of each class that is kept to choose epoch and threshold.")
-    ] = 0.2,
+        float | None, _choice(help="Share of each class that chooses epoch and threshold.", metavar="X")
+    ] = None,
     precision: Annotated[
-        Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: bfloat16 where the device computes in it.")
-    ] = "auto",
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the split, the order and the weights.")] = 111,
+        str | None, _choice(help="auto: bfloat16 where the device computes in it.", metavar="auto|float32|bfloat16")
+    ] = None,
+    seed: Annotated[int | None, _choice(help="Of the split, the order and the weights.", metavar="N")] = None,
 ) -> None:
-    """Train a network on a folder of images per class and write it as a bundle."""
-    width, height = _size(size)
-    recipe = Recipe(
-        ok=tuple(ok),
-        backbone=backbone,
-        cut=cut,
-        head=head,
-        width=width,
-        height=height,
-        weights=weights or DEFAULT_WEIGHTS[backbone],
-        preprocess=preprocess,
-        epochs=epochs,
-        batch=batch,
-        rate=rate or DEFAULT_RATE[backbone],
-        flips=flips,
-        rotations=rotations,
-        validation=validation,
-        precision=precision,
-        seed=seed,
-    )
-    _run(data, out, recipe)
+    """Train a network on a folder of images per class, by a recipe, and write it as a bundle."""
+    given = locals()
+    keys = [name for name in given if name not in ("data", "out", "recipe", "set")]
+    changes = dict(_pair(text) for text in set) | {key: given[key] for key in keys if given[key] is not None}
+    _run(data, out, read_recipe(recipe, changes))
 
 
-def _size(text: str) -> tuple[int, int]:
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) in SIZES for part in parts):
-        raise typer.BadParameter(f"{text}: give N or WxH, each from {SIZES[0]} to {SIZES[-1]}.", param_hint="--size")
-    return int(parts[0]), int(parts[-1])
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text}: give KEY=VALUE, such as momentum=0.9.", param_hint="--set")
+    return key.strip(), value.strip()
 
 
 class _Screen:

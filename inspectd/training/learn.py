@@ -41,7 +41,9 @@ def learn(
     precision: Precision,
     witness: Witness,
 ) -> Learned:
-    """Fits the network and leaves it with the weights of its best epoch, in float32, ending in its activation.
+    """Fits the network and leaves it with the weights of one epoch, in float32, ending in its activation.
+
+    The epoch is the best; or the last, where the recipe has no validation images to choose one by.
 
     While it learns it ends in logits: the loss of a saturated probability has no gradient.
 
@@ -51,20 +53,25 @@ def learn(
     decision = network.layers[-1]
     activation, decision.activation = decision.activation, keras.activations.linear
     set_precision(network, anatomy, precision)
-    steps = recipe.epochs * len(training)
     learner = keras.Model(network.inputs, network.outputs)  # so that `network` is saved without the optimizer's state
     learner.compile(
-        optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.rate, steps)),
+        optimizer=_optimizer(recipe, recipe.epochs * len(training)),
         loss=_loss(activation),
         metrics=[_accuracy(anatomy.units)],
         jit_compile=False,  # XLA would compile the last, smaller batch anew
     )
-    watch = _Watch(network, recipe.epochs, len(training), witness)
+    watch = _Watch(network, recipe, len(training), witness)
     learner.fit(training, epochs=recipe.epochs, validation_data=validation, callbacks=[watch], verbose=0)
     network.set_weights(watch.weights)
     set_precision(network, anatomy, "float32")
     decision.activation = activation
     return Learned(tuple(watch.epochs), watch.best)
+
+
+def _optimizer(recipe: Recipe, steps: int) -> Any:
+    falling = recipe.schedule == "cosine"
+    rate = keras.optimizers.schedules.CosineDecay(recipe.rate, steps) if falling else recipe.rate
+    return keras.optimizers.Adam(rate) if recipe.optimizer == "adam" else keras.optimizers.SGD(rate, recipe.momentum)
 
 
 def _loss(activation: Any) -> Any:
@@ -80,11 +87,11 @@ def _accuracy(units: int) -> Any:
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras ships no types
-    """Reports each step, collects each epoch and keeps the weights of the best: the last with the least loss."""
+    """Reports each step, collects each epoch and keeps the weights of one: of those with the least loss the last."""
 
-    def __init__(self, network: Any, total: int, steps: int, witness: Witness) -> None:
+    def __init__(self, network: Any, recipe: Recipe, steps: int, witness: Witness) -> None:
         super().__init__()
-        self.network, self.total, self.steps, self.witness = network, total, steps, witness
+        self.network, self.recipe, self.steps, self.witness = network, recipe, steps, witness
         self.epochs: list[Epoch] = []
         self.best = 0
         self.weights: list[Any] = []
@@ -94,7 +101,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras ships no t
             raise DataError(
                 f"Learning diverged in epoch {len(self.epochs) + 1}: the loss is no number any more. Lower --rate."
             )
-        self.witness.progress(f"epoch {len(self.epochs) + 1} of {self.total}", batch + 1, self.steps)
+        self.witness.progress(f"epoch {len(self.epochs) + 1} of {self.recipe.epochs}", batch + 1, self.steps)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.epochs.append(Epoch(**{name: float(value) for name, value in logs.items()}))
@@ -103,5 +110,6 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras ships no t
             f"Epoch {epoch + 1}: loss {now.loss:.4g}, accuracy {now.accuracy:.4f}; "
             f"validation loss {now.val_loss:.4g}, accuracy {now.val_accuracy:.4f}"
         )
-        if not self.weights or now.val_loss <= self.epochs[self.best].val_loss:
+        chooses = self.recipe.validation > 0
+        if not self.weights or not chooses or now.val_loss <= self.epochs[self.best].val_loss:
             self.best, self.weights = epoch, self.network.get_weights()

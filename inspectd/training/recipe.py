@@ -1,44 +1,142 @@
-"""How a network is trained: every choice in one place, checked before anything is read or built. No TensorFlow here."""
+"""How a network is trained: every choice in one place, checked before anything is read or built. No TensorFlow here.
 
-from dataclasses import dataclass
-from typing import Literal
+Recipes are short YAML files. `article`, `transfer`, `fine` and `compact` lie in the package; a user's own file may name
+a few keys only, the others are as in `fine`.
+"""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass as checked
+
+from inspectd.config.document import Document
+from inspectd.errors import ConfigError, DataError
 from inspectd.model.spec import Backbone, Head, Preparation, Preprocess
+from inspectd.training.mistakes import mistakes
+
+FOLDER = Path(__file__).parent / "recipes"
+SIDE = range(32, 8193)  # pixels
+
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(lambda names: (names,) if isinstance(names, str) else names), Field(min_length=1)
+]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)]
+Side = Annotated[int, Field(ge=SIDE[0], le=SIDE[-1])]
 
 
-@dataclass(frozen=True)
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Recipe:
     """The choices of a training. All of them end up in the bundle.
 
     Attributes:
+        name: Of the recipe, as the bundle keeps it.
         ok: Names of the classes that pass.
-        cut: The backbone's last layer that is used; None for all of it.
-        width, height: The network's input in pixels.
-        weights: `imagenet`, `none`, or a file with weights by layer name.
-        rate: Adam's learning rate at the start; it falls to zero along a cosine.
+        cut: The backbone's last layer that is used; None (`all` in a file) for all of it.
+        width, height: The network's input in pixels; a recipe file gives both as `size`.
+        weights: `imagenet`, `none`, or a file.
+        epochs: Passes over the training images.
+        batch: Images in a step.
+        rate: The learning rate at the start.
+        schedule: Whether the rate stays, or falls to zero along a cosine.
+        momentum: Of `sgd`.
         flips, rotations: Whether to mirror images at random, and to turn them by 90° where direction means nothing.
-        validation: Share of each class that is kept from learning, to choose epoch and threshold.
+        test: Share of each class that nothing is chosen by: it is only measured.
+        validation: Share of each class that is kept from learning, to choose epoch and threshold. 0: nothing is chosen,
+            the last epoch is kept, and the test images are watched during training as the article does.
         precision: `auto` is bfloat16 where the device computes in it, else float32.
+        seed: Of the split, the order and the weights.
     """
 
-    ok: tuple[str, ...] = ("ok",)
+    name: str = "fine"
+    ok: Names = ("ok",)
     backbone: Backbone = "vgg16"
-    cut: str | None = None
+    cut: Annotated[str | None, BeforeValidator(lambda cut: None if cut == "all" else cut)] = "block3_conv3"
     head: Head = "max"
-    width: int = 512
-    height: int = 512
+    width: Side = 512
+    height: Side = 512
     weights: str = "imagenet"
     preprocess: Preprocess = "backbone"
-    epochs: int = 10
-    batch: int = 8
-    rate: float = 1e-4
+    optimizer: Literal["adam", "sgd"] = "adam"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    schedule: Literal["cosine", "constant"] = "cosine"
+    rate: Rate = 1e-4
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    batch: Annotated[int, Field(ge=1, le=1024)] = 8
     flips: bool = True
     rotations: bool = True
-    validation: float = 0.2
+    test: Share = 0.2
+    validation: Share = 0.2
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    seed: int = 111
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 111
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.optimizer == "adam" and self.momentum:
+            raise ValueError("momentum: adam has none of its own to set; use optimizer: sgd, or momentum: 0")
+        if self.validation == self.test == 0:
+            raise ValueError("validation: one of validation and test must be above 0, or nothing is measured")
+        if self.validation + self.test > 0.9:
+            raise ValueError("validation: with test it leaves less than a tenth of the images to learn from")
+        return self
 
     @property
     def preparation(self) -> Preparation:
         """How images are brought to the network, in training as in inspection."""
         return Preparation(self.width, self.height, 3, self.preprocess, self.backbone)
+
+
+_RECIPE = TypeAdapter(Recipe)
+
+
+def shipped() -> list[str]:
+    """The names of the recipes in the package."""
+    return sorted(file.stem for file in FOLDER.glob("*.yaml"))
+
+
+def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe of the package by its name, or the user's own file, with some of its keys changed.
+
+    A layer's name belongs to its backbone: where `changes` name another backbone and no `cut`, the whole is used.
+
+    Args:
+        changes: Values by key, as in a file; `size` (`512` or `640x480`) stands for `width` and `height`.
+
+    Raises:
+        DataError: there is no such recipe; or a line for each mistake: which key, what is wrong, what is allowed.
+    """
+    path = FOLDER / f"{name}.yaml" if name in shipped() else Path(name)
+    if not path.is_file():
+        raise DataError(f"--recipe {name}: there is no such recipe or file. There are {', '.join(shipped())}.")
+    written = _read(path)
+    changed = dict(changes or {})
+    if changed.get("backbone", written.get("backbone")) != written.get("backbone"):
+        changed = {"cut": None} | changed
+    values = {"name": path.stem} | written | changed
+    if "size" in values:
+        values["width"], values["height"] = _sides(str(values.pop("size")))
+    try:
+        return _RECIPE.validate_python(values)
+    except ValidationError as error:
+        raise DataError("\n".join(mistakes(error, [*Recipe.__dataclass_fields__, "size"], name))) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = Document.read(path)
+    except ConfigError as error:
+        raise DataError(str(error)) from None
+    if not isinstance(document.data, dict):
+        raise DataError(f"{path}: a recipe holds keys and values, such as `epochs: 20`.")
+    if document.duplicates:
+        raise DataError("\n".join(f"{document.at(line)}: {what}." for line, what in document.duplicates))
+    return {str(key): value for key, value in document.data.items()}
+
+
+def _sides(text: str) -> tuple[int, int]:
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) in SIDE for part in parts):
+        raise DataError(f"size: {text!r}: give N or WxH, each from {SIDE[0]} to {SIDE[-1]}.")
+    return int(parts[0]), int(parts[-1])

@@ -56,11 +56,14 @@ def train(data: Path, out: Path, recipe: Recipe, witness: Witness) -> Bundle:
     dataset = load_dataset(data, classes, recipe.preparation, lambda *done: witness.progress("reading", *done))
     for sentence in dataset.skipped:
         witness.say(f"Skipped {sentence}")
-    training, validation = split(dataset.targets, recipe.validation, rng)
+    training, validation = split(dataset.targets, recipe.validation or recipe.test, rng)
     anatomy = examine(network, (recipe.height, recipe.width, 3))
     wanted = answers(dataset.targets, classes, anatomy.units)
     batches = Batches(dataset, training, wanted, recipe, order=rng)
     learned = learn(network, anatomy, batches, Batches(dataset, validation, wanted, recipe), recipe, precision, witness)
+    if not recipe.validation:
+        last = learned.epochs[-1]
+        witness.say(f"Test loss {last.val_loss:.4g}, accuracy {last.val_accuracy:.4f}, of the network's own decision.")
     used = _choices(recipe) | {
         "data": data.name,
         "precision": precision,
@@ -81,8 +84,8 @@ def train(data: Path, out: Path, recipe: Recipe, witness: Witness) -> Bundle:
 
 def _choices(recipe: Recipe) -> dict[str, Any]:
     """The recipe as the bundle keeps it, less what stands in other places of the bundle. A file goes by its name."""
-    choices = {name: value for name, value in asdict(recipe).items() if name not in ("ok", "width", "height")}
-    return choices | {"weights": Path(recipe.weights).name}
+    choices = {name: value for name, value in asdict(recipe).items() if name not in ("name", "ok", "width", "height")}
+    return {"recipe": recipe.name} | choices | {"weights": Path(recipe.weights).name}
 
 
 def _refuse_unwritable(out: Path) -> None:

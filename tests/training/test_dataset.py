@@ -124,7 +124,7 @@ class TestBatches:
 
     def test_serve_everything_once_in_a_new_order_each_epoch(self, dataset: Dataset) -> None:
         answers = np.arange(10, dtype=np.float32)[:, None]
-        recipe = Recipe(batch=4, preprocess="scale", width=8, height=8)
+        recipe = Recipe(batch=4, preprocess="scale")
         batches = Batches(dataset, np.arange(10), answers, recipe, order=np.random.default_rng(0))
         orders = []
         for _ in range(2):
@@ -139,5 +139,5 @@ class TestBatches:
 
     def test_for_validation_are_as_they_are(self, dataset: Dataset) -> None:
         answers = np.arange(10, dtype=np.float32)[:, None]
-        batches = Batches(dataset, np.array([1, 5, 7]), answers, Recipe(batch=8, width=8, height=8))
+        batches = Batches(dataset, np.array([1, 5, 7]), answers, Recipe(batch=8))
         assert batches[0][1][:, 0].tolist() == [1, 5, 7]

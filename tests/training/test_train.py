@@ -20,7 +20,15 @@ from inspectd.training.train import train
 from inspectd.vision.decode import decode
 
 RECIPE = Recipe(
-    backbone="compact", width=48, height=48, weights="none", epochs=5, batch=4, rate=5e-3, precision="float32"
+    backbone="compact",
+    cut=None,
+    width=48,
+    height=48,
+    weights="none",
+    epochs=5,
+    batch=4,
+    rate=5e-3,
+    precision="float32",
 )
 
 
@@ -145,18 +153,19 @@ def test_the_same_seed_splits_and_learns_the_same(data: Path, tmp_path: Path) ->
 
 class TestCommand:
     def test_trains(self, data: Path, tmp_path: Path) -> None:
-        choices = ["--backbone", "compact", "--size", "48x32", "--epochs", "1", "--batch", "8", "--ok", "ok"]
+        choices = ["--recipe", "compact", "--size", "48x32", "--epochs", "1", "--batch", "8", "--ok", "ok"]
         result = CliRunner().invoke(
             app, ["train", str(data), "--out", str(tmp_path / "bars"), "--no-rotations", *choices]
         )
         assert result.exit_code == 0, result.output
         spec = load_bundle(tmp_path / "bars").spec
         assert (spec.preparation.width, spec.preparation.height) == (48, 32)
+        assert spec.training["recipe"] == "compact"
         assert (spec.training["rate"], spec.training["flips"], spec.training["rotations"]) == (2e-3, True, False)
         assert f"Wrote {tmp_path / 'bars'}" in result.output
 
     @pytest.mark.parametrize("size", ["", "9", "64x", "64x64x64", "9000", "-64", "x"])
     def test_refuses_a_size_that_is_none(self, size: str, data: Path, tmp_path: Path) -> None:
         result = CliRunner().invoke(app, ["train", str(data), "--out", str(tmp_path / "bars"), "--size", size])
-        assert result.exit_code == 2
+        assert result.exit_code == 1
         assert "give N or WxH" in result.output
