@@ -3,10 +3,14 @@
 A bundle holds the network (`model.keras`), everything that decides how it is used (`bundle.yaml`: classes, pixel
 preparation, thresholds, heat scale) and a manifest with a sha256 for each file. Loading verifies every byte; nothing
 here ever changes a bundle that stands, unpickles anything or imports TensorFlow.
+
+Whoever names a model names a bundle, or a folder of versions (`versions.py`), whose link `current` leads to one.
 """
 
 import hashlib
 import json
+import os
+import shlex
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -24,6 +28,7 @@ FORMAT = 1
 SPEC = "bundle.yaml"
 NETWORK = "model.keras"
 MANIFEST = "manifest.json"
+CURRENT = "current"  # the link in a folder of versions
 
 
 _SPEC = TypeAdapter(Spec)
@@ -53,27 +58,32 @@ class Bundle:
         return f"{self.spec.name}@{self.short}"
 
 
+def is_bundle(path: Path) -> bool:
+    """Whether this folder is a bundle itself, whole or not, and not a folder of versions."""
+    return (path / MANIFEST).is_file()
+
+
+def resolve(path: Path) -> Path:
+    """The bundle that a model's path means at this moment: itself, or what `current` in it leads to; links followed.
+
+    It says nothing about the bundle: where there is none, loading it says why.
+    """
+    leads_on = not is_bundle(path) and os.path.lexists(path / CURRENT)
+    return Path(os.path.realpath(path / CURRENT if leads_on else path))
+
+
 def load_bundle(path: Path) -> Bundle:
-    """Reads and verifies a bundle.
+    """Reads and verifies a bundle, or the current one of a folder of versions.
 
     Raises:
         BundleError: with a sentence, if a file is missing, added or changed, or `bundle.yaml` is not valid.
     """
-    if not (path / MANIFEST).is_file():
-        what = "there is no such folder" if not path.is_dir() else f"it has no {MANIFEST}"
-        raise BundleError(
-            f"{path} is not a model bundle: {what}. Point `model` at a folder that `inspectd train` wrote."
-        )
-    files = _read_manifest(path / MANIFEST)
-    try:
-        _verify(path, files)
-        document = (path / SPEC).read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read: {error}. Check its permissions and its disk.") from error
-    spec = _read_spec(path / SPEC, document)
-    if spec.network == "keras" and NETWORK not in files:
-        raise BundleError(f"{path} has no {NETWORK}, which its `network: keras` needs. Copy the bundle again.")
-    return Bundle(path, spec, _identity(files))
+    return _read(resolve(path), verify=True)
+
+
+def read_bundle(path: Path) -> Bundle:
+    """What a bundle says of itself, its bytes unverified: for lists, never for judging. Raises as `load_bundle`."""
+    return _read(resolve(path), verify=False)
 
 
 def write_bundle(path: Path, spec: Spec, files: Mapping[str, Path | bytes], base: Bundle | None = None) -> Bundle:
@@ -111,6 +121,33 @@ def write_bundle(path: Path, spec: Spec, files: Mapping[str, Path | bytes], base
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Bundle(path, spec, _identity(digests))
+
+
+def _read(path: Path, *, verify: bool) -> Bundle:
+    if not is_bundle(path):
+        raise BundleError(f"{path} is not a model bundle: {_lack(path)}")
+    files = _read_manifest(path / MANIFEST)
+    try:
+        if verify:
+            _verify(path, files)
+        document = (path / SPEC).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error}. Check its permissions and its disk.") from error
+    spec = _read_spec(path / SPEC, document)
+    if spec.network == "keras" and NETWORK not in files:
+        raise BundleError(f"{path} has no {NETWORK}, which its `network: keras` needs. Copy the bundle again.")
+    return Bundle(path, spec, _identity(files))
+
+
+def _lack(path: Path) -> str:
+    advice = "Point `model` at a folder that `inspectd train` wrote."
+    if not path.is_dir():
+        return f"there is no such folder. {advice}"
+    if any(entry.name.isdecimal() and is_bundle(entry) for entry in path.iterdir()):
+        return (
+            f"none of its versions is current. Choose one: `inspectd model activate {shlex.quote(str(path))} VERSION`."
+        )
+    return f"it has no {MANIFEST}. {advice}"
 
 
 def _read_manifest(path: Path) -> dict[str, str]:
