@@ -49,6 +49,10 @@ def train(
     validation: Annotated[
         float | None, _choice(help="Share of each class that chooses epoch and threshold.", metavar="X")
     ] = None,
+    group: Annotated[
+        str | None,
+        _choice(help="Keep the images of a part together: what this finds in their path.", metavar="PATTERN"),
+    ] = None,
     precision: Annotated[
         str | None, _choice(help="auto: bfloat16 where the device computes in it.", metavar="auto|float32|bfloat16")
     ] = None,

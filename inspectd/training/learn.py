@@ -9,7 +9,7 @@ from inspectd.errors import DataError
 from inspectd.model.backend import keras
 from inspectd.model.spec import Precision
 from inspectd.model.surgery import Anatomy, set_precision
-from inspectd.training.dataset import Batches
+from inspectd.training.batches import Batches
 from inspectd.training.recipe import Recipe
 from inspectd.training.report import Epoch
 

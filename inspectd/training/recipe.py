@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 from pydantic.dataclasses import dataclass as checked
 
 from inspectd.config.document import Document
+from inspectd.dataset.division import Wish
 from inspectd.errors import ConfigError, DataError
 from inspectd.model.spec import Backbone, Head, Preparation, Preprocess
 from inspectd.training.mistakes import mistakes
@@ -46,6 +47,8 @@ class Recipe:
         test: Share of each class that nothing is chosen by: it is only measured.
         validation: Share of each class that is kept from learning, to choose epoch and threshold. 0: nothing is chosen,
             the last epoch is kept, and the test images are watched during training as the article does.
+        group: A regular expression with a group, searched in each image's path; images for which it finds the same show
+            one part and stay in one split.
         precision: `auto` is bfloat16 where the device computes in it, else float32.
         seed: Of the split, the order and the weights.
     """
@@ -69,6 +72,7 @@ class Recipe:
     rotations: bool = True
     test: Share = 0.2
     validation: Share = 0.2
+    group: str | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 111
 
@@ -86,6 +90,11 @@ class Recipe:
     def preparation(self) -> Preparation:
         """How images are brought to the network, in training as in inspection."""
         return Preparation(self.width, self.height, 3, self.preprocess, self.backbone)
+
+    @property
+    def wish(self) -> Wish:
+        """How the images are split."""
+        return Wish(self.validation, self.test, self.seed, self.group)
 
 
 _RECIPE = TypeAdapter(Recipe)

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from inspectd import __version__
 from inspectd.clock import utc_now
+from inspectd.dataset.manifest import DATA, Manifest, Split
+from inspectd.dataset.pixels import Dataset, load_dataset
+from inspectd.dataset.survey import survey
 from inspectd.errors import DataError
 from inspectd.evaluation.metrics import answers
 from inspectd.evaluation.validation import validate
@@ -23,10 +26,10 @@ from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.devices import Device, open_device
 from inspectd.model.inspector import Finding, open_inspector
 from inspectd.model.networks import build_network, target_layer
-from inspectd.model.spec import HeatScale, Precision, Spec, Thresholds
+from inspectd.model.spec import HeatScale, ImageClass, Precision, Spec, Thresholds
 from inspectd.model.surgery import examine
 from inspectd.model.weights import load_weights_by_name
-from inspectd.training.dataset import Batches, Dataset, find_classes, load_dataset, split
+from inspectd.training.batches import Batches
 from inspectd.training.learn import Learned, Witness, learn
 from inspectd.training.recipe import Recipe
 from inspectd.training.report import card, curves
@@ -50,13 +53,17 @@ def train(data: Path, out: Path, recipe: Recipe, witness: Witness) -> Bundle:
     precision = _precision(recipe, device)
     keras.utils.set_random_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
-    classes = find_classes(data, recipe.ok)
+    manifest = survey(data, recipe.ok, recipe.wish, lambda *done: witness.progress("looking", *done))
+    for sentence in (*(f"Skipped {sentence}" for sentence in manifest.skipped), *manifest.remarks):
+        witness.say(sentence)
+    classes = manifest.classes
     network, origin = _build(recipe, len(classes))
     witness.say(f"{recipe.backbone} with {network.count_params():,} parameters, {origin}")
-    dataset = load_dataset(data, classes, recipe.preparation, lambda *done: witness.progress("reading", *done))
-    for sentence in dataset.skipped:
-        witness.say(f"Skipped {sentence}")
-    training, validation = split(dataset.targets, recipe.validation or recipe.test, rng)
+    watched: Split = "validation" if recipe.validation else "test"
+    dataset = load_dataset(
+        data, manifest, ("train", watched), recipe.preparation, lambda *done: witness.progress("reading", *done)
+    )
+    training, validation = dataset.of("train"), dataset.of(watched)
     anatomy = examine(network, (recipe.height, recipe.width, 3))
     wanted = answers(dataset.targets, classes, anatomy.units)
     batches = Batches(dataset, training, wanted, recipe, order=rng)
@@ -69,17 +76,18 @@ def train(data: Path, out: Path, recipe: Recipe, witness: Witness) -> Bundle:
         "precision": precision,
         "started_from": origin,
         "parameters": network.count_params(),
-        "training_images": dataset.counts(training),
-        "validation_images": dataset.counts(validation),
-        "skipped": list(dataset.skipped),
+        "training_images": manifest.counts("train"),
+        "validation_images": manifest.counts("validation"),
+        "test_images": manifest.counts("test"),
+        "skipped": list(manifest.skipped),
         "best_epoch": learned.best + 1,
         "device": device.text,
         "seconds": round(time.monotonic() - started),
         "finished_at": utc_now(),
         "software": f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
     }
-    draft = _draft(out.name, dataset, network, recipe, precision, used)
-    return _finish(out, draft, network, dataset, validation, learned, witness)
+    draft = _draft(out.name, classes, network, recipe, precision, used)
+    return _finish(out, draft, network, manifest, dataset, validation, learned, witness)
 
 
 def _choices(recipe: Recipe) -> dict[str, Any]:
@@ -122,13 +130,13 @@ def _build(recipe: Recipe, classes: int) -> tuple[Any, str]:
 
 
 def _draft(
-    name: str, dataset: Dataset, network: Any, recipe: Recipe, precision: Precision, used: dict[str, Any]
+    name: str, classes: tuple[ImageClass, ...], network: Any, recipe: Recipe, precision: Precision, used: dict[str, Any]
 ) -> Spec:
     """The bundle's description before anything is measured."""
-    unmeasured = {each.name: HeatScale(0.0, 1.0) for each in dataset.classes if not each.ok}
+    unmeasured = {each.name: HeatScale(0.0, 1.0) for each in classes if not each.ok}
     return Spec(
         name=name,
-        classes=dataset.classes,
+        classes=classes,
         activation=network.layers[-1].activation.__name__,
         preparation=recipe.preparation,
         thresholds=Thresholds(0.0),
@@ -143,6 +151,7 @@ def _finish(
     out: Path,
     draft: Spec,
     network: Any,
+    manifest: Manifest,
     dataset: Dataset,
     validation: NDArray[np.int64],
     learned: Learned,
@@ -153,7 +162,7 @@ def _finish(
         saved = Path(folder) / NETWORK
         network.save(saved)
         findings = _inspect(write_bundle(Path(folder) / "draft", draft, {NETWORK: saved}), dataset, validation, witness)
-        found = validate(findings, dataset.targets[validation], dataset.classes, draft.activation)
+        found = validate(findings, dataset.targets[validation], draft.classes, draft.activation)
         for remark in found.remarks:
             witness.say(remark)
         spec = replace(
@@ -164,7 +173,7 @@ def _finish(
             metrics=found.metrics.as_numbers(),
         )
         pictures = {"curves.png": curves(learned.epochs, learned.best), "card.md": card(spec, found.remarks)}
-        return write_bundle(out, spec, {NETWORK: saved, **pictures})
+        return write_bundle(out, spec, {NETWORK: saved, DATA: manifest.as_csv(), **pictures})
 
 
 def _inspect(bundle: Bundle, dataset: Dataset, chosen: NDArray[np.int64], witness: Witness) -> list[Finding]:

@@ -10,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from inspectd.cli.main import app
+from inspectd.dataset.manifest import read_manifest
 from inspectd.errors import DataError, InspectdError
 from inspectd.ledger.schema import Verdict
 from inspectd.model.backend import keras
@@ -63,11 +64,13 @@ def test_a_folder_becomes_a_bundle_that_inspects(data: Path, tmp_path: Path) -> 
     assert [each.name for each in spec.classes] == ["ok", "bar"]
     assert (spec.metrics["accuracy"], spec.metrics["auc"]) == (1.0, 1.0)
     assert spec.metrics["good_max"] < spec.thresholds.defect < spec.metrics["defect_min"]
-    assert spec.training["training_images"] == {"ok": 16, "bar": 10}
-    assert spec.training["validation_images"] == {"ok": 4, "bar": 2}
+    manifest = read_manifest((bundle.path / "data.csv").read_bytes(), spec.classes)
+    for split, counts in (("train", (12, 8)), ("validation", (4, 2)), ("test", (4, 2))):
+        assert tuple(manifest.counts(split).values()) == counts  # type: ignore[arg-type]
+        assert tuple(spec.training[f"{'training' if split == 'train' else split}_images"].values()) == counts
     assert spec.training["skipped"] == [line.removeprefix("Skipped ") for line in witness.said if "Skipped" in line]
     assert spec.training["skipped"][0].startswith("bar/broken.png: ")
-    assert witness.stages == ["reading", *(f"epoch {number} of 5" for number in range(1, 6)), "measuring"]
+    assert witness.stages == ["looking", "reading", *(f"epoch {number} of 5" for number in range(1, 6)), "measuring"]
     assert Image.open(io.BytesIO((bundle.path / "curves.png").read_bytes())).size == (1200, 480)
     assert "| escapes | 0 |" in (bundle.path / "card.md").read_text()
     assert str(tmp_path) not in (bundle.path / "bundle.yaml").read_text()
@@ -110,7 +113,7 @@ def test_the_best_epoch_is_kept(data: Path, tmp_path: Path) -> None:
     assert bundle.spec.metrics["loss"] == pytest.approx(min(losses), rel=1e-3)
 
 
-@pytest.mark.parametrize("stage", ["reading", "epoch 2", "measuring"])
+@pytest.mark.parametrize("stage", ["looking", "reading", "epoch 2", "measuring"])
 def test_an_interruption_leaves_nothing(stage: str, data: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(data, tmp_path / "models" / "bars", replace(RECIPE, epochs=2), Witness(at=stage))
