@@ -86,7 +86,7 @@ class Claims(Transactions):
             claimed: dict[int, Claim] = {}
             for chunk in chunks(row.id for row in chosen):
                 taken = connection.execute(_TAKE, at | {"ids": chunk, "until": at["now"] + lease})
-                claimed |= {row.id: _claim(row) for row in taken}
+                claimed |= {row.id: to_claim(row) for row in taken}
         if expired:
             trail.say(trail.LEASE_EXPIRED, trail.expired(expired), logging.WARNING, count=expired)
         for row in chosen:
@@ -145,7 +145,8 @@ class Claims(Transactions):
         return {"owner": owner, "boot": self._clock.boot, "now": self._clock.now()}
 
 
-def _claim(row: Found) -> Claim:
+def to_claim(row: Found) -> Claim:
+    """A row of `images` as what a worker judges."""
     return Claim(
         image_id=row.id,
         attempt=row.attempt,

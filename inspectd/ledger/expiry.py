@@ -36,6 +36,7 @@ from inspectd.ledger.schema import (
     inspections,
     models,
     redraws,
+    reinspection_images,
     removals,
     reviews,
 )
@@ -130,7 +131,9 @@ class Expiry(Transactions):
         asked = {
             "pinned": select(func.count()).where(images.c.pinned),
             "reviewed": select(func.count(reviews.c.image_id.distinct())),
-            "review": select(func.count()).where(inspections.c.verdict == Verdict.REVIEW),
+            "review": select(func.count(inspections.c.image_id.distinct())).where(
+                inspections.c.verdict == Verdict.REVIEW
+            ),
             "failed": select(func.count()).where(images.c.state == State.FAILED),
         }
         with self._reading() as connection:
@@ -162,6 +165,7 @@ class Expiry(Transactions):
             gone = connection.scalars(free).all()
             judged = select(inspections.c.id).where(inspections.c.image_id.in_(gone))
             connection.execute(delete(redraws).where(redraws.c.inspection_id.in_(judged)))
+            connection.execute(delete(reinspection_images).where(reinspection_images.c.image_id.in_(gone)))
             connection.execute(delete(inspections).where(inspections.c.image_id.in_(gone)))
             connection.execute(delete(images).where(images.c.id.in_(gone)))
             _note(connection, files, gone)

@@ -75,7 +75,7 @@ class Outcomes(Claims):
             held = self._held(connection, owner, [outcome.claim for outcome in outcomes])
             accepted = [outcome for outcome in outcomes if outcome.claim.image_id in held]
             inspected = [outcome for outcome in accepted if isinstance(outcome, Inspected)]
-            _insert_inspections(connection, model_id, inspected, now)
+            insert_inspections(connection, model_id, inspected, now)
             _update_rows(connection, _DONE, [_done(outcome, model_id, now, after) for outcome in inspected])
             failed = _fold_failures(connection, [each for each in accepted if isinstance(each, Failed)], after)
             _update_rows(connection, _FAILED, [_failed(outcome, now, after) for outcome in failed])
@@ -161,7 +161,8 @@ def _update_rows(connection: Connection, statement: Update, rows: Sequence[dict[
         connection.execute(statement, rows)
 
 
-def _insert_inspections(connection: Connection, model_id: int, outcomes: Sequence[Inspected], now: str) -> None:
+def insert_inspections(connection: Connection, model_id: int, outcomes: Sequence[Inspected], now: str) -> None:
+    """Add the inspections of a model; an image that it has judged already keeps the first."""
     judged: set[int] = set()
     for chunk in chunks(outcome.claim.image_id for outcome in outcomes):
         judged.update(connection.scalars(_JUDGED, {"ids": chunk, "model": model_id}))

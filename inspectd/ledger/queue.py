@@ -14,13 +14,14 @@ from inspectd.ledger.arrivals import Arrivals
 from inspectd.ledger.outcomes import Outcomes
 from inspectd.ledger.records import Counts, Finished, Replay, Stat
 from inspectd.ledger.redraws import Redraws
+from inspectd.ledger.reinspections import Reinspections
 from inspectd.ledger.schema import OPEN_STATES, After, State, images, inspections, models
 from inspectd.ledger.transactions import not_searched
 
 _IS_OWED = images.c.after == literal_column(f"'{After.PENDING}'")  # as its partial index says it
 
 
-class Queue(Arrivals, Outcomes, Redraws):
+class Queue(Arrivals, Outcomes, Redraws, Reinspections):
     """Everything that ingest, the worker and the supervisor do to the ledger. One instance serves one process."""
 
     def owed(self, watches: Sequence[str], limit: int, beyond: int = 0) -> list[Finished]:

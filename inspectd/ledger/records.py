@@ -6,7 +6,7 @@ Times are the UTC text of `inspectd.clock`.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Self
 
 from inspectd.ledger.schema import Verdict
@@ -102,6 +102,45 @@ class Replay:
     ok: tuple[bool, ...]  # by class, in the order of the classes
     activation: str  # softmax, sigmoid
     calibration: Mapping[str, float]  # offset, temperature
+
+
+@dataclass(frozen=True)
+class Request:
+    """A model that is to judge past images again."""
+
+    id: int
+    bundle: str  # its identity
+    path: str  # the folder of its bundle, absolute, as ledger text
+
+
+@dataclass(frozen=True)
+class Past:
+    """An image whose verdict stands, to be judged again from the content with the claim's sha256."""
+
+    claim: Claim  # as its row reads; nobody holds it
+    moved_to: str | None  # absolute, as ledger text
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What became of images that a model was asked to judge again.
+
+    Attributes:
+        listed: they wait on the list now.
+        gone: their file was deleted by `after` or by retention; they are on the list as such.
+        judged: this model has judged them already.
+        waiting: they were on the list already.
+        without: they have no verdict: they wait for their first one, or have failed.
+    """
+
+    listed: int = 0
+    gone: int = 0
+    judged: int = 0
+    waiting: int = 0
+    without: int = 0
+
+    def __add__(self, other: "Asked") -> "Asked":
+        return Asked(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,7 @@ class Reinspection(Base):
     bundle: Mapped[str] = mapped_column(String(64))  # its identity when it was asked for
     path: Mapped[str]  # the folder it lies in, absolute; like `images.path` as inspectd.paths.to_text writes it
     requested_at: Mapped[str] = mapped_column(String(24))
-    images: Mapped[int]  # how many were put on the list
+    judged: Mapped[int] = mapped_column(default=0)  # how many images so far
     openings: Mapped[int] = mapped_column(default=0)  # since a worker last had the model open
     finished_at: Mapped[str | None] = mapped_column(String(24))
     reason: Mapped[str | None]  # why the model cannot be used; for all images that had not been judged by then

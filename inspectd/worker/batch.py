@@ -12,25 +12,16 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from inspectd.clock import utc_now
 from inspectd.config import Config
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import VANISHED, Claim, Failed, Finished, Inspected, Outcome, Read, Unsettled, reason_code
-from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, Inspector
-from inspectd.vision.decode import Decoded, DecodeError, decode
-from inspectd.vision.overlay import Style
-from inspectd.worker.artifacts import outcome_of, sidecar, stored_heat
+from inspectd.vision.decode import DecodeError
+from inspectd.worker.artifacts import outcome_of, sidecar
+from inspectd.worker.judge import Judge, Prepared, milliseconds
 from inspectd.worker.names import artifact_path
-from inspectd.worker.source import Source, SourceError, read
-
-# Bytes of pixels kept for the overlays of one batch. An image above its share is decoded again from its file's bytes,
-# which are smaller, so that a batch of large images does not fill the memory.
-PIXELS_KEPT = 1 << 30
-SUFFIX = {"jpeg": ".jpg", "png": ".png"}
+from inspectd.worker.source import SourceError, read
 
 Result = TypeVar("Result")
 
@@ -51,19 +42,6 @@ class Judged:
             for outcome in self.outcomes
             if (claim := outcome.claim).image_id in accepted and not isinstance(outcome, Unsettled)
         ]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An image ready for the network, with what its overlay needs: the pixels, or the file's bytes to decode again."""
-
-    claim: Claim
-    sha256: str
-    kept: Decoded | bytes
-    tensor: NDArray[np.uint8]
-    doubt: str | None
-    size: tuple[int, int]  # width, height of the upright image
-    timings: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -88,13 +66,13 @@ class Pipeline:
     ) -> None:
         self._config = config
         self._watches = {watch.name: watch for watch in config.watch}
+        self._judge = Judge(config, inspector)
         self._inspector = inspector
         self._queue = queue
         self._owner = owner
         self._pool = pool
         self._progress = progress
         self._putting_away = {watch.name for watch in config.watch if watch.after != "keep"}
-        self._style = Style(**config.overlay.model_dump(exclude={"write"}))
 
     def judge(self, claims: Sequence[Claim]) -> Judged:
         """Take a batch of claims to its outcomes; one for each claim that was not folded."""
@@ -108,7 +86,7 @@ class Pipeline:
         self._progress()
         started = time.perf_counter()
         findings = self._inspector.inspect([image.tensor for image in images]) if images else []
-        infer = round(_milliseconds(started) / max(1, len(images)), 3)
+        infer = round(milliseconds(started) / max(1, len(images)), 3)
         for inspected, written in self._each(self._conclude, images, findings, repeat(infer)):
             outcomes.append(inspected)
             files += written
@@ -130,57 +108,16 @@ class Pipeline:
         content = Read(claim, source.sha256, source.stat)
         if source.stat != claim.stat:  # not the file that had settled: its writer has been here since
             return Taken(content, Unsettled(claim))
-        started = time.perf_counter()
         try:
-            decoded = decode(source.data, self._config.limits.pixels)
+            return Taken(content, self._judge.prepare(claim, source))
         except DecodeError as error:
             return Taken(content, _second_look(claim, f"{error.code}: {error}", source.sha256))
-        return Taken(content, self._prepare(claim, source, decoded, _milliseconds(started)))
-
-    def _prepare(self, claim: Claim, source: Source, decoded: Decoded, decode_ms: float) -> Prepared:
-        started = time.perf_counter()
-        tensor = self._inspector.prepare(decoded.pixels)
-        height, width = decoded.pixels.shape[:2]
-        return Prepared(
-            claim=claim,
-            sha256=source.sha256,
-            kept=decoded if decoded.pixels.nbytes <= PIXELS_KEPT // self._config.worker.batch else source.data,
-            tensor=tensor,
-            doubt=decoded.doubt,
-            size=(width, height),
-            timings={"decode": decode_ms, "prepare": _milliseconds(started)},
-        )
 
     def _conclude(
         self, image: Prepared, finding: Finding, infer_ms: float
     ) -> tuple[Inspected, list[tuple[Path, bytes]]]:
         """The record of one finding, its overlay and its sidecar."""
-        bundle = self._inspector.bundle
-        started = time.perf_counter()
-        explanation = explain(finding, image.size, image.doubt)
-        files: list[tuple[Path, bytes]] = []
-        overlay: Path | None = None
-        if self._config.overlay.is_wanted(explanation.verdict):
-            overlay = artifact_path(image.claim, bundle.short, SUFFIX[self._style.format])
-            kept = image.kept
-            decoded = decode(kept, self._config.limits.pixels) if isinstance(kept, bytes) else kept
-            files.append((self._config.output / overlay, explanation.picture(decoded.pixels, self._style)))
-        inspected = Inspected(
-            claim=image.claim,
-            sha256=image.sha256,
-            verdict=explanation.verdict,
-            reason=explanation.reason,
-            label=finding.label,
-            logits=finding.logits,
-            score=finding.score,
-            thresholds=bundle.spec.thresholds.as_dict(),
-            overlay=str(overlay) if overlay else None,
-            regions=tuple(explanation.regions),
-            heat=stored_heat(finding.heat),
-            timings={**image.timings, "infer": infer_ms, "overlay": _milliseconds(started)},
-            precision=self._inspector.precision,
-            device=self._inspector.device,
-        )
+        inspected, files = self._judge.conclude(image, finding, infer_ms)
         return inspected, files + self._sidecar(inspected)
 
     def _failures(self, failed: Sequence[Failed]) -> list[tuple[Path, bytes]]:
@@ -204,7 +141,3 @@ def _second_look(claim: Claim, reason: str | None, sha256: str | None) -> Outcom
     if same and claim.sha256 == sha256 and reason_code(reason) != VANISHED:
         return Failed(claim, reason, sha256)
     return Unsettled(claim, reason, sha256)
-
-
-def _milliseconds(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 3)

@@ -1,8 +1,4 @@
-"""An overlay drawn again for a verdict that stands: the same bytes through the same model, and nothing judged.
-
-The source is read where it was dropped, or where `after: move` has brought it; only the very content that was judged
-will do.
-"""
+"""An overlay drawn again for a verdict that stands: the same bytes through the same model, and nothing judged."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,10 +8,10 @@ from inspectd.config import Config
 from inspectd.ledger.records import Redraw
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Inspector
-from inspectd.paths import from_text, to_text
 from inspectd.vision.decode import DecodeError, decode
 from inspectd.vision.overlay import Style
-from inspectd.worker.source import Source, SourceError, read
+from inspectd.worker.past import read_again
+from inspectd.worker.source import SourceError
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +37,10 @@ def redrawn(
 
 
 def _draw_again(config: Config, inspector: Inspector, wanted: Redraw) -> bytes:
-    source = _source(config, wanted)
-    if source.sha256 != wanted.sha256:
-        raise SourceError("changed: it is not the content that was judged")
+    source = read_again(config, wanted.watch, wanted.path, wanted.moved_to, wanted.sha256)
     image = decode(source.data, config.limits.pixels)
     (finding,) = inspector.inspect([inspector.prepare(image.pixels)])
     height, width = image.pixels.shape[:2]
     chosen = config.overlay.model_dump(exclude={"write"})
     style = Style(**chosen | {"format": "png" if wanted.overlay.endswith(".png") else "jpeg"})
     return explain(finding, (width, height), image.doubt).picture(image.pixels, style)
-
-
-def _source(config: Config, wanted: Redraw) -> Source:
-    watch = next(watch for watch in config.watch if watch.name == wanted.watch)
-    root, path = watch.path, wanted.path
-    if wanted.moved_to:
-        moved_to = Path(from_text(wanted.moved_to))
-        root, path = moved_to.parent, to_text(moved_to.name)
-    return read(root, path, follow_links=watch.follow_links, max_bytes=config.limits.bytes)

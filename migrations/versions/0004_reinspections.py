@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("bundle", sa.String(64), nullable=False),
         sa.Column("path", sa.String, nullable=False),
         sa.Column("requested_at", TIME, nullable=False),
-        sa.Column("images", sa.Integer, nullable=False),
+        sa.Column("judged", sa.Integer, nullable=False),
         sa.Column("openings", sa.Integer, nullable=False),
         sa.Column("finished_at", TIME),
         sa.Column("reason", sa.String),
