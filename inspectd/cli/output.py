@@ -82,11 +82,17 @@ def _cell(value: object) -> object:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
-    """Print a table as wide as its content, or as the terminal, folding what is too long; none where there is no row.
+def write_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    right: Sequence[str] = (),
+    nothing: str = "No image matches.",
+) -> None:
+    """Print a table as wide as its content, or as the terminal, folding what is too long.
 
     Args:
         right: columns that are aligned to the right.
+        nothing: what is said on standard error where there is no row.
     """
     from rich.table import Table
 
@@ -98,7 +104,7 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Se
     if table.row_count:
         console().print(table)
     else:
-        print("No image matches.", file=sys.stderr)  # noqa: T201
+        print(nothing, file=sys.stderr)  # noqa: T201
 
 
 def styled(text: str) -> Any:

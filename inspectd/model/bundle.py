@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -56,6 +57,12 @@ class Bundle:
     def title(self) -> str:
         """How people and the view `verdicts` name it: the name, and which one of that name."""
         return f"{self.spec.name}@{self.short}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs: where it is, which one it is, its files with their sizes in bytes, all of `bundle.yaml`."""
+        sizes = {name: (self.path / name).stat().st_size for name in sorted(self.files)}
+        where = {"path": str(self.path), "identity": self.identity, "files": sizes}
+        return {**where, **_SPEC.dump_python(self.spec, mode="json")}
 
 
 def is_bundle(path: Path) -> bool:

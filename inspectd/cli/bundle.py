@@ -1,0 +1,79 @@
+"""One model in words: its row in a list, and everything that is known of it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from inspectd.cli.output import local_time
+from inspectd.model.bundle import Bundle
+from inspectd.model.catalog import Entry
+
+COLUMNS = ("model", "version", "current", "bundle", "written", "AUC", "escapes", "overkills")
+
+
+def row(entry: Entry) -> tuple[str, ...]:
+    """The cells of one bundle in a list."""
+    mark = "current" if entry.is_current else ""
+    if entry.bundle is None:
+        return (str(entry.model), entry.path.name, mark, f"unusable: {entry.problem}", "", "", "", "")
+    spec = entry.bundle.spec
+    return (
+        str(entry.model),
+        str(spec.version),
+        mark,
+        entry.bundle.title,
+        local_time(entry.written_at),
+        f"{spec.metrics['auc']:.4f}" if "auc" in spec.metrics else "",
+        _share(spec.metrics, "escapes", "defects"),
+        _share(spec.metrics, "overkills", "good"),
+    )
+
+
+def facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    """Name and value of everything that a bundle states."""
+    spec = bundle.spec
+    to = spec.preparation
+    yield "model", f"{spec.name} version {spec.version} (bundle {bundle.identity})"
+    yield "folder", str(bundle.path)
+    yield "network", spec.network if spec.layer is None else f"{spec.network}, explained at the layer {spec.layer}"
+    yield "classes", ", ".join(f"{each.name} ({'OK' if each.ok else 'NG'})" for each in spec.classes)
+    scaled = f"as for {to.backbone}" if to.preprocess == "backbone" else "divided by 255"
+    yield "input", f"{to.width} × {to.height}, {'grey' if to.channels == 1 else 'RGB'}, pixels {scaled}"
+    yield "thresholds", ", ".join(f"{name} from {_number(value)}" for name, value in spec.thresholds.as_dict().items())
+    yield (
+        "calibration",
+        f"sigmoid((margin − {_number(spec.calibration.offset)}) / {_number(spec.calibration.temperature)})",
+    )
+    for method, scales in spec.heat_scale.items():
+        shown = (f"{name} {scale.low:.4g} to {scale.high:.4g}" for name, scale in scales.items())
+        yield "heat", f"{method}: {', '.join(shown)}"
+    yield "evaluated", f"in {spec.evaluated_in}"
+    for name, value in _flat(spec.metrics):
+        yield "metric", f"{name} {value}"
+    for name, value in _flat(spec.training):
+        yield "training", f"{name} {value}"
+    golden = [name for name in bundle.files if name.startswith("golden/") and not name.endswith(".json")]
+    yield "golden", f"{len(golden)} images" if golden else "none: no device can be proven with it"
+    for name in sorted(bundle.files):
+        yield "file", f"{name} ({(bundle.path / name).stat().st_size:,} bytes)"
+
+
+def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield name, ", ".join(f"{key} {_text(each)}" for key, each in value.items())
+        elif isinstance(value, list):
+            yield from ((name, _text(each)) for each in value)
+        else:
+            yield name, _text(value)
+
+
+def _text(value: object) -> str:
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _share(metrics: Mapping[str, Any], part: str, whole: str) -> str:
+    return f"{metrics[part]} of {metrics[whole]}" if part in metrics and whole in metrics else ""

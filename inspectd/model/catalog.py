@@ -1,0 +1,89 @@
+"""What models lie where: names, versions, what they measured. Read from the bundles, their bytes unverified."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from inspectd.clock import utc_text
+from inspectd.errors import BundleError
+from inspectd.model.bundle import MANIFEST, Bundle, is_bundle, read_bundle
+from inspectd.model.versions import current, versions
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One bundle of a catalogue.
+
+    Attributes:
+        model: The folder of versions that it lies in, or the bundle itself where it lies in none.
+        is_current: Whether whoever names `model` gets this one.
+        written_at: When it was written to this disk, UTC text.
+        bundle: What it says of itself; None where it cannot be read, and `problem` says why.
+    """
+
+    model: Path
+    path: Path
+    is_current: bool
+    written_at: str | None
+    bundle: Bundle | None
+    problem: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        found = self.bundle
+        return {
+            "model": str(self.model),
+            "path": str(self.path),
+            "current": self.is_current,
+            "name": found and found.spec.name,
+            "version": found and found.spec.version,
+            "identity": found and found.identity,
+            "written_at": self.written_at,
+            "metrics": found and found.spec.metrics,
+            "problem": self.problem,
+        }
+
+
+def catalogue(places: Iterable[Path]) -> Iterator[Entry]:
+    """Every bundle in these places; a place is a bundle, a folder of versions, or a folder of such."""
+    for place in places:
+        if is_bundle(place) or versions(place):
+            yield from _model(place)
+        elif place.is_dir():
+            for below in sorted(each for each in place.iterdir() if each.is_dir()):
+                yield from _model(below)
+
+
+def named(text: str, configured: Iterable[Path]) -> Path:
+    """The model that a person means: a folder, or the name of one that the configuration has.
+
+    Raises:
+        BundleError: there is neither.
+    """
+    path = Path(text)
+    if path.is_dir():
+        return path
+    known = list(dict.fromkeys(configured))
+    if found := [model for model in known if model.name == text]:
+        return found[0]
+    names = ", ".join(model.name for model in known) or "none"
+    raise BundleError(f"{text}: there is no such folder, and no model of the configuration has that name ({names}).")
+
+
+def _model(model: Path) -> Iterator[Entry]:
+    if is_bundle(model):
+        yield _entry(model, model, is_current=True)
+        return
+    now = current(model)
+    for number in versions(model):
+        yield _entry(model, model / str(number), is_current=number == now)
+
+
+def _entry(model: Path, path: Path, *, is_current: bool) -> Entry:
+    try:
+        moment = datetime.fromtimestamp((path / MANIFEST).stat().st_mtime, UTC)
+        return Entry(model, path, is_current, utc_text(moment), read_bundle(path))
+    except (BundleError, OSError) as error:
+        return Entry(model, path, is_current, None, None, str(error))
