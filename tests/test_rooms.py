@@ -73,6 +73,7 @@ def test_imports_point_down() -> None:
         "inspectd.worker.supervisor",
         "inspectd.ingest.intake",
         "inspectd.ledger.query",
+        "inspectd.evaluation.what_if",
     ],
 )
 def test_no_tensorflow_where_it_must_not_be(module: str) -> None:

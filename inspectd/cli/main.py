@@ -45,6 +45,7 @@ COMMANDS = {
     "results": Entry("results", "results", "Look up"),
     "show": Entry("show", "show", "Look up"),
     "stats": Entry("stats", "stats", "Look up"),
+    "what-if": Entry("what_if", "what_if", "Look up"),
     "reconcile": Entry("reconcile", "reconcile", "Look up"),
     "retention": Entry("retention", "retention", "Look up"),
     "worker": Entry("run", "worker", None),

@@ -1,25 +1,145 @@
-"""Where a margin becomes a defect, and what probability it stands for. Pure arithmetic on margins of known images."""
+"""Where a margin becomes a defect, and what probability it stands for. Pure arithmetic on margins of known images.
+
+Only thresholds that tell images apart are looked at: the middle between two neighbouring margins, the least margin
+(everything is rejected) and the next number above the greatest (everything passes). Of several that serve equally well
+the one in the widest gap is taken: for sides that are separated, the middle of the gap between them. A margin that is
+no number is for review whatever the threshold, and is neither an escape nor an overkill.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.model.spec import Calibration
+from inspectd.errors import DataError
+from inspectd.model.spec import Calibration, Thresholds
 
 Margins = NDArray[np.float64]
+_ROUNDING = 1e-12  # costs that differ by less, in parts of their size, are equal
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is allowed at most, as shares 0..1: of defects that pass, of good images that are rejected."""
+
+    escape: float | None = None
+    overkill: float | None = None
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What an escape, an overkill and, where there is one, a look by a person cost, in one unit.
+
+    `defect_share` is the share of defects on the line, 0..1; None: as among the images.
+    """
+
+    escape: float
+    overkill: float
+    review: float | None = None
+    defect_share: float | None = None
+
+
+Purpose = Limits | Costs
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """Every threshold worth a look, ascending, with what it would do to the images."""
+
+    margin: Margins
+    gap: Margins  # how far apart the margins on its two sides are
+    escapes: NDArray[np.int64]
+    overkills: NDArray[np.int64]
+
+    def best(self, value: NDArray[np.generic], among: NDArray[np.bool_]) -> int:
+        """The index with the least `value`; of equal ones the one with the fewest errors, then in the widest gap."""
+        chosen = np.flatnonzero(among)
+        keys = (-self.gap[chosen], (self.escapes + self.overkills)[chosen], value[chosen])
+        return int(chosen[np.lexsort(keys)[0]])
 
 
 def choose_threshold(good: Margins, bad: Margins) -> float:
-    """The margin with the fewest errors: the middle between two neighbouring margins, or the least of all.
+    """The margin with the fewest errors, and never one that lets everything pass.
 
-    Of several that are equally good, the middle of the widest gap; so for margins that are separated, the middle of the
-    gap between good and bad. The least margin rejects everything, which is what a network that knows nothing deserves.
+    The least margin rejects everything, which is what a network that knows nothing deserves.
     """
+    edges = _edges(good, bad)
+    some_fail = np.arange(len(edges.margin)) < len(edges.margin) - 1
+    return float(edges.margin[edges.best(edges.escapes + edges.overkills, some_fail)])
+
+
+def choose(good: Margins, bad: Margins, purpose: Purpose) -> Thresholds:
+    """One or two thresholds for a purpose; between two lies `review`.
+
+    A limit on one side is kept with the fewest errors on the other. Where no single threshold keeps limits on both, two
+    do, with as little as can be for review. Costs are brought to their least, by two only where that is cheaper.
+
+    Raises:
+        DataError: there are no good images, or no defects.
+    """
+    if not np.isfinite(good).any() or not np.isfinite(bad).any():
+        raise DataError("There are no good images, or no defects, to choose a threshold from: both are needed.")
+    edges = _edges(good, bad)
+    if isinstance(purpose, Costs):
+        return _cheapest(edges, purpose, len(good), len(bad))
+    few_escapes = edges.escapes <= _allowed(purpose.escape, len(bad))
+    few_overkills = edges.overkills <= _allowed(purpose.overkill, len(good))
+    fewest_overkills, fewest_escapes = (
+        edges.best(edges.overkills, few_escapes),
+        edges.best(edges.escapes, few_overkills),
+    )
+    if purpose.overkill is None:
+        return Thresholds(float(edges.margin[fewest_overkills]))
+    if purpose.escape is None:
+        return Thresholds(float(edges.margin[fewest_escapes]))
+    if (both := few_escapes & few_overkills).any():
+        return Thresholds(float(edges.margin[edges.best(edges.escapes + edges.overkills, both)]))
+    return Thresholds(defect=float(edges.margin[fewest_escapes]), review=float(edges.margin[fewest_overkills]))
+
+
+def _edges(good: Margins, bad: Margins) -> _Edges:
+    good, bad = np.sort(good[np.isfinite(good)]), np.sort(bad[np.isfinite(bad)])
     values = np.unique(np.concatenate([good, bad]))
-    candidates = np.concatenate([values[:1], (values[:-1] + values[1:]) / 2])
-    gaps = np.concatenate([[0.0], np.diff(values)])
-    escapes = np.searchsorted(np.sort(bad), candidates, "left")
-    overkills = len(good) - np.searchsorted(np.sort(good), candidates, "left")
-    return float(candidates[np.lexsort((-gaps, escapes + overkills))[0]])
+    above = np.nextafter(values[-1:], np.inf)
+    margin = np.concatenate([values[:1], (values[:-1] + values[1:]) / 2, above])
+    return _Edges(
+        margin=margin,
+        gap=np.concatenate([[0.0], np.diff(values), [0.0]]),
+        escapes=np.searchsorted(bad, margin, "left"),
+        overkills=len(good) - np.searchsorted(good, margin, "left"),
+    )
+
+
+def _allowed(share: float | None, images: int) -> int:
+    """How many errors a limit allows; all where there is none."""
+    return images if share is None else int(share * images + _ROUNDING)
+
+
+def _cheapest(edges: _Edges, costs: Costs, good: int, bad: int) -> Thresholds:
+    """The least expected cost of an image.
+
+    With two thresholds it is a sum of one term for each: what lies below `defect` is looked at, less what lies below
+    `review`. So for every `defect` the best `review` below it is the least of a running minimum.
+    """
+    share = bad / (good + bad) if costs.defect_share is None else costs.defect_share
+    of_defect, of_good = share / bad, (1 - share) / good  # the weight of one image
+    escaping, rejecting = costs.escape * of_defect * edges.escapes, costs.overkill * of_good * edges.overkills
+    one = _least(edges, escaping + rejecting)
+    if costs.review is None:
+        return Thresholds(float(edges.margin[one]))
+    looking = costs.review * (of_defect * edges.escapes + of_good * (edges.overkills[0] - edges.overkills))
+    two = np.full(len(edges.margin), np.inf)
+    two[1:] = (rejecting + looking)[1:] + np.minimum.accumulate(escaping - looking)[:-1]
+    if two.min() >= (escaping + rejecting)[one] * (1 - _ROUNDING):
+        return Thresholds(float(edges.margin[one]))
+    defect = _least(edges, two)
+    review = _least(edges, np.where(edges.margin < edges.margin[defect], escaping - looking, np.inf))
+    return Thresholds(float(edges.margin[defect]), float(edges.margin[review]))
+
+
+def _least(edges: _Edges, cost: NDArray[np.float64]) -> int:
+    near = cost <= cost.min() + _ROUNDING * np.abs(cost[np.isfinite(cost)]).max()
+    return edges.best(np.zeros_like(cost), near)
 
 
 def calibrate(good: Margins, bad: Margins, threshold: float) -> Calibration:

@@ -122,14 +122,14 @@ VERDICT = case(
     (images.c.state == State.FAILED, literal_column("'failed'")),
     else_=literal_column("'pending'"),
 )
-_REVIEWED_AS = (
+REVIEWED_AS = (
     select(reviews.c.reviewed_as)
     .where(reviews.c.image_id == images.c.id)
     .order_by(reviews.c.id.desc())
     .limit(1)
     .scalar_subquery()
 )
-_MODEL = models.c.name + "@" + func.substr(models.c.bundle, 1, 8)
+MODEL = models.c.name + "@" + func.substr(models.c.bundle, 1, 8)
 # The pointer names the inspection; that it is one of this image lets a search begin at the inspections' indexes.
 _current = and_(inspections.c.id == images.c.inspection_id, inspections.c.image_id == images.c.id)
 JOINED = images.outerjoin(inspections, _current).outerjoin(models, models.c.id == inspections.c.model_id)
@@ -137,11 +137,11 @@ _ROWS = select(
     images.c.id,
     VERDICT.label("verdict"),
     images.c.reason,
-    _REVIEWED_AS.label("reviewed_as"),
+    REVIEWED_AS.label("reviewed_as"),
     *(images.c.watch, images.c.path, images.c.part),
     func.coalesce(inspections.c.inspected_at, images.c.finished_at).label("inspected_at"),
     *(inspections.c.label, inspections.c.score),
-    _MODEL.label("model"),
+    MODEL.label("model"),
     *(inspections.c.overlay, images.c.sha256),
 ).select_from(JOINED)
 
@@ -218,7 +218,7 @@ def conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         "part": lambda value: images.c.part == value,
         "verdict": _verdict_is,
         "label": lambda value: inspections.c.label == value,
-        "model": _model_is,
+        "model": model_is,
         "score_min": lambda value: inspections.c.score >= value,
         "score_max": lambda value: inspections.c.score <= value,
         "path": _path_matches,
@@ -241,7 +241,7 @@ def _verdict_is(verdict: str) -> ColumnElement[bool]:
     return images.c.state.in_((*OPEN_STATES, State.CLAIMED))
 
 
-def _model_is(model: str) -> ColumnElement[bool]:
+def model_is(model: str) -> ColumnElement[bool]:
     name, _, digits = model.partition("@")
     return and_(models.c.name == name, func.substr(models.c.bundle, 1, len(digits)) == digits)
 
@@ -280,7 +280,7 @@ _PLAIN = ("state", "seen_at", "finished_at", "fields", "attempt", "alone", "deat
 _INSPECTIONS = (
     select(
         *(inspections.c[field.name] for field in fields(InspectionDetail) if field.name in inspections.c),
-        _MODEL,
+        MODEL,
         *(models.c.version, models.c.bundle, models.c.classes),
     )
     .join(models, models.c.id == inspections.c.model_id)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inspectd.ledger.schema import Verdict
 from inspectd.model.spec import Calibration, ImageClass, Thresholds
@@ -30,17 +31,25 @@ def margin(logits: Sequence[float], classes: Sequence[ImageClass], activation: A
     Returns:
         The margin; NaN if any logit is not finite.
     """
-    if not np.isfinite(logits).all():
-        return math.nan
-    if len(logits) == 1:
-        return float(logits[0])
-    good = [logit for logit, each in zip(logits, classes, strict=True) if each.ok]
-    bad = [logit for logit, each in zip(logits, classes, strict=True) if not each.ok]
-    if activation == "softmax":
-        return float(np.logaddexp.reduce(np.array(bad)) - np.logaddexp.reduce(np.array(good)))
-    if len(good) == len(bad) == 1:
-        return float(bad[0]) - float(good[0])
-    return float(max(bad))
+    return float(margins(np.array([logits]), classes, activation)[0])
+
+
+def margins(logits: NDArray[np.float64], classes: Sequence[ImageClass], activation: Activation) -> NDArray[np.float64]:
+    """The margin of each of many images: logits (n, units) → margins (n,)."""
+    known = np.isfinite(logits).all(axis=1)
+    of = logits[known]
+    ok = np.array([each.ok for each in classes])
+    if of.shape[1] == 1:
+        found = of[:, 0]
+    elif activation == "softmax":
+        found = np.logaddexp.reduce(of[:, ~ok], axis=1) - np.logaddexp.reduce(of[:, ok], axis=1)
+    elif ok.sum() == (~ok).sum() == 1:
+        found = (of[:, ~ok] - of[:, ok])[:, 0]
+    else:
+        found = of[:, ~ok].max(axis=1)
+    result = np.full(len(logits), np.nan)
+    result[known] = found
+    return result
 
 
 def decide(margin: float, thresholds: Thresholds) -> Verdict:

@@ -1,9 +1,12 @@
 """Thresholds and calibration from margins, against counting by hand."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from inspectd.evaluation.thresholds import calibrate, choose_threshold
+from inspectd.errors import DataError
+from inspectd.evaluation.thresholds import Costs, Limits, Margins, calibrate, choose, choose_threshold
 from inspectd.ledger.schema import Verdict
 from inspectd.model.spec import Thresholds
 from inspectd.model.verdict import decide, score
@@ -27,6 +30,116 @@ class TestThreshold:
     def test_rejects_everything_when_nothing_is_known(self) -> None:
         assert decide(7.0, Thresholds(choose_threshold(np.array([7.0, 7.0]), np.array([7.0])))) == Verdict.DEFECT
         assert choose_threshold(np.array([5.0]), np.array([1.0])) == 1.0
+
+
+def overlapping(seed: int = 0, good: int = 60, bad: int = 25) -> tuple[Margins, Margins]:
+    rng = np.random.default_rng(seed)
+    return np.round(rng.normal(0, 1, good), 2), np.round(rng.normal(2, 1, bad), 2)
+
+
+def every_place(good: Margins, bad: Margins) -> Margins:
+    """Thresholds at, and on both sides of, every margin."""
+    values = np.concatenate([good, bad])
+    return np.unique(np.concatenate([values, values - 1e-4, values + 1e-4]))
+
+
+class TestLimits:
+    @pytest.mark.parametrize("limit", [0.0, 0.04, 0.3])
+    def test_on_escapes_is_kept_with_the_fewest_overkills(self, limit: float) -> None:
+        good, bad = overlapping()
+        found = choose(good, bad, Limits(escape=limit))
+        places = [t for t in every_place(good, bad) if (bad < t).mean() <= limit]
+        assert (bad < found.defect).mean() <= limit
+        assert (good >= found.defect).sum() == min((good >= t).sum() for t in places)
+        assert found.review is None
+
+    @pytest.mark.parametrize("limit", [0.0, 0.02, 0.3])
+    def test_on_overkills_is_kept_with_the_fewest_escapes(self, limit: float) -> None:
+        good, bad = overlapping()
+        found = choose(good, bad, Limits(overkill=limit))
+        places = [t for t in every_place(good, bad) if (good >= t).mean() <= limit]
+        assert (good >= found.defect).mean() <= limit
+        assert (bad < found.defect).sum() == min((bad < t).sum() for t in places)
+
+    def test_on_both_take_one_threshold_where_one_will_do(self) -> None:
+        good, bad = overlapping()
+        best = choose_threshold(good, bad)
+        found = choose(good, bad, Limits((bad < best).mean(), (good >= best).mean()))
+        assert found == Thresholds(best)
+
+    def test_on_both_take_two_where_one_cannot_keep_them(self) -> None:
+        good, bad = overlapping()
+        found = choose(good, bad, Limits(0.0, 0.0))
+        assert found.review is not None
+        assert (bad < found.review).sum() == 0
+        assert (good >= found.defect).sum() == 0
+        narrower = [t for t in every_place(good, bad) if (bad < t).sum() == 0 and (good >= t).sum() == 0]
+        assert narrower == []
+        assert (good >= found.review).sum() == (good >= bad.min()).sum()
+        assert (bad < found.defect).sum() == (bad <= good.max()).sum()
+
+    def test_separated_sides_leave_the_middle_of_the_gap(self) -> None:
+        good, bad = np.array([-9.0, -4.0]), np.array([6.0, 8.0])
+        for limits in (Limits(0.0), Limits(None, 0.0), Limits(0.0, 0.0), Limits(0.005, 0.02)):
+            assert choose(good, bad, limits) == Thresholds(1.0)
+
+    def test_a_share_that_is_a_whole_number_of_images_is_allowed(self) -> None:
+        good, bad = np.full(10, 2.25), np.arange(150.0)
+        assert choose(good, bad, Limits(escape=0.02)) == Thresholds((2.25 + 3) / 2)
+        assert choose(good, bad, Limits(escape=0.0199)).defect < 2.0
+
+    def test_a_margin_that_is_no_number_counts_as_no_error(self) -> None:
+        good, bad = np.array([-1.0, np.nan]), np.array([1.0, np.nan])
+        assert choose(good, bad, Limits(0.0, 0.0)) == Thresholds(0.0)
+
+    @pytest.mark.parametrize("empty", [np.array([]), np.array([np.nan])])
+    def test_need_images_of_both_sides(self, empty: Margins) -> None:
+        with pytest.raises(DataError, match="both are needed"):
+            choose(np.array([1.0]), empty, Limits(0.0))
+        with pytest.raises(DataError, match="both are needed"):
+            choose(empty, np.array([1.0]), Limits(0.0))
+
+
+class TestCosts:
+    @staticmethod
+    def cost(good: Margins, bad: Margins, costs: Costs, review: float, defect: float) -> float:
+        """The expected cost of an image, counted as it is defined."""
+        share = len(bad) / (len(good) + len(bad)) if costs.defect_share is None else costs.defect_share
+        looked = [((side >= review) & (side < defect)).mean() * (costs.review or 0.0) for side in (good, bad)]
+        of_good = costs.overkill * (good >= defect).mean() + looked[0]
+        of_bad = costs.escape * (bad < review).mean() + looked[1]
+        return (1 - share) * of_good + share * of_bad
+
+    @pytest.mark.parametrize("share", [None, 0.01])
+    def test_are_at_their_least(self, share: float | None) -> None:
+        good, bad = overlapping()
+        costs = Costs(20.0, 1.0, None, share)
+        found = choose(good, bad, costs).defect
+        least = min(self.cost(good, bad, costs, t, t) for t in every_place(good, bad))
+        assert self.cost(good, bad, costs, found, found) == pytest.approx(least)
+
+    def test_a_dear_escape_lowers_the_threshold(self) -> None:
+        good, bad = overlapping()
+        assert choose(good, bad, Costs(200.0, 1.0)).defect < choose(good, bad, Costs(1.0, 1.0)).defect
+        assert choose(good, bad, Costs(200.0, 1.0, None, 0.001)).defect > choose(good, bad, Costs(200.0, 1.0)).defect
+
+    @pytest.mark.parametrize("seed", [0, 1])
+    @pytest.mark.parametrize("look", [0.05, 0.4])
+    def test_two_thresholds_are_at_the_least_of_all_pairs(self, seed: int, look: float) -> None:
+        good, bad = overlapping(seed, 20, 10)
+        costs = Costs(20.0, 2.0, look)
+        found = choose(good, bad, costs)
+        pairs = itertools.combinations_with_replacement(every_place(good, bad), 2)
+        least = min(self.cost(good, bad, costs, *pair) for pair in pairs)
+        assert found.review is not None
+        assert self.cost(good, bad, costs, found.review, found.defect) == pytest.approx(least)
+
+    def test_a_look_that_costs_too_much_is_not_taken(self) -> None:
+        good, bad = overlapping()
+        assert choose(good, bad, Costs(20.0, 1.0, 1e6)) == choose(good, bad, Costs(20.0, 1.0))
+
+    def test_nothing_to_look_at_takes_one_threshold(self) -> None:
+        assert choose(np.array([-4.0]), np.array([6.0]), Costs(200.0, 1.0, 0.1)) == Thresholds(1.0)
 
 
 class TestCalibration:
