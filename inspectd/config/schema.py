@@ -201,8 +201,8 @@ class Worker(Section):
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
         Field(
-            description="The arithmetic of the network; auto takes the one in which the bundle was evaluated, "
-            "float32 where the device lacks it."
+            description="The arithmetic of the network; auto takes the fastest in which the bundle reproduces its "
+            "golden images on the device."
         ),
     ] = "auto"
 

@@ -3,9 +3,9 @@
 `open_inspector` gives a bundle's inspector. TensorFlow is imported only when a bundle with a network is opened.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from inspectd.ledger.schema import Verdict
 from inspectd.model.bundle import Bundle
 from inspectd.model.spec import HeatScale, Precision, Spec
 from inspectd.model.verdict import decide, label, margin, score
+
+if TYPE_CHECKING:
+    from inspectd.model.choices import Choices
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Inspector(Protocol):
     def precision(self) -> Precision: ...
 
     @property
-    def remarks(self) -> Sequence[str]:
+    def remarks(self) -> list[str]:
         """Sentences worth a warning in the log, such as an idle GPU."""
 
     def warm_up(self, batch: int) -> float:
@@ -71,17 +74,35 @@ class Inspector(Protocol):
 
 
 def open_inspector(
-    bundle: Bundle, device: str = "auto", precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    bundle: Bundle,
+    device: str = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    choices: "Choices | None" = None,
+    alive: Callable[[], None] = lambda: None,
 ) -> Inspector:
-    """Loads a bundle's network onto a device.
+    """Loads a bundle's network onto a device, where it must reproduce the bundle's golden images (see `proof`).
 
     Args:
         device: `auto`, `cpu`, `gpu` or `gpu:N`.
-        precision: `auto` is the one the bundle was evaluated in where the device has it, else float32.
+        precision: `auto` is the fastest that passes; without golden images the one the bundle was evaluated in, or
+            float32 where the device lacks it.
+        choices: Where the choice of `auto` is remembered.
+        alive: Is called for each golden image.
 
     Raises:
-        BundleError: the network is not what the bundle says.
+        BundleError: the network is not what the bundle says, or does not reproduce them.
         DeviceError: the device is not there.
+    """
+    from inspectd.model.proof import open_proven
+
+    return open_proven(bundle, device, precision, choices, alive)
+
+
+def load_inspector(bundle: Bundle, device: str, precision: Precision) -> Inspector:
+    """Loads a bundle's network onto a device; what it does there is still to be proven.
+
+    Raises:
+        BundleError, DeviceError: as `open_inspector`.
     """
     if bundle.spec.network == "null":
         from inspectd.model.null import NullInspector

@@ -6,7 +6,7 @@ there upwards only, and of the logit: through a saturated sigmoid it would vanis
 
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from inspectd.errors import BundleError
 from inspectd.model.backend import keras, tf
 from inspectd.model.bundle import NETWORK, Bundle
-from inspectd.model.devices import Device, open_device
+from inspectd.model.devices import open_device
 from inspectd.model.gradcam import gradcam
 from inspectd.model.inspector import Finding, find
 from inspectd.model.preparation import normalise, prepare
@@ -25,19 +25,12 @@ from inspectd.model.surgery import examine, layer_named, load_network, observed,
 class KerasInspector:
     """A bundle's network on a device. See `inspector.Inspector` and `inspector.open_inspector`."""
 
-    def __init__(
-        self, bundle: Bundle, device: str = "auto", precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    ) -> None:
+    def __init__(self, bundle: Bundle, device: str = "auto", precision: Precision = "float32") -> None:
         self.bundle = bundle
         place = open_device(device)
         self.device = place.text
-        self.precision = _choose(precision, bundle.spec, place)
+        self.precision = precision
         self.remarks = list(place.remarks)
-        if self.precision != bundle.spec.evaluated_in:
-            self.remarks.append(
-                f"{bundle.title} was evaluated in {bundle.spec.evaluated_in} and runs in {self.precision}: its scores, "
-                "threshold and heat may differ a little from what was measured."
-            )
         if self.precision == "bfloat16" and not place.bfloat16:
             self.remarks.append(f"{place.text} has no bfloat16 of its own: it will be slower than float32.")
         self._sizes: tuple[int, ...] = (1,)
@@ -152,12 +145,6 @@ class _Call:
         if len(getattr(seen[0], "shape", ())) != 4:
             raise BundleError(f"layer: {name} gives no map (n, h, w, k). Name a convolutional layer.")
         return seen[0]
-
-
-def _choose(wanted: Literal["auto", "float32", "bfloat16"], spec: Spec, device: Device) -> Precision:
-    if wanted != "auto":
-        return wanted
-    return spec.evaluated_in if device.bfloat16 else "float32"
 
 
 def check_outputs(units: int, spec: Spec) -> None:

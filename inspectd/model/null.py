@@ -26,10 +26,10 @@ class NullInspector:
 
     device = "cpu"
     precision: Precision = "float32"
-    remarks: Sequence[str] = ()
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        self.remarks: list[str] = []
 
     def warm_up(self, batch: int) -> float:
         to = self.bundle.spec.preparation

@@ -23,10 +23,11 @@ import cv2
 from inspectd.config import Config
 from inspectd.durable import write_all
 from inspectd.errors import ConfigError, InspectdError, LedgerDamaged, LedgerUnavailable
-from inspectd.ledger.database import open_writer
+from inspectd.ledger.database import database_file, open_writer
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Claim, Finished, Replay
 from inspectd.model.bundle import Bundle, load_bundle
+from inspectd.model.choices import Choices
 from inspectd.model.inspector import Inspector, open_inspector
 from inspectd.worker.after import carry_out
 from inspectd.worker.batch import Judged, Pipeline
@@ -40,6 +41,7 @@ OWED_EVERY = 60.0  # seconds between two looks for source files that still wait 
 OWED_AT_ONCE = 200  # of them are seen to before new images have their turn again
 PULSE = 0.5  # seconds between two signs of life while images are in hand
 TROUBLE = 1.0  # seconds to wait before trying again what the disk or the ledger refused
+CHOICES = "precisions.json"  # beside the ledger: which precision passed the proof
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -104,7 +106,7 @@ class Worker:
         self._said_at = 0.0
 
     def open_lanes(self, pool: ThreadPoolExecutor) -> list[Lane]:
-        """Load and warm every bundle once, then tell the supervisor that this worker is ready.
+        """Load, prove and warm every bundle once, then tell the supervisor that this worker is ready.
 
         Raises:
             InspectdError: for a bundle or a device that cannot be used.
@@ -112,12 +114,13 @@ class Worker:
         names: dict[Path, list[str]] = {}
         for watch in self._config.watch:
             names.setdefault(watch.model, []).append(watch.name)
+        choices = Choices(database_file(self._config.database).with_name(CHOICES))
         lanes: list[Lane] = []
         slowest = 0.0
         for path, watches in names.items():
             bundle = load_bundle(path)
             worker = self._config.worker
-            inspector = open_inspector(bundle, worker.device, worker.precision)
+            inspector = open_inspector(bundle, worker.device, worker.precision, choices, self._alive)
             for remark in inspector.remarks:
                 log.warning("%s", remark)
             slowest = max(slowest, inspector.warm_up(self._settings.batch))

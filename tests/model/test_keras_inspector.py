@@ -165,14 +165,6 @@ class TestPrecision:
         assert cosine > 0.99
         assert difference(logits(found), logits(exact)) < 0.02
 
-    def test_auto_is_the_precision_of_the_evaluation_or_float32(self, tmp_path: Path) -> None:
-        case = sequential()
-        assert KerasInspector(case.bundle(tmp_path), "cpu").precision == "float32"
-        (tmp_path / "half").mkdir()
-        inspector = KerasInspector(case.bundle(tmp_path / "half", evaluated_in="bfloat16"), "cpu")
-        has_it = "bf16" in Path("/proc/cpuinfo").read_text()
-        assert inspector.precision == ("bfloat16" if has_it else "float32")
-
 
 class TestBatches:
     def test_every_image_is_judged_in_its_place(self, plain: tuple[Case, Bundle]) -> None:

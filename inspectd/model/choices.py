@@ -1,0 +1,65 @@
+"""Which precision passed the proof, remembered: so that the next start opens a network once instead of twice.
+
+It is a convenience. What is remembered is proven again at each start; a file that is missing, damaged or cannot be
+written costs the time of one more proof and nothing else.
+"""
+
+import logging
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from inspectd import __version__
+from inspectd.durable import write_all
+from inspectd.model.bundle import Bundle
+from inspectd.model.spec import Precision
+
+log = logging.getLogger(__name__)
+
+MOST = 64  # choices kept, the newest
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The precision that was taken; `why` no faster one was, as a sentence."""
+
+    precision: Precision
+    why: str | None = None
+
+
+_KNOWN = TypeAdapter(dict[str, Choice])
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A file of choices, by bundle, device and versions."""
+
+    path: Path
+
+    def recall(self, key: str) -> Choice | None:
+        """The choice for a key; None where there is none."""
+        return self._read().get(key)
+
+    def note(self, key: str, choice: Choice) -> None:
+        """Keep a choice, if the disk takes it."""
+        known = self._read()
+        known.pop(key, None)
+        newest = dict([*known.items(), (key, choice)][-MOST:])
+        try:
+            write_all([(self.path, _KNOWN.dump_json(newest, indent=1) + b"\n")])
+        except OSError as error:
+            log.warning("%s cannot be written (%s): the next start proves every precision again", self.path, error)
+
+    def _read(self) -> dict[str, Choice]:
+        try:
+            return _KNOWN.validate_json(self.path.read_bytes())
+        except (OSError, ValidationError):
+            return {}
+
+
+def choice_key(bundle: Bundle, device: str) -> str:
+    """What a choice depends on: the bundle, the device, and who computes."""
+    versions = f"inspectd {__version__}, keras {version('keras')}, tensorflow {version('tensorflow')}"
+    return f"{bundle.identity} on {device} with {versions}"

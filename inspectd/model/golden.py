@@ -1,0 +1,205 @@
+"""Golden images: originals that travel in a bundle, with what its network said of them where it was evaluated.
+
+Each is kept as the file that it was, so that decoding and preparation are part of what is reproduced. The logits and
+the heat are always those of float32; which verdict is expected follows from them and the bundle's thresholds, so that a
+bundle with other thresholds can carry the same images. `proof` holds an inspector to them.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from inspectd.errors import BundleError
+from inspectd.model.bundle import Bundle
+from inspectd.model.inspector import Finding, Inspector
+from inspectd.model.spec import ImageClass
+from inspectd.vision.decode import DecodeError, decode
+
+FOLDER = "golden"
+INDEX = f"{FOLDER}/golden.json"
+OF_EACH_CLASS = 4
+MOST_BYTES = 20_000_000  # of one file
+MOST_PIXELS = 100_000_000
+CELLS = 16  # of the heat, a side
+
+_RULES = ConfigDict(extra="forbid")
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Row = Annotated[tuple[_Finite, ...], Field(min_length=CELLS, max_length=CELLS)]
+_Grid = Annotated[tuple[_Row, ...], Field(min_length=CELLS, max_length=CELLS)]
+
+
+@checked(frozen=True, config=_RULES)
+class GoldenImage:
+    """One image and what is expected of it.
+
+    Attributes:
+        file: Its path in the bundle.
+        target: The name of its class.
+        logits: float32 values, one per output of the network.
+        heat: By method (`gradcam`), 16×16 rows of the heat in its own units; see `grid`.
+    """
+
+    file: str
+    target: str
+    logits: Annotated[tuple[_Finite, ...], Field(min_length=1)]
+    heat: dict[str, _Grid]
+
+
+@checked(frozen=True, config=_RULES)
+class Golden:
+    """The golden images of a bundle, and the validation logit gap by which differences are measured (`logit_gap`)."""
+
+    gap: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    images: Annotated[tuple[GoldenImage, ...], Field(min_length=1)]
+
+
+_GOLDEN = TypeAdapter(Golden)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """An image that may become golden: its original file, the index of its class, its margin in float32."""
+
+    path: Path
+    target: int
+    margin: float
+
+
+@dataclass(frozen=True)
+class GoldenFiles:
+    """What a bundle takes: the content of each file by its path in it; none, with a sentence that says why."""
+
+    files: dict[str, bytes]
+    remark: str | None = None
+
+
+def read_golden(bundle: Bundle) -> Golden | None:
+    """The golden images of a verified bundle; None where it has none.
+
+    Raises:
+        BundleError: `golden.json` is not valid, or names a file that is not in the bundle.
+    """
+    files = bundle.files
+    if INDEX not in files:
+        return None
+    try:
+        golden = _GOLDEN.validate_json((bundle.path / INDEX).read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise BundleError(f"{bundle.path / INDEX} cannot be used ({reason}). Copy the bundle again.") from error
+    if missing := [image.file for image in golden.images if image.file not in files]:
+        raise BundleError(f"{bundle.path / INDEX} names {missing[0]}, which the bundle lacks. Copy the bundle again.")
+    return golden
+
+
+def golden_files(
+    inspector: Inspector, sightings: Sequence[Sighting], threshold: float, method: str = "gradcam"
+) -> GoldenFiles:
+    """Chooses golden images and measures them, each from the bytes that the bundle will hold.
+
+    Args:
+        inspector: The saved network in float32.
+        sightings: The validation images (the test images, or others that learning has not seen, where there are none).
+        threshold: The margin from which on an image is a defect.
+        method: The inspector's, that makes the heat.
+    """
+    classes = inspector.bundle.spec.classes
+    gap = logit_gap(sightings, classes)
+    if gap <= 0:
+        return GoldenFiles({}, _useless(gap))
+    files: dict[str, bytes] = {}
+    images: list[GoldenImage] = []
+    for index, each in enumerate(classes):
+        for sighting in choose([sighting for sighting in sightings if sighting.target == index], threshold):
+            data = sighting.path.read_bytes()
+            finding = look(inspector, data)
+            name = f"{FOLDER}/{len(images):03}-{_plain(sighting.path.name)}"
+            files[name] = data
+            images.append(GoldenImage(name, each.name, finding.logits, {method: _rows(finding.heat)}))
+    if not images:
+        return GoldenFiles({}, "No golden images: none of the images is at hand as a file of at most 20 MB.")
+    content = _GOLDEN.dump_python(Golden(gap, tuple(images)), mode="json")
+    return GoldenFiles({**files, INDEX: json.dumps(content, indent=1).encode() + b"\n"})
+
+
+def logit_gap(sightings: Sequence[Sighting], classes: Sequence[ImageClass]) -> float:
+    """The median margin of the defects less that of the good images: how far apart the network puts the two.
+
+    Medians, so that no single image decides how much the arithmetic may differ. It is positive for every network that
+    tells the two apart at all; −∞ where one side has no images.
+    """
+    good = [sighting.margin for sighting in sightings if classes[sighting.target].ok]
+    bad = [sighting.margin for sighting in sightings if not classes[sighting.target].ok]
+    return float(np.median(bad) - np.median(good)) if good and bad else -np.inf
+
+
+def choose(sightings: Sequence[Sighting], threshold: float) -> list[Sighting]:
+    """At most four images of one class: the two nearest the threshold, the middle one and the farthest.
+
+    Those nearest change their verdict first; the others show the arithmetic where the network is sure.
+    """
+    usable = [each for each in sightings if each.path.is_file() and each.path.stat().st_size <= MOST_BYTES]
+    ranked = sorted(usable, key=lambda each: (abs(each.margin - threshold), each.path))
+    count = len(ranked)
+    if count <= OF_EACH_CLASS:
+        return ranked
+    return [ranked[0], ranked[1], ranked[max(2, count // 2)], ranked[-1]]
+
+
+def look(inspector: Inspector, data: bytes) -> Finding:
+    """What an inspector finds in an image file, by the way that every image takes.
+
+    Raises:
+        DecodeError: the bytes are no image.
+    """
+    (finding,) = inspector.inspect([inspector.prepare(decode(data, MOST_PIXELS).pixels)])
+    return finding
+
+
+def find_golden(inspector: Inspector, image: GoldenImage) -> Finding:
+    """What an inspector finds in one of its bundle's golden images.
+
+    Raises:
+        BundleError: the file is no image.
+    """
+    path = inspector.bundle.path / image.file
+    try:
+        return look(inspector, path.read_bytes())
+    except (OSError, DecodeError) as error:
+        raise BundleError(
+            f"{path}: this golden image cannot be read ({error}), so nothing is proven by it. Make the bundle anew."
+        ) from error
+
+
+def grid(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Heat (h, w) as 16×16 cells in the same units: the mean of what each covers; interpolated where it is coarser."""
+    shrinks = min(heat.shape) >= CELLS
+    cells = cv2.resize(heat, (CELLS, CELLS), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return cells.astype(np.float32, copy=False)
+
+
+def _rows(heat: NDArray[np.float32]) -> _Grid:
+    return tuple(tuple(float(f"{cell:.6g}") for cell in row) for row in grid(heat))
+
+
+def _plain(name: str) -> str:
+    """A file's name as every file system and archive takes it."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)[-80:]
+
+
+def _useless(gap: float) -> str:
+    if np.isinf(gap):
+        return "No golden images: they need images of good parts and of defects that learning has not seen."
+    return (
+        f"No golden images: the network does not tell defects from good images (the median of their margins differs by "
+        f"{gap:.4g}), so there is no gap to compare by."
+    )

@@ -1,0 +1,220 @@
+"""The proof: an inspector reproduces its bundle's golden images on this very device, in this precision, or stays out.
+
+float32 passes when no logit is farther off than 1 % of the validation logit gap. A reduced precision passes when every
+verdict is the expected one, no logit is farther off than 5 % of the gap, and the heat points where it did (cosine ≥
+0.99). `auto` takes the fastest that passes, else float32.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspectd.errors import BundleError
+from inspectd.ledger.schema import Verdict
+from inspectd.model.bundle import Bundle
+from inspectd.model.choices import Choice, Choices, choice_key
+from inspectd.model.golden import Golden, GoldenImage, find_golden, grid, read_golden
+from inspectd.model.inspector import Finding, Inspector, load_inspector
+from inspectd.model.spec import Precision
+from inspectd.model.verdict import decide, margin
+
+log = logging.getLogger(__name__)
+
+ALLOWED: dict[Precision, float] = {"float32": 0.01, "bfloat16": 0.05}  # shares of the gap
+ALIKE = 0.99  # the least cosine of a reduced precision's heat
+ADVICE = "Train it again, or import it with --golden, to have some."
+DARK = 0.01  # of full colour: heat that stays below is none
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """One golden image as it was found.
+
+    Attributes:
+        expected: The verdict that the expected logits have under the bundle's thresholds.
+        share: The largest difference of a logit, as a share of the gap; infinite if one is no number.
+        cosine: Of the found heat with the expected one, −1..1; None if there is none to compare with.
+    """
+
+    image: GoldenImage
+    expected: Verdict
+    found: Finding
+    share: float
+    cosine: float | None
+
+    def passes(self, precision: Precision) -> bool:
+        if self.share > ALLOWED[precision]:
+            return False
+        return precision == "float32" or (
+            self.found.verdict == self.expected and self.cosine is not None and self.cosine >= ALIKE
+        )
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What came of reproducing all of a bundle's golden images."""
+
+    title: str
+    device: str
+    precision: Precision
+    images: tuple[Reproduced, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(each.passes(self.precision) for each in self.images)
+
+    def __str__(self) -> str:
+        """The result in a sentence without a full stop."""
+        where = f"on {self.device} in {self.precision}"
+        failed = [each for each in self.images if not each.passes(self.precision)]
+        allowed = f"{ALLOWED[self.precision]:.0%} is allowed"
+        if not failed:
+            most = max(each.share for each in self.images)
+            found = f"logits within {most:.2%} of the validation logit gap, {allowed}"
+            return f"{self.title} reproduces its {len(self.images)} golden images {where}: {found}"
+        worst = max(failed, key=lambda each: each.share)
+        figures = f"its logit is off by {worst.share:.2%} of the validation logit gap, {allowed}"
+        if self.precision != "float32":
+            heat = "has no expected heat" if worst.cosine is None else f"has cosine {worst.cosine:.3f}"
+            figures += f"; its verdict is {worst.found.verdict}, expected {worst.expected}"
+            figures += f"; its heat {heat}, {ALIKE} is needed"
+        count = f"{len(failed)} of its {len(self.images)} golden images"
+        return f"{self.title} does not reproduce {count} {where}; {worst.image.file}: {figures}"
+
+
+def open_proven(
+    bundle: Bundle,
+    device: str,
+    wanted: Literal["auto", "float32", "bfloat16"],
+    choices: Choices | None,
+    alive: Callable[[], None],
+) -> Inspector:
+    """See `inspector.open_inspector`."""
+    place, possible = _possible(bundle, device)
+    golden = read_golden(bundle)
+    if golden is None:
+        return _open_unproven(bundle, device, _of_the_evaluation(bundle, possible) if wanted == "auto" else wanted)
+    if wanted != "auto":
+        possible = (wanted,)
+    remembers = choices is not None and len(possible) > 1
+    name = choice_key(bundle, place)
+    known = choices.recall(name) if choices and remembers else None
+    order = possible[possible.index(known.precision) :] if known else possible
+    *refused, (inspector, proof) = _attempts(bundle, device, golden, order, alive)
+    if not proof.passed:
+        raise BundleError(_refusal(proof))
+    log.info("%s", proof)
+    why = str(refused[-1][1]) if refused else known.why if known else None
+    choice = Choice(proof.precision, why)
+    if choices and remembers and choice != known:
+        choices.note(name, choice)
+    if why:
+        inspector.remarks.append(f"{why}. It runs in {proof.precision}.")
+    return inspector
+
+
+def verify(bundle: Bundle, device: str, wanted: Literal["auto", "float32", "bfloat16"]) -> list[Proof]:
+    """The proofs that a worker would try, in their order: the last one decides.
+
+    Raises:
+        BundleError: there are no golden images, or the bundle cannot be opened.
+        DeviceError: the device is not there.
+    """
+    golden = read_golden(bundle)
+    if golden is None:
+        raise BundleError(f"{bundle.path} has no golden images, so there is nothing to reproduce. {ADVICE}")
+    order = _possible(bundle, device)[1] if wanted == "auto" else (wanted,)
+    return [proof for _, proof in _attempts(bundle, device, golden, order, lambda: None)]
+
+
+def prove(inspector: Inspector, golden: Golden, alive: Callable[[], None]) -> Proof:
+    """Reproduces every golden image; `alive` is called after each."""
+    images = []
+    for image in golden.images:
+        images.append(_reproduce(inspector, image, golden.gap))
+        alive()
+    return Proof(inspector.bundle.title, inspector.device, inspector.precision, tuple(images))
+
+
+def cosine(found: NDArray[np.float32], expected: NDArray[np.float32], dark: float) -> float:
+    """The cosine of two heats (16, 16), ≥ 0: 1 where they point alike, whatever their strength.
+
+    Heat that is nowhere above `dark` is none: two such are alike (1), and one beside a real one is not (0).
+    """
+    is_dark = [float(heat.max()) <= dark for heat in (found, expected)]
+    if any(is_dark):
+        return float(all(is_dark))
+    return float((found * expected).sum() / (np.linalg.norm(found) * np.linalg.norm(expected)))
+
+
+def _attempts(
+    bundle: Bundle, device: str, golden: Golden, order: Sequence[Precision], alive: Callable[[], None]
+) -> Iterator[tuple[Inspector, Proof]]:
+    """The bundle in one precision after the other, until one passes."""
+    for precision in order:
+        inspector = load_inspector(bundle, device, precision)
+        proof = prove(inspector, golden, alive)
+        yield inspector, proof
+        if proof.passed:
+            return
+
+
+def _reproduce(inspector: Inspector, image: GoldenImage, gap: float) -> Reproduced:
+    spec = inspector.bundle.spec
+    found = find_golden(inspector, image)
+    if len(found.logits) != len(image.logits):
+        raise BundleError(
+            f"{image.file} expects {len(image.logits)} logits, but the network gives {len(found.logits)}."
+        )
+    share = float(np.abs(np.subtract(found.logits, image.logits)).max()) / gap
+    heat = image.heat.get("gradcam")
+    return Reproduced(
+        image=image,
+        expected=decide(margin(image.logits, spec.classes, spec.activation), spec.thresholds),
+        found=found,
+        share=share if math.isfinite(share) else math.inf,
+        cosine=cosine(grid(found.heat), np.array(heat, np.float32), DARK * found.scale.high) if heat else None,
+    )
+
+
+def _open_unproven(bundle: Bundle, device: str, precision: Precision) -> Inspector:
+    """A bundle without golden images, as it comes, with a remark; the null network is arithmetic and needs none."""
+    inspector = load_inspector(bundle, device, precision)
+    spec = bundle.spec
+    if spec.network != "null":
+        inspector.remarks.append(f"{bundle.title} has no golden images: nobody has proven it on this device. {ADVICE}")
+    if precision != spec.evaluated_in:
+        inspector.remarks.append(
+            f"{bundle.title} was evaluated in {spec.evaluated_in} and runs in {precision}: its scores, threshold and "
+            "heat may differ a little from what was measured."
+        )
+    return inspector
+
+
+def _of_the_evaluation(bundle: Bundle, possible: Sequence[Precision]) -> Precision:
+    evaluated_in = bundle.spec.evaluated_in
+    return evaluated_in if evaluated_in in possible else "float32"
+
+
+def _possible(bundle: Bundle, device: str) -> tuple[str, tuple[Precision, ...]]:
+    """The device in words, and the precisions that `auto` tries on it, the fastest first."""
+    if bundle.spec.network == "null":
+        return "cpu", ("float32",)
+    from inspectd.model.devices import open_device
+
+    place = open_device(device)
+    return place.text, ("bfloat16", "float32") if place.bfloat16 else ("float32",)
+
+
+def _refusal(proof: Proof) -> str:
+    if proof.precision == "float32":
+        return (
+            f"{proof}. What runs here is not what was evaluated: go back to the versions or the device before, or make "
+            "the bundle anew with these."
+        )
+    return f"{proof}. Set `precision: auto`, which takes what passes."
