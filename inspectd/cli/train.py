@@ -22,7 +22,9 @@ def _choice(*names: str, help: str, metavar: str | None = None) -> Any:
 
 def train(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder with one folder of images for each class.")],
-    out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The bundle to write, such as models/NAME.")],
+    out: Annotated[
+        Path, typer.Option(metavar="MODEL", help="The model whose next version is written, such as models/NAME.")
+    ],
     recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="article, compact, fine, or a YAML file.")] = "fine",
     set: Annotated[
         list[str], typer.Option(metavar="KEY=VALUE", help="Any key of the recipe; may be given again.")
@@ -92,6 +94,7 @@ class _Screen:
 
 def _run(data: Path, out: Path, recipe: Recipe) -> None:
     # Only here, so that `--help` and a wrong option do not wait for TensorFlow.
+    from inspectd.model.versions import current
     from inspectd.training.train import train as train_bundle
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -101,3 +104,6 @@ def _run(data: Path, out: Path, recipe: Recipe) -> None:
     metrics = bundle.spec.metrics
     say(f"Wrote {bundle.path} ({bundle.title}): validation accuracy {metrics['accuracy']}, AUC {metrics['auc']}.")
     say(f"Try it: {program()} inspect --model {shlex.quote(str(bundle.path))} FILE…")
+    if (before := current(out)) != bundle.spec.version:
+        choose = f"{program()} model activate {shlex.quote(str(out))} {bundle.spec.version}"
+        say(f"Version {before or 'none'} judges still. To have this one judge: {choose}")

@@ -102,7 +102,9 @@ class Watch(Section):
 
     name: Annotated[str, Field(pattern=NAME, description="The watch's name in results, logs and output folders.")]
     path: Annotated[Folder, Field(description="The folder that images are dropped into.")]
-    model: Annotated[Folder, Field(description="The bundle (a folder) that judges this watch's images.")]
+    model: Annotated[
+        Folder, Field(description="The model that judges this watch's images: a folder of versions, or a bundle.")
+    ]
     include: Annotated[
         list[Glob],
         Field(

@@ -28,6 +28,7 @@ from inspectd.model.inspector import Finding, open_inspector
 from inspectd.model.networks import build_network, target_layer
 from inspectd.model.spec import HeatScale, ImageClass, Precision, Spec, Thresholds
 from inspectd.model.surgery import examine
+from inspectd.model.versions import publish, refuse_unfit
 from inspectd.model.weights import load_weights_by_name
 from inspectd.training.batches import Batches
 from inspectd.training.learn import Learned, Witness, learn
@@ -38,11 +39,11 @@ MEASURED_AT_ONCE = 8  # images
 
 
 def train(data: Path, out: Path, recipe: Recipe, witness: Witness) -> Bundle:
-    """Trains on a folder per class and writes the bundle `out`.
+    """Trains on a folder per class and writes the next version of the model `out`, a folder of versions.
 
     Raises:
         DataError: the data, the weights or the recipe cannot be used, or learning diverged.
-        BundleError: `out` exists or cannot be written.
+        BundleError: `out` is something else than a folder of versions, or cannot be written.
     """
     started = time.monotonic()
     _refuse_unwritable(out)
@@ -98,9 +99,8 @@ def _choices(recipe: Recipe) -> dict[str, Any]:
 
 def _refuse_unwritable(out: Path) -> None:
     """Hours of training must not end in a bundle that cannot be written."""
-    if out.exists():
-        raise DataError(f"{out} exists already and a bundle is never overwritten. Choose another --out or remove it.")
-    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    refuse_unfit(out)
+    folder = next(place for place in (out.absolute(), *out.absolute().parents) if place.exists())
     try:
         tempfile.TemporaryDirectory(dir=folder).cleanup()
     except OSError as error:
@@ -173,7 +173,7 @@ def _finish(
             metrics=found.metrics.as_numbers(),
         )
         pictures = {"curves.png": curves(learned.epochs, learned.best), "card.md": card(spec, found.remarks)}
-        return write_bundle(out, spec, {NETWORK: saved, DATA: manifest.as_csv(), **pictures})
+        return publish(out, spec, {NETWORK: saved, DATA: manifest.as_csv(), **pictures})
 
 
 def _inspect(bundle: Bundle, dataset: Dataset, chosen: NDArray[np.int64], witness: Witness) -> list[Finding]:

@@ -126,11 +126,10 @@ def test_learning_that_diverges_is_said_and_leaves_nothing(data: Path, tmp_path:
     assert not (tmp_path / "bundle").exists()
 
 
-def test_what_stands_is_never_overwritten_and_not_even_trained(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "bundle").mkdir()
+def test_a_place_that_is_something_else_is_refused_before_anything_is_trained(data: Path) -> None:
     witness = Witness()
-    with pytest.raises(InspectdError, match="exists already"):
-        train(data, tmp_path / "bundle", RECIPE, witness)
+    with pytest.raises(InspectdError, match="no version of a model"):
+        train(data, data, RECIPE, witness)
     assert not witness.stages
 
 
