@@ -41,6 +41,8 @@ def regions(heat: NDArray[np.floating], low: float, high: float, size: tuple[int
     large = np.asarray(cv2.resize(small, grid, interpolation=cv2.INTER_LINEAR), np.float32)
     hot = (large > MIDPOINT).astype(np.uint8)
     x, y, width, height = cv2.boundingRect(hot)  # labels only where there is heat: usually a small part
+    if not width:  # a cell just above the midpoint, whose middle falls between the pixels of the grid
+        return []
     hot, large = hot[y : y + height, x : x + width], large[y : y + height, x : x + width]
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(hot, connectivity=8)
     peaks = np.zeros(count, np.float32)

@@ -29,6 +29,11 @@ def test_none_is_an_answer(level: float) -> None:
     assert regions(np.full((8, 8), level, np.float32), LOW, HIGH, (640, 480)) == []
 
 
+def test_a_cell_that_enlarging_takes_below_the_middle_is_no_region() -> None:
+    """Its middle falls between two pixels, and the heat of each is mixed with its colder neighbour's."""
+    assert regions(heat((slice(4, 5), slice(8, 9), 201.0)), LOW, HIGH, (256, 256)) == []
+
+
 def test_a_box_in_the_images_pixels() -> None:
     (region,) = regions(heat((slice(4, 8), slice(8, 10), 300.0)), LOW, HIGH, (1600, 800))
     assert region.peak == 1.0
