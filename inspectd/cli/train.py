@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from inspectd.cli.output import printable, program, say
-from inspectd.model.spec import Backbone, Head, Preprocess
+from inspectd.model.spec import Head, Preprocess
 from inspectd.training.recipe import Recipe, read_recipe
 
 OF_THE_RECIPE = "Of the recipe"
@@ -32,7 +32,9 @@ def train(
     ok: Annotated[
         list[str] | None, _choice(help="A class that passes; may be given again. Default: ok.", metavar="CLASS")
     ] = None,
-    backbone: Annotated[Backbone | None, _choice(help="The network below the head.")] = None,
+    backbone: Annotated[
+        str | None, _choice(help="The network below the head: compact, or any of keras.applications.", metavar="NAME")
+    ] = None,
     cut: Annotated[str | None, _choice(help="Use the backbone up to this layer, or all.", metavar="LAYER")] = None,
     head: Annotated[Head | None, _choice(help="How the maps become a decision.")] = None,
     size: Annotated[str | None, _choice(help="The network's input in pixels.", metavar="N|WxH")] = None,

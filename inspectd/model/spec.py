@@ -5,13 +5,15 @@ Whoever makes one with values that contradict each other gets a ValueError (pyda
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as checked
+
+from inspectd.model.backbones import SCALES, known_backbone
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Precision = Literal["float32", "bfloat16"]
-Backbone = Literal["vgg16", "compact"]
+Backbone = Annotated[str, AfterValidator(known_backbone)]
 Head = Literal["flatten", "avg", "max"]
 Preprocess = Literal["scale", "backbone"]
 _RULES = ConfigDict(extra="forbid")
@@ -39,9 +41,11 @@ class Preparation:
     backbone: Backbone | None = None
 
     @model_validator(mode="after")
-    def _backbone_is_named(self) -> Self:
+    def _agrees(self) -> Self:
         if self.preprocess == "backbone" and self.backbone is None:
             raise ValueError("`preprocess: backbone` needs `backbone` to say which")
+        if self.preprocess == "scale" and self.backbone and SCALES[self.backbone] == "own":
+            raise ValueError(f"`preprocess: scale` is not for {self.backbone}, which scales pixels itself")
         return self
 
 

@@ -25,11 +25,11 @@ from inspectd.model.backend import keras, tf
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.devices import Device, open_device
 from inspectd.model.inspector import Finding, open_inspector
-from inspectd.model.networks import build_network, target_layer
+from inspectd.model.networks import add_head, open_backbone, target_layer
 from inspectd.model.spec import HeatScale, ImageClass, Precision, Spec, Thresholds
 from inspectd.model.surgery import examine
 from inspectd.model.versions import publish, refuse_unfit
-from inspectd.model.weights import load_weights_by_name
+from inspectd.model.weights import is_whole, load_weights_by_name, load_whole
 from inspectd.training.batches import Batches
 from inspectd.training.learn import Learned, Witness, learn
 from inspectd.training.recipe import Recipe
@@ -121,12 +121,13 @@ def _precision(recipe: Recipe, device: Device) -> Precision:
 def _build(recipe: Recipe, classes: int) -> tuple[Any, str]:
     """The network, and a text that says what weights it starts from."""
     imagenet = recipe.weights == "imagenet"
-    network = build_network(recipe.backbone, recipe.cut, recipe.head, classes, recipe.preparation, imagenet=imagenet)
-    if imagenet:
-        return network, "weights of ImageNet"
-    if recipe.weights == "none":
-        return network, "random weights"
-    return network, str(load_weights_by_name(network, Path(recipe.weights)))
+    file = None if recipe.weights in ("imagenet", "none") else Path(recipe.weights)
+    backbone = open_backbone(recipe.backbone, recipe.preparation, imagenet=imagenet)
+    whole = str(load_whole(backbone, file)) if file and is_whole(file) else ""
+    network = add_head(backbone, recipe.cut, recipe.head, classes)
+    if file:
+        return network, whole or str(load_weights_by_name(network, file))
+    return network, "weights of ImageNet" if imagenet else "random weights"
 
 
 def _draft(
