@@ -9,10 +9,10 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from inspectd.dataset.manifest import SPLITS, Split
 from inspectd.errors import DataError
 from inspectd.model.inspector import Finding
 from inspectd.model.spec import ImageClass, Spec
@@ -29,7 +29,8 @@ class Case:
     Attributes:
         path: Relative to its data folder, with `/`.
         target: The true class, an index into the bundle's classes.
-        split: Whether it chose the threshold (`validation`) or is independent of it (`test`).
+        split: Whether it chose the threshold (`validation`) or is independent of it (`test`). An evaluation of any
+            folder may also meet images that the network learned from (`train`).
         logits: float32 values, one per output of the network.
         margin: Which side it lies on and how far (`verdict.margin`); NaN for logits that are not finite.
         heat_max: The heat's maximum, in the units of the heat scale.
@@ -39,16 +40,14 @@ class Case:
     path: str
     sha256: str
     target: int
-    split: Literal["validation", "test"]
+    split: Split
     logits: tuple[float, ...]
     margin: float
     heat_max: float
     explained: str
 
 
-def case(
-    path: str, sha256: str, target: int, split: Literal["validation", "test"], finding: Finding, spec: Spec
-) -> Case:
+def case(path: str, sha256: str, target: int, split: Split, finding: Finding, spec: Spec) -> Case:
     """A case from what the bundle with this `spec` found in the image."""
     return Case(
         path=path,
@@ -99,13 +98,13 @@ def _case(row: dict[str, str], spec: Spec, where: str) -> Case:
     try:
         logits = tuple(float(np.float32(text)) for text in row["logits"].split())
         whole = len(row) == len(_COLUMNS) and None not in row.values()
-        if not whole or len(logits) not in (len(names), 1) or row["split"] not in ("validation", "test"):
+        if not whole or len(logits) not in (len(names), 1) or row["split"] not in SPLITS:
             raise ValueError
         return Case(
             path=row["path"],
             sha256=row["sha256"],
             target=names.index(row["class"]),
-            split="test" if row["split"] == "test" else "validation",
+            split=row["split"],
             logits=logits,
             margin=margin(logits, spec.classes, spec.activation),
             heat_max=float(np.float32(row["heat_max"])),
