@@ -28,7 +28,7 @@ from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.devices import Device, open_device
 from inspectd.model.inspector import Finding, Inspector, open_inspector
 from inspectd.model.networks import add_head, open_backbone, target_layer
-from inspectd.model.spec import HeatScale, ImageClass, Precision, Spec, Thresholds
+from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Precision, Spec, Thresholds
 from inspectd.model.surgery import examine
 from inspectd.model.versions import publish, refuse_unfit
 from inspectd.model.weights import is_whole, load_weights_by_name, load_whole
@@ -143,7 +143,7 @@ def _draft(
         activation=network.layers[-1].activation.__name__,
         preparation=recipe.preparation,
         thresholds=Thresholds(0.0),
-        heat_scale={"gradcam": unmeasured},
+        heat_scale=dict.fromkeys(ALL_METHODS, unmeasured),
         layer=target_layer(network),
         evaluated_in=precision,
         training=used,
@@ -199,7 +199,7 @@ def _inspect(inspector: Inspector, dataset: Dataset, chosen: NDArray[np.int64], 
     """
     findings: list[Finding] = []
     for start in range(0, len(chosen), MEASURED_AT_ONCE):
-        findings += inspector.inspect(list(dataset.pixels[chosen[start : start + MEASURED_AT_ONCE]]))
+        findings += inspector.inspect(list(dataset.pixels[chosen[start : start + MEASURED_AT_ONCE]]), ALL_METHODS)
         witness.progress("measuring", len(findings), len(chosen))
     if not all(np.isfinite(finding.logits).all() for finding in findings):
         raise DataError("Learning diverged: the network's logits are no numbers any more. Lower --rate.")

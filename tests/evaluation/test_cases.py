@@ -28,7 +28,7 @@ SPEC = Spec(
 def found(logits: np.ndarray, path: str = "ok/a.png") -> Case:
     values = tuple(float(logit) for logit in logits)
     heat = np.array([[0.0, logits[0]]], np.float32)
-    finding = Finding(Verdict.OK, "ok", values, 0.5, "scratch, deep", heat, HeatScale(0.0, 1.0))
+    finding = Finding(Verdict.OK, "ok", values, 0.5, "scratch, deep", "gradcam", heat, HeatScale(0.0, 1.0), {})
     return case(path, "0" * 64, 1, "test", finding, SPEC)
 
 
