@@ -35,6 +35,7 @@ COMMANDS = {
     "db": Entry("db", "app", "Set up"),
     "doctor": Entry("doctor", "doctor", "Set up"),
     "train": Entry("train", "train", "Set up"),
+    "evaluate": Entry("evaluate", "evaluate", "Set up"),
     "model": Entry("model", "app", "Set up"),
     "run": Entry("run", "run", "Inspect"),
     "inspect": Entry("inspect", "inspect", "Inspect"),

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from inspectd.cli.output import printable, program, say
-from inspectd.model.spec import Head, Preprocess
+from inspectd.cli.output import program, say
+from inspectd.cli.progress import screen
+from inspectd.model.spec import Backbone, Head, Preprocess
 from inspectd.training.recipe import Recipe, read_recipe
 
 OF_THE_RECIPE = "Of the recipe"
@@ -32,9 +31,7 @@ def train(
     ok: Annotated[
         list[str] | None, _choice(help="A class that passes; may be given again. Default: ok.", metavar="CLASS")
     ] = None,
-    backbone: Annotated[
-        str | None, _choice(help="The network below the head: compact, or any of keras.applications.", metavar="NAME")
-    ] = None,
+    backbone: Annotated[Backbone | None, _choice(help="The network below the head.")] = None,
     cut: Annotated[str | None, _choice(help="Use the backbone up to this layer, or all.", metavar="LAYER")] = None,
     head: Annotated[Head | None, _choice(help="How the maps become a decision.")] = None,
     size: Annotated[str | None, _choice(help="The network's input in pixels.", metavar="N|WxH")] = None,
@@ -76,33 +73,13 @@ def _pair(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-class _Screen:
-    """A training's witness on the terminal: sentences stay, one bar shows the stage in hand."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._task = bar.add_task("")
-        self._stage = ""
-
-    def say(self, sentence: str) -> None:
-        self._bar.console.print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        if stage != self._stage:
-            self._stage = stage
-            self._bar.reset(self._task, description=stage, total=total)
-        self._bar.update(self._task, completed=done)
-
-
 def _run(data: Path, out: Path, recipe: Recipe) -> None:
     # Only here, so that `--help` and a wrong option do not wait for TensorFlow.
     from inspectd.model.versions import current
     from inspectd.training.train import train as train_bundle
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        bundle = train_bundle(data, out, recipe, _Screen(bar))
+    with screen() as shown:
+        bundle = train_bundle(data, out, recipe, shown)
     metrics = bundle.spec.metrics
     say(f"Wrote {bundle.path} ({bundle.title}): validation accuracy {metrics['accuracy']}, AUC {metrics['auc']}.")
     say(f"Try it: {program()} inspect --model {shlex.quote(str(bundle.path))} FILE…")

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from inspectd.demo.camera import TRUTHS, Shot
-from inspectd.demo.contact import Colour, Tile, contact_sheet
 from inspectd.demo.place import Place
 from inspectd.ledger.query import Row
+from inspectd.vision.contact import Colour, Tile, contact_sheet
 
 DEFECT_TILES, OK_TILES = 15, 5
 RED, GREEN, AMBER = (226, 84, 84), (87, 178, 108), (240, 180, 60)

@@ -1,49 +1,29 @@
-"""The few numbers that a bundle carries about itself. Pure arithmetic on logits and margins."""
+"""How well a network ranks and fits images of known class, a number each. Pure arithmetic on logits and margins."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from inspectd.evaluation.thresholds import Margins
 from inspectd.model.spec import ImageClass
 from inspectd.model.verdict import Activation
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """Measured on validation images, with the chosen threshold.
-
-    Attributes:
-        loss: Mean cross-entropy of the logits, as in training.
-        accuracy: Share of images on the right side of the threshold (OK or NG).
-        auc: Probability that a defect's margin exceeds a good image's; a tie counts half.
-        escapes, overkills: Defects passed as OK, good images rejected.
-        good, defects: How many images there were of each.
-        good_max, defect_min: The margins nearest the other side; separated when good_max < defect_min.
-    """
-
-    loss: float
-    accuracy: float
-    auc: float
-    escapes: int
-    overkills: int
-    good: int
-    defects: int
-    good_max: float
-    defect_min: float
-
-    def as_numbers(self) -> dict[str, float | int]:
-        """As `bundle.yaml` keeps them."""
-        return {name: round(value, 6) for name, value in asdict(self).items()}
-
-
 def auc(good: Margins, bad: Margins) -> float:
     """The area under the ROC curve: the chance that a defect's margin exceeds a good image's; a tie counts half."""
-    sides = np.repeat([0, 1], [len(good), len(bad)])
-    return float(roc_auc_score(sides, np.concatenate([good, bad])))
+    return float(roc_auc_score(*sides(good, bad)))
+
+
+def average_precision(good: Margins, bad: Margins) -> float:
+    """The mean precision over the defects as they are found one by one; it depends on how many images are good."""
+    return float(average_precision_score(*sides(good, bad)))
+
+
+def sides(good: Margins, bad: Margins) -> tuple[NDArray[np.int64], Margins]:
+    """0 for good and 1 for bad, beside the margins: as scikit-learn takes them."""
+    return np.repeat([0, 1], [len(good), len(bad)]), np.concatenate([good, bad])
 
 
 def cross_entropy(

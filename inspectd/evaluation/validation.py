@@ -4,17 +4,45 @@ Pure arithmetic on what the finished bundle's own inspector found, so that what 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspectd.evaluation.heatscale import HeatScales, heat_scales
-from inspectd.evaluation.metrics import Metrics, auc, cross_entropy
+from inspectd.evaluation.metrics import auc, cross_entropy
 from inspectd.evaluation.thresholds import calibrate, choose_threshold
 from inspectd.model.inspector import Finding
 from inspectd.model.spec import Calibration, ImageClass, Thresholds
 from inspectd.model.verdict import Activation, margin
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Measured on validation images, with the chosen threshold.
+
+    Attributes:
+        loss: Mean cross-entropy of the logits, as in training.
+        accuracy: Share of images on the right side of the threshold (OK or NG).
+        auc: Probability that a defect's margin exceeds a good image's; a tie counts half.
+        escapes, overkills: Defects passed as OK, good images rejected.
+        good, defects: How many images there were of each.
+        good_max, defect_min: The margins nearest the other side; separated when good_max < defect_min.
+    """
+
+    loss: float
+    accuracy: float
+    auc: float
+    escapes: int
+    overkills: int
+    good: int
+    defects: int
+    good_max: float
+    defect_min: float
+
+    def as_numbers(self) -> dict[str, float | int]:
+        """As `bundle.yaml` keeps them."""
+        return {name: round(value, 6) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -37,7 +65,7 @@ def validate(
     good_margins, bad_margins = margins[~bad], margins[bad]
     threshold = choose_threshold(good_margins, bad_margins)
     escapes, overkills = int((bad_margins < threshold).sum()), int((good_margins >= threshold).sum())
-    maxima = {each: np.array([finding.maxima[each] for finding in findings]) for each in findings[0].maxima}
+    maxima = {"gradcam": np.array([float(finding.heat.max()) for finding in findings])}
     scales, remarks = heat_scales(maxima, [finding.explained for finding in findings], targets, classes)
     metrics = Metrics(
         loss=cross_entropy(np.array([finding.logits for finding in findings]), targets, classes, activation),

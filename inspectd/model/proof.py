@@ -20,7 +20,7 @@ from inspectd.model.bundle import Bundle
 from inspectd.model.choices import Choice, Choices, choice_key
 from inspectd.model.golden import Golden, GoldenImage, find_golden, grid, read_golden
 from inspectd.model.inspector import Finding, Inspector, load_inspector
-from inspectd.model.spec import Method, Precision
+from inspectd.model.spec import Precision
 from inspectd.model.verdict import decide, margin
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,6 @@ def open_proven(
     bundle: Bundle,
     device: str,
     wanted: Literal["auto", "float32", "bfloat16"],
-    method: Method,
     choices: Choices | None,
     alive: Callable[[], None],
 ) -> Inspector:
@@ -99,15 +98,14 @@ def open_proven(
     place, possible = _possible(bundle, device)
     golden = read_golden(bundle)
     if golden is None:
-        precision = _of_the_evaluation(bundle, possible) if wanted == "auto" else wanted
-        return _open_unproven(bundle, device, precision, method)
+        return _open_unproven(bundle, device, _of_the_evaluation(bundle, possible) if wanted == "auto" else wanted)
     if wanted != "auto":
         possible = (wanted,)
     remembers = choices is not None and len(possible) > 1
     name = choice_key(bundle, place)
     known = choices.recall(name) if choices and remembers else None
     order = possible[possible.index(known.precision) :] if known else possible
-    *refused, (inspector, proof) = _attempts(bundle, device, method, golden, order, alive)
+    *refused, (inspector, proof) = _attempts(bundle, device, golden, order, alive)
     if not proof.passed:
         raise BundleError(_refusal(proof))
     log.info("%s", proof)
@@ -131,7 +129,7 @@ def verify(bundle: Bundle, device: str, wanted: Literal["auto", "float32", "bflo
     if golden is None:
         raise BundleError(f"{bundle.path} has no golden images, so there is nothing to reproduce. {ADVICE}")
     order = _possible(bundle, device)[1] if wanted == "auto" else (wanted,)
-    return [proof for _, proof in _attempts(bundle, device, "gradcam", golden, order, lambda: None)]
+    return [proof for _, proof in _attempts(bundle, device, golden, order, lambda: None)]
 
 
 def prove(inspector: Inspector, golden: Golden, alive: Callable[[], None]) -> Proof:
@@ -155,16 +153,11 @@ def cosine(found: NDArray[np.float32], expected: NDArray[np.float32], dark: floa
 
 
 def _attempts(
-    bundle: Bundle,
-    device: str,
-    method: Method,
-    golden: Golden,
-    order: Sequence[Precision],
-    alive: Callable[[], None],
+    bundle: Bundle, device: str, golden: Golden, order: Sequence[Precision], alive: Callable[[], None]
 ) -> Iterator[tuple[Inspector, Proof]]:
     """The bundle in one precision after the other, until one passes."""
     for precision in order:
-        inspector = load_inspector(bundle, device, precision, method)
+        inspector = load_inspector(bundle, device, precision)
         proof = prove(inspector, golden, alive)
         yield inspector, proof
         if proof.passed:
@@ -179,7 +172,7 @@ def _reproduce(inspector: Inspector, image: GoldenImage, gap: float) -> Reproduc
             f"{image.file} expects {len(image.logits)} logits, but the network gives {len(found.logits)}."
         )
     share = float(np.abs(np.subtract(found.logits, image.logits)).max()) / gap
-    heat = image.heat.get(found.method)
+    heat = image.heat.get("gradcam")
     return Reproduced(
         image=image,
         expected=decide(margin(image.logits, spec.classes, spec.activation), spec.thresholds),
@@ -189,9 +182,9 @@ def _reproduce(inspector: Inspector, image: GoldenImage, gap: float) -> Reproduc
     )
 
 
-def _open_unproven(bundle: Bundle, device: str, precision: Precision, method: Method) -> Inspector:
+def _open_unproven(bundle: Bundle, device: str, precision: Precision) -> Inspector:
     """A bundle without golden images, as it comes, with a remark; the null network is arithmetic and needs none."""
-    inspector = load_inspector(bundle, device, precision, method)
+    inspector = load_inspector(bundle, device, precision)
     spec = bundle.spec
     if spec.network != "null":
         inspector.remarks.append(f"{bundle.title} has no golden images: nobody has proven it on this device. {ADVICE}")

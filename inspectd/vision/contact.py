@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,11 +11,22 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
+
+class Look(NamedTuple):
+    """The colours of a sheet, RGB."""
+
+    paper: Colour
+    ink: Colour
+    faint: Colour
+
+
+DARK = Look((24, 27, 31), (236, 239, 243), (150, 158, 168))
+LIGHT = Look((255, 255, 255), (27, 36, 48), (100, 111, 124))  # for paper
+
 TILE = 256  # pixels, both ways; pictures are fitted in
 GAP = 16
 TEXT = 46  # height of the two lines
 HEADER = 64
-PAPER, INK, FAINT = (24, 27, 31), (236, 239, 243), (150, 158, 168)
 
 
 @dataclass(frozen=True)
@@ -27,22 +39,22 @@ class Tile:
     colour: Colour
 
 
-def contact_sheet(title: str, note: str, tiles: Sequence[Tile], columns: int = 5) -> Picture:
+def contact_sheet(title: str, note: str, tiles: Sequence[Tile], columns: int = 5, look: Look = DARK) -> Picture:
     """The tiles row by row under a headline, uint8 (H, W, 3) RGB. Lines too long for their tile are cut off."""
     columns = max(1, min(columns, len(tiles)))
     rows = -(-len(tiles) // columns)
     width = GAP + columns * (TILE + GAP)
-    sheet = np.full((HEADER + rows * (TILE + TEXT + GAP), width, 3), PAPER, np.uint8)
-    _write(sheet, title, (GAP, 28), 20, INK, 700)
-    _write(sheet, note, (GAP, 50), 14, FAINT)
+    sheet = np.full((HEADER + rows * (TILE + TEXT + GAP), width, 3), look.paper, np.uint8)
+    _write(sheet, title, (GAP, 28), 20, look.ink, 700)
+    _write(sheet, note, (GAP, 50), 14, look.faint)
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)
         left, top = GAP + column * (TILE + GAP), HEADER + row * (TILE + TEXT + GAP)
         cell = sheet[top : top + TILE + TEXT, left : left + TILE]
         _place(cell[:TILE], tile.picture)
         cell[TILE + 8 : TILE + TEXT - 4, :4] = tile.colour
-        _write(cell, tile.title, (12, TILE + 22), 15, INK, 600)
-        _write(cell, tile.note, (12, TILE + 40), 13, FAINT)
+        _write(cell, tile.title, (12, TILE + 22), 15, look.ink, 600)
+        _write(cell, tile.note, (12, TILE + 40), 13, look.faint)
     return sheet
 
 

@@ -1,0 +1,223 @@
+"""All numbers of an evaluation, from what was found in each image. Pure arithmetic; no image and no file is opened."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from inspectd.evaluation.curves import Curves, Reliability, curves, reliability
+from inspectd.evaluation.heat import NEAR
+from inspectd.evaluation.judging import Judged
+from inspectd.evaluation.metrics import auc, average_precision
+from inspectd.evaluation.rates import Rate, share_of
+from inspectd.evaluation.thresholds import Margins
+from inspectd.ledger.schema import Verdict
+from inspectd.model.spec import ImageClass
+
+PERFECT = 0.999  # an AUC from here on leaves the heat as the only thing to doubt
+PLACED = 0.9  # what heat must reach then: of defects with the peak near the mask, or as an AUC of its own
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """What became of the images of each class.
+
+    Attributes:
+        columns: The classes as labels of a verdict, then `review`, then `failed`.
+        counts: A row for each class in the bundle's order.
+    """
+
+    columns: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class.
+
+    Attributes:
+        images: How many were judged.
+        wrong: Defects passed as OK (escapes), or good images rejected (overkill).
+        review: Images that a person has to look at.
+        recall: Of the class's images, those that carry its name as label of a final verdict.
+        precision: Of the images that carry its name, those that are of the class.
+    """
+
+    name: str
+    ok: bool
+    images: int
+    wrong: Rate
+    review: Rate
+    recall: Rate
+    precision: Rate
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the heat lies on the defects that have a usable mask.
+
+    Attributes:
+        exact, near: Pointing game: the hottest point in the mask, or at most 15 pixels of the image away from it.
+        touched: Defects with a region that touches the mask.
+        inside: The mean share of an image's heat that lies in the mask.
+    """
+
+    exact: Rate
+    near: Rate
+    touched: Rate
+    inside: float
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """The numbers of an evaluation.
+
+    Attributes:
+        escape: Defects passed as OK, of those that were judged.
+        caught: Defects rejected, of those that were judged.
+        overkill: Good images rejected, of those that were judged.
+        review: Judged images that a person has to look at.
+        auc, average_precision: Of the margins; images without a finite margin are left out.
+        curves: See `curves.Curves`.
+        calibration: See `curves.Reliability`.
+        heat_auc: The chance that a defect's heat maximum exceeds a good image's, each on its fixed scale.
+        dark: Good images without any region.
+        lit: Defects with a region, wherever it lies.
+        placement: None without masks.
+    """
+
+    failed: int
+    escape: Rate
+    caught: Rate
+    overkill: Rate
+    review: Rate
+    auc: float
+    average_precision: float
+    curves: Curves
+    confusion: Confusion
+    classes: tuple[ClassRow, ...]
+    calibration: Reliability
+    heat_auc: float
+    dark: Rate
+    lit: Rate
+    placement: Placement | None
+
+    @property
+    def heat_is_misplaced(self) -> bool:
+        """Whether a perfect ranking hides heat that does not show the defect."""
+        placed = self.heat_auc if self.placement is None else self.placement.near.value or 0.0
+        return self.auc >= PERFECT and placed < PLACED
+
+
+def assess(judged: Sequence[Judged], failed: Sequence[int], classes: Sequence[ImageClass]) -> Assessment:
+    """Counts and measures.
+
+    Args:
+        judged: Good images and defects, both with at least one finite margin.
+        failed: The class of each image that could not be read.
+    """
+    good = [each for each in judged if classes[each.case.target].ok]
+    bad = [each for each in judged if not classes[each.case.target].ok]
+    margins = _finite(each.case.margin for each in good), _finite(each.case.margin for each in bad)
+    heat = _finite(each.warmth for each in good), _finite(each.warmth for each in bad)
+    scores = np.array([each.score for each in judged])
+    defective = np.array([not classes[each.case.target].ok for each in judged])
+    return Assessment(
+        failed=len(failed),
+        escape=share_of([each.verdict == Verdict.OK for each in bad]),
+        caught=share_of([each.verdict == Verdict.DEFECT for each in bad]),
+        overkill=share_of([each.verdict == Verdict.DEFECT for each in good]),
+        review=share_of([each.verdict == Verdict.REVIEW for each in judged]),
+        auc=auc(*margins),
+        average_precision=average_precision(*margins),
+        curves=curves(*margins),
+        confusion=_confusion(judged, failed, classes),
+        classes=tuple(_row(index, judged, classes) for index in range(len(classes))),
+        calibration=reliability(scores, defective),
+        heat_auc=auc(*heat),
+        dark=share_of([each.regions == 0 for each in good]),
+        lit=share_of([each.regions > 0 for each in bad]),
+        placement=_placement(bad),
+    )
+
+
+def as_numbers(found: Assessment) -> dict[str, object]:
+    """As `metrics.json` keeps them; the curves are in the pictures."""
+    classes = [
+        {"class": row.name, "ok": row.ok, "images": row.images}
+        | {"overkill" if row.ok else "escape": row.wrong.as_numbers(), "review": row.review.as_numbers()}
+        | {"recall": row.recall.as_numbers(), "precision": row.precision.as_numbers()}
+        for row in found.classes
+    ]
+    heat: dict[str, object] = {
+        "auc": round(found.heat_auc, 6),
+        "good_without_region": found.dark.as_numbers(),
+        "defects_with_region": found.lit.as_numbers(),
+        "misplaced": found.heat_is_misplaced,
+    }
+    if found.placement:
+        heat["masks"] = {
+            "pointing_game_exact": found.placement.exact.as_numbers(),
+            "pointing_game_15px": found.placement.near.as_numbers(),
+            "region_touches_mask": found.placement.touched.as_numbers(),
+            "share_of_heat_inside": round(found.placement.inside, 6),
+        }
+    return {
+        "failed": found.failed,
+        "escape": found.escape.as_numbers(),
+        "caught": found.caught.as_numbers(),
+        "overkill": found.overkill.as_numbers(),
+        "review": found.review.as_numbers(),
+        "auc": round(found.auc, 6),
+        "average_precision": round(found.average_precision, 6),
+        "confusion": asdict(found.confusion),
+        "classes": classes,
+        "calibration": {
+            "expected_calibration_error": round(found.calibration.error, 6),
+            "bins": [asdict(each) for each in found.calibration.bins],
+        },
+        "heat": heat,
+    }
+
+
+def _finite(values: Iterable[float]) -> Margins:
+    return np.array([value for value in values if math.isfinite(value)])
+
+
+def _confusion(judged: Sequence[Judged], failed: Sequence[int], classes: Sequence[ImageClass]) -> Confusion:
+    names = [each.name for each in classes]
+    counts = np.zeros((len(names), len(names) + 2), int)
+    for each in judged:
+        column = len(names) if each.verdict == Verdict.REVIEW else names.index(each.label)
+        counts[each.case.target, column] += 1
+    np.add.at(counts[:, -1], list(failed), 1)
+    return Confusion((*names, "review", "failed"), tuple(tuple(row) for row in counts.tolist()))
+
+
+def _row(index: int, judged: Sequence[Judged], classes: Sequence[ImageClass]) -> ClassRow:
+    own = [each for each in judged if each.case.target == index]
+    name, ok = classes[index].name, classes[index].ok
+    wrong = Verdict.DEFECT if ok else Verdict.OK
+    named = [each for each in judged if each.verdict != Verdict.REVIEW and each.label == name]
+    return ClassRow(
+        name=name,
+        ok=ok,
+        images=len(own),
+        wrong=share_of([each.verdict == wrong for each in own]),
+        review=share_of([each.verdict == Verdict.REVIEW for each in own]),
+        recall=share_of([each.verdict != Verdict.REVIEW and each.label == name for each in own]),
+        precision=share_of([each.case.target == index for each in named]),
+    )
+
+
+def _placement(bad: Sequence[Judged]) -> Placement | None:
+    held = [each.on_mask for each in bad if each.on_mask]
+    if not held:
+        return None
+    return Placement(
+        exact=share_of([each.distance == 0 for each in held]),
+        near=share_of([each.distance <= NEAR for each in held]),
+        touched=share_of([each.touched for each in held]),
+        inside=float(np.mean([each.inside for each in held])),
+    )

@@ -1,0 +1,206 @@
+"""A bundle on images of known class: judged as in the daemon, measured, and told as one report with its pictures."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from inspectd import __version__
+from inspectd.clock import utc_now
+from inspectd.dataset.folder import Found, find_images
+from inspectd.dataset.manifest import DATA, Sample, Split, read_manifest
+from inspectd.durable import write_all
+from inspectd.errors import DataError
+from inspectd.evaluation import figures, words
+from inspectd.evaluation.assessment import Assessment, as_numbers, assess
+from inspectd.evaluation.cases import FINDINGS, Case, cases_text
+from inspectd.evaluation.contact import choose, sheet
+from inspectd.evaluation.judging import Judged, Judgement, Progress, judge
+from inspectd.evaluation.masks import Masks, find_masks
+from inspectd.evaluation.report import Contents, Subject, html
+from inspectd.evaluation.thresholds import Margins
+from inspectd.model.bundle import Bundle
+from inspectd.model.inspector import Inspector, open_inspector
+from inspectd.model.spec import ImageClass, Spec
+
+REPORT, METRICS = "report.html", "metrics.json"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of it.
+
+    Attributes:
+        answer: The sentences that matter, the verdict first.
+        doubts: What speaks against believing the numbers.
+        cases: A line for each image that was judged.
+        files: By name: the report, its pictures as PNG, and `metrics.json`.
+    """
+
+    answer: tuple[str, ...]
+    doubts: tuple[str, ...]
+    found: Assessment
+    cases: tuple[Case, ...]
+    files: dict[str, bytes]
+
+
+def evaluate(
+    inspector: Inspector,
+    root: Path,
+    files: Sequence[Found | Sample],
+    subject: Subject,
+    progress: Progress,
+    *,
+    splits: Mapping[str, Split],
+    masks: Masks | None = None,
+) -> Evaluation:
+    """Evaluates a bundle on some images of the folder `root`.
+
+    Args:
+        subject: What is evaluated on what, in words.
+        progress: Is told how many of how many files are done.
+        splits: By sha256, what the bundle used an image for; any other is `test`.
+
+    Raises:
+        DataError: good images or defects are missing, so that nothing can be measured.
+    """
+    spec = inspector.bundle.spec
+    judgement = judge(inspector, root, files, splits, masks, progress)
+    _refuse_one_side(root, judgement, spec.classes)
+    judged = judgement.judged
+    found = assess(judged, [each.target for each in judgement.failed], spec.classes)
+    answer = words.verdict(found), words.heat(found)
+    doubts = (*words.doubts(found, judged), *_of_masks(judgement, masks, spec.classes))
+    choice = choose(judged, spec.classes, spec.thresholds.defect)
+    pictures = _pictures(found, judged, spec) | {"mistakes.png": sheet(choice, inspector, root, masks)}
+    contents = Contents(subject, found, judgement, choice, answer, doubts)
+    numbers = {"format": 1, **subject.as_numbers(), **as_numbers(found)} | {
+        "unreadable": [{"path": each.path, "reason": each.reason} for each in judgement.failed],
+        "doubts": list(doubts),
+        "speed": judgement.speed.as_numbers(),
+    }
+    texts = {
+        REPORT: html(contents, pictures),
+        METRICS: json.dumps(numbers, indent=1, ensure_ascii=False).encode() + b"\n",
+    }
+    return Evaluation(answer, doubts, found, tuple(each.case for each in judged), texts | pictures)
+
+
+def evaluate_folder(
+    bundle: Bundle,
+    data: Path,
+    masks: Path | None,
+    progress: Progress,
+    device: str = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+) -> Evaluation:
+    """Evaluates a bundle on a folder with a folder of images for each of its classes; see `evaluate`.
+
+    Raises:
+        DataError: the images or masks cannot be used.
+        BundleError, DeviceError: see `open_inspector`.
+    """
+    classes = bundle.spec.classes
+    files = find_images(data, classes)
+    for ok, what in ((True, "good images"), (False, "defects")):
+        if not any(classes[file.target].ok == ok for file in files):
+            names = ", ".join(each.name for each in classes if each.ok == ok)
+            raise DataError(f"{data} has no {what} ({names}). An evaluation needs both good images and defects.")
+    found = find_masks(masks, files, classes) if masks else None
+    inspector = open_inspector(bundle, device, precision)
+    subject = describe(inspector, data, "all images", masks, bundle.identity)
+    return evaluate(inspector, data, files, subject, progress, splits=_splits(bundle), masks=found)
+
+
+def describe(inspector: Inspector, data: Path, part: str, masks: Path | None, identity: str | None) -> Subject:
+    """What is evaluated on what.
+
+    Args:
+        part: Which of the folder's images.
+        identity: The bundle's; None for one that is still being made, and will hold this report.
+    """
+    return Subject(
+        spec=inspector.bundle.spec,
+        identity=identity,
+        data=data.resolve().name,
+        part=part,
+        masks=masks.resolve().name if masks else None,
+        device=inspector.device,
+        precision=inspector.precision,
+        remarks=tuple(inspector.remarks),
+        at=utc_now(),
+        software=f"inspectd {__version__}",
+    )
+
+
+def write(evaluation: Evaluation, bundle: Bundle, out: Path) -> None:
+    """Writes all files of an evaluation into the folder `out`, each whole; those of an earlier one are replaced.
+
+    Raises:
+        DataError: they cannot be written.
+    """
+    files = evaluation.files | {FINDINGS: cases_text(evaluation.cases, bundle.spec.classes)}
+    try:
+        write_all((out / name, content) for name, content in files.items())
+        for name in figures.NAMES - files.keys():
+            (out / name).unlink(missing_ok=True)  # of an earlier evaluation, with masks
+    except OSError as error:
+        raise DataError(f"{out} cannot be written: {error.strerror}. Choose another --out.") from error
+
+
+def _refuse_one_side(root: Path, judgement: Judgement, classes: Sequence[ImageClass]) -> None:
+    for ok, what in ((True, "good images"), (False, "defects")):
+        of_side = [each for each in judgement.judged if classes[each.case.target].ok == ok]
+        if not any(math.isfinite(each.case.margin) for each in of_side):
+            why = f", the first because {judgement.failed[0]}" if judgement.failed else ""
+            raise DataError(
+                f"None of the {what} of {root} could be judged ({len(judgement.failed)} files failed{why}). An "
+                "evaluation needs both good images and defects."
+            )
+
+
+def _of_masks(judgement: Judgement, masks: Masks | None, classes: Sequence[ImageClass]) -> Iterator[str]:
+    """What does not fit between images and masks."""
+    if masks is None:
+        return
+    yield from masks.remarks
+    yield from judgement.remarks
+    defects = [each.case.path for each in judgement.judged if not classes[each.case.target].ok]
+    if bare := [path for path in defects if path not in masks.files]:
+        have = "has" if len(bare) == 1 else "have"
+        yield f"{len(bare)} of {len(defects)} defects {have} no mask, such as {bare[0]}; no heat is measured there."
+
+
+def _pictures(found: Assessment, judged: Sequence[Judged], spec: Spec) -> dict[str, bytes]:
+    good, bad = (_margins(judged, spec.classes, ok=ok) for ok in (True, False))
+    caught, overkill = found.caught.count, found.overkill.count
+    recall, rejected = found.caught.value or 0.0, caught + overkill
+    precision = caught / rejected if rejected else None
+    pictures = {
+        "confusion.png": figures.confusion(found.confusion, [each.name for each in spec.classes]),
+        "margins.png": figures.margins(good, bad, spec.thresholds),
+        "roc.png": figures.roc(found.curves, found.auc, found.overkill.value or 0.0, recall),
+        "precision-recall.png": figures.precision_recall(found.curves, found.average_precision, recall, precision),
+        "calibration.png": figures.calibration(found.calibration),
+    }
+    if found.placement:
+        pixels = [each.on_mask.distance for each in judged if each.on_mask]
+        pictures["distances.png"] = figures.distances(found.placement.near, pixels)
+    return pictures
+
+
+def _margins(judged: Sequence[Judged], classes: Sequence[ImageClass], *, ok: bool) -> Margins:
+    margins = np.array([each.case.margin for each in judged if classes[each.case.target].ok == ok])
+    return np.asarray(margins[np.isfinite(margins)], np.float64)
+
+
+def _splits(bundle: Bundle) -> dict[str, Split]:
+    """By sha256, what the bundle used an image for; nothing where it does not say."""
+    if DATA not in bundle.files:
+        return {}
+    manifest = read_manifest((bundle.path / DATA).read_bytes(), bundle.spec.classes)
+    return {sample.sha256: sample.split for sample in manifest.samples}

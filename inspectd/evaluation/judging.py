@@ -1,0 +1,168 @@
+"""Images of known class go through a bundle's own inspector, a few at a time, and leave a line of numbers each.
+
+The same decoder, preparation, network, verdict and regions as in the daemon; no image is kept.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspectd.dataset.folder import Found
+from inspectd.dataset.manifest import Sample, Split
+from inspectd.dataset.pictures import Picture, Unreadable, read_pictures
+from inspectd.evaluation.cases import Case, case
+from inspectd.evaluation.heat import OnMask, on_mask, warmth
+from inspectd.evaluation.masks import MaskError, Masks, read_mask
+from inspectd.ledger.schema import Verdict
+from inspectd.model.explanation import explain
+from inspectd.model.inspector import Finding, Inspector
+
+AT_ONCE = 8  # images
+STAGES = ("read", "prepare", "network", "heat")
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One image of known class, and everything that was found in it.
+
+    Attributes:
+        verdict: As the daemon would record it: `review` where the file is in doubt.
+        label: The class that names the verdict.
+        score: The calibrated probability of a defect, 0..1.
+        warmth: The heat's maximum on its fixed scale: 0 is `low`, 1 is `high`.
+        regions: How many hot regions there are.
+        on_mask: Where the heat lies, for a defect with a mask.
+    """
+
+    case: Case
+    verdict: Verdict
+    label: str
+    score: float
+    warmth: float
+    regions: int
+    on_mask: OnMask | None
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast it went, warm-up left out.
+
+    Attributes:
+        stages: Milliseconds per image: waiting for files to be read and decoded by other threads, preparing pixels, the
+            network with its heat, regions and masks.
+    """
+
+    images: int
+    seconds: float
+    stages: dict[str, float]
+
+    @property
+    def rate(self) -> float:
+        """Images per second."""
+        return self.images / max(self.seconds, 1e-9)
+
+    def as_numbers(self) -> dict[str, object]:
+        """As `metrics.json` keeps them."""
+        stages = {stage: round(value, 3) for stage, value in self.stages.items()}
+        return {"images_per_second": round(self.rate, 2), "ms_per_image": stages}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All images of an evaluation: those that were judged, those that are none, and what masks could not be used."""
+
+    judged: tuple[Judged, ...]
+    failed: tuple[Unreadable, ...]
+    speed: Speed
+    remarks: tuple[str, ...]
+
+
+def judge(
+    inspector: Inspector,
+    root: Path,
+    files: Sequence[Found | Sample],
+    splits: Mapping[str, Split],
+    masks: Masks | None,
+    progress: Progress,
+) -> Judgement:
+    """Inspects the files of the folder `root`, in their order.
+
+    Args:
+        splits: By sha256, what the bundle used an image for; any other is `test`.
+        progress: Is told how many of how many files are done.
+    """
+    inspector.warm_up(AT_ONCE)
+    judged: list[Judged] = []
+    failed: list[Unreadable] = []
+    unusable: list[str] = []
+    spent = dict.fromkeys(STAGES, 0.0)
+    clock = _Stopwatch(spent)
+    for batch in _batches(read_pictures(root, files)):
+        clock.lap("read")
+        pictures = [each for each in batch if isinstance(each, Picture)]
+        failed += [each for each in batch if isinstance(each, Unreadable)]
+        prepared = [inspector.prepare(picture.pixels) for picture in pictures]
+        clock.lap("prepare")
+        findings = inspector.inspect(prepared) if prepared else []
+        clock.lap("network")
+        for picture, finding in zip(pictures, findings, strict=True):
+            mask = _mask(picture, masks, unusable)
+            split = splits.get(picture.sha256, "test")
+            judged.append(_judged(picture, finding, split, mask, inspector))
+        clock.lap("heat")
+        progress(len(judged) + len(failed), len(files))
+    stages = {stage: 1000 * seconds / max(len(files), 1) for stage, seconds in spent.items()}
+    return Judgement(tuple(judged), tuple(failed), Speed(len(files), sum(spent.values()), stages), tuple(unusable))
+
+
+class _Stopwatch:
+    """Adds the time since the last lap to a stage."""
+
+    def __init__(self, spent: dict[str, float]) -> None:
+        self.spent, self.last = spent, time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.spent[stage] += now - self.last
+        self.last = now
+
+
+def _batches(pictures: Iterable[Picture | Unreadable]) -> Iterator[list[Picture | Unreadable]]:
+    waiting = iter(pictures)
+    while batch := list(islice(waiting, AT_ONCE)):
+        yield batch
+
+
+def _mask(picture: Picture, masks: Masks | None, unusable: list[str]) -> NDArray[np.bool_] | None:
+    """The image's mask, if it has one that can be used; why not goes to `unusable`."""
+    if masks is None:
+        return None
+    try:
+        return read_mask(masks, picture.path, (picture.pixels.shape[1], picture.pixels.shape[0]))
+    except MaskError as error:
+        unusable.append(str(error))
+        return None
+
+
+def _judged(
+    picture: Picture, finding: Finding, split: Split, mask: NDArray[np.bool_] | None, inspector: Inspector
+) -> Judged:
+    height, width = picture.pixels.shape[:2]
+    explained = explain(finding, (width, height), picture.doubt)
+    found = case(picture.path, picture.sha256, picture.target, split, finding, inspector.bundle.spec)
+    return Judged(
+        case=found,
+        verdict=explained.verdict,
+        label=finding.label,
+        score=finding.score,
+        warmth=warmth(found.heat_max, finding.scale),
+        regions=len(explained.regions),
+        on_mask=None if mask is None else on_mask(finding.heat, finding.scale, mask),
+    )

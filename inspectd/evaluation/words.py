@@ -1,0 +1,76 @@
+"""An evaluation in sentences: what it shows, and what speaks against believing it."""
+
+from collections.abc import Iterator, Sequence
+
+from inspectd.evaluation.assessment import Assessment
+from inspectd.evaluation.heat import NEAR
+from inspectd.evaluation.judging import Judged
+from inspectd.evaluation.rates import Rate, below
+
+
+def verdict(found: Assessment) -> str:
+    """The answer: how many errors there were, and what that says of the rates."""
+    escape, overkill = found.escape, found.overkill
+    text = (
+        f"{escape.count} of {escape.of} defects passed as OK (escapes): with 95 % confidence the escape rate is below "
+        f"{below(escape.at_most)}. {overkill.count} of {overkill.of} good images {_were(overkill)} rejected "
+        f"(overkill): with 95 % confidence the overkill rate is below {below(overkill.at_most)}."
+    )
+    if found.review.count:
+        text += f" {found.review.count} of {found.review.of} images need a person's look (review)."
+    if found.failed:
+        text += f" {found.failed} {_files(found.failed)} could not be read and failed."
+    return text
+
+
+def heat(found: Assessment) -> str:
+    """How far the heat can be believed."""
+    if found.placement is None:
+        return (
+            f"{found.dark.count} of {found.dark.of} good images have no hot region, and {found.lit.count} of "
+            f"{found.lit.of} defects have one; without masks nobody knows whether it lies on the defect."
+        )
+    near, touched = found.placement.near, found.placement.touched
+    return (
+        f"The heat is hottest on the defect, or within {NEAR:.0f} px of it, for {near.count} of {near.of} defects with "
+        f"a mask; a region touches the mask for {touched.count}. {found.dark.count} of {found.dark.of} good images "
+        "have no region."
+    )
+
+
+def doubts(found: Assessment, judged: Sequence[Judged]) -> Iterator[str]:
+    """What a reader must know before believing the numbers; nothing when all is well."""
+    splits = [each.case.split for each in judged]
+    if learned := splits.count("train"):
+        yield (
+            f"{learned} of {len(splits)} images are ones that the network learned from: the numbers flatter it. "
+            "Evaluate it on images that it has never seen."
+        )
+    if chose := splits.count("validation"):
+        yield (
+            f"{chose} of {len(splits)} images also chose the epoch and the threshold (validation): expect somewhat "
+            "less on new ones."
+        )
+    if found.heat_is_misplaced:
+        yield f"The AUC is perfect ({found.auc:.4f}), but the heat is misplaced: {_misplaced(found)} {_ADVICE}"
+
+
+_ADVICE = (
+    "The verdicts are right and the overlays do not show why. Training with `--preprocess backbone` or a finer `--cut` "
+    "often cures it."
+)
+
+
+def _misplaced(found: Assessment) -> str:
+    if found.placement is None:
+        return f"it does not tell defects from good images (its own AUC is {found.heat_auc:.3f})."
+    near = found.placement.near
+    return f"it is hottest on the defect, or within {NEAR:.0f} px of it, for only {near.count} of {near.of} defects."
+
+
+def _were(rate: Rate) -> str:
+    return "was" if rate.count == 1 else "were"
+
+
+def _files(count: int) -> str:
+    return "file" if count == 1 else "files"

@@ -1,0 +1,99 @@
+"""Masks by name: found, refused or passed over with a sentence, and never guessed."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from inspectd.dataset.folder import Found
+from inspectd.errors import DataError
+from inspectd.evaluation.masks import MaskError, Masks, find_masks, read_mask
+from inspectd.model.spec import ImageClass
+
+CLASSES = (ImageClass("ok", True), ImageClass("crack", False), ImageClass("dent", False))
+
+
+def write(path: Path, picture: np.ndarray | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((4, 6), 255, np.uint8) if picture is None else picture)
+
+
+class TestFinding:
+    def test_by_class_and_stem_or_by_stem_alone(self, tmp_path: Path) -> None:
+        for name in ("crack/a.png", "b.png", "dent/deep/c.png"):
+            write(tmp_path / name)
+        images = [Found("crack/a.jpg", 1), Found("crack/deep/b.bmp", 1), Found("dent/deep/c.png", 2)]
+        found = find_masks(tmp_path, images, CLASSES)
+        assert found.files == {
+            "crack/a.jpg": "crack/a.png",
+            "crack/deep/b.bmp": "b.png",
+            "dent/deep/c.png": "dent/deep/c.png",
+        }
+        assert not found.remarks
+
+    def test_a_mask_without_its_image_is_said(self, tmp_path: Path) -> None:
+        for name in ("a.png", "x.png", "good.png"):
+            write(tmp_path / name)
+        found = find_masks(tmp_path, [Found("crack/a.png", 1), Found("ok/good.png", 0)], CLASSES)
+        assert found.files == {"crack/a.png": "a.png"}, "a good image has no defect to mark"
+        assert found.remarks == ("1 of 3 masks has no image: x.png.",)
+
+    def test_one_mask_for_two_defects_is_refused(self, tmp_path: Path) -> None:
+        write(tmp_path / "a.png")
+        with pytest.raises(DataError, match=r"could be the mask of crack/a\.png and dent/a\.png\. Put the masks"):
+            find_masks(tmp_path, [Found("crack/a.png", 1), Found("dent/a.png", 2)], CLASSES)
+
+    def test_masks_of_other_images_are_refused(self, tmp_path: Path) -> None:
+        write(tmp_path / "other.png")
+        with pytest.raises(DataError, match=r"None of the 1 masks .* is named as a defect, such as a\.png"):
+            find_masks(tmp_path, [Found("crack/a.png", 1)], CLASSES)
+        with pytest.raises(DataError, match="is not a folder"):
+            find_masks(tmp_path / "nowhere", [], CLASSES)
+
+
+class TestReading:
+    def read(self, folder: Path, size: tuple[int, int]) -> np.ndarray | None:
+        return read_mask(Masks(folder, {"crack/a.png": "a.png"}), "crack/a.png", size)
+
+    def test_every_pixel_that_is_not_zero_marks(self, tmp_path: Path) -> None:
+        wanted = np.zeros((4, 6), np.bool_)
+        wanted[1, 2] = wanted[3, 0] = True
+        for picture in (
+            wanted.astype(np.uint8),  # 1 of 255
+            wanted.astype(np.uint16),  # 1 of 65,535
+            np.dstack([np.zeros((4, 6)), np.zeros((4, 6)), wanted, np.full((4, 6), 255)]).astype(np.uint8),  # opaque
+        ):
+            write(tmp_path / "a.png", picture)
+            assert np.array_equal(self.read(tmp_path, (6, 4)), wanted)
+
+    def test_a_thin_mark_survives_shrinking(self, tmp_path: Path) -> None:
+        line = np.zeros((400, 600), np.uint8)
+        line[:, 301] = 255
+        write(tmp_path / "a.png", line)
+        found = self.read(tmp_path, (60, 40))
+        assert found is not None
+        assert found.shape == (40, 60)
+        assert found.all(axis=0).tolist() == [column == 30 for column in range(60)]
+
+    def test_an_image_without_a_mask_has_none(self, tmp_path: Path) -> None:
+        assert read_mask(Masks(tmp_path, {}), "crack/a.png", (6, 4)) is None
+
+    @pytest.mark.parametrize(
+        ("content", "sentence"),
+        [
+            (None, "The mask a.png cannot be read"),
+            (b"", "The mask a.png is no whole picture"),
+            (np.zeros((4, 6), np.uint8), r"The mask a.png marks nothing\."),
+            (np.ones((6, 4), np.uint8), "The mask a.png has 4×6 pixels, but its image 6×4"),
+        ],
+    )
+    def test_what_cannot_be_used_is_said(
+        self, content: bytes | np.ndarray | None, sentence: str, tmp_path: Path
+    ) -> None:
+        if isinstance(content, bytes):
+            (tmp_path / "a.png").write_bytes(content)
+        elif content is not None:
+            write(tmp_path / "a.png", content)
+        with pytest.raises(MaskError, match=sentence):
+            self.read(tmp_path, (6, 4))
