@@ -80,7 +80,10 @@ def _inspection(found: InspectionDetail) -> Iterator[tuple[str, str]]:
     yield "thresholds", ", ".join(f"{name} from {_number(value)}" for name, value in found.thresholds.items())
     yield "regions", _regions(found.regions) or "none"
     yield "model", f"{found.model} version {found.version} (bundle {found.bundle})"
-    yield "computed", f"{found.precision} on {found.device}, inspectd {found.software}"
+    yield (
+        "computed",
+        f"{found.precision} on {found.device}, heat by {found.method or 'gradcam'}, inspectd {found.software}",
+    )
     yield "timings", ", ".join(f"{stage} {_number(value)} ms" for stage, value in found.timings.items())
 
 

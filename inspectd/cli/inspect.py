@@ -47,6 +47,9 @@ def inspect(
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option(help="The arithmetic of the network.")
     ] = "auto",
+    method: Annotated[
+        Literal["gradcam", "layercam", "hirescam"], typer.Option(help="How the heat is computed.")
+    ] = "gradcam",
 ) -> None:
     """Judge files and draw their overlays, with no daemon and no ledger.
 
@@ -58,7 +61,7 @@ def inspect(
 
     if not re.search(DEVICE, device):
         raise typer.BadParameter(f"it must be {IN_WORDS[DEVICE]}", param_hint="--device")
-    inspector = open_inspector(load_bundle(model), device, precision)
+    inspector = open_inspector(load_bundle(model), device, precision, method)
     for remark in inspector.remarks:
         typer.echo(f"inspectd: {remark}", err=True)
     failed: list[str] = []

@@ -8,7 +8,7 @@ import typer
 
 from inspectd.cli.output import program, say
 from inspectd.cli.progress import screen
-from inspectd.model.spec import Backbone, Head, Preprocess
+from inspectd.model.spec import Head, Preprocess
 from inspectd.training.recipe import Recipe, read_recipe
 
 OF_THE_RECIPE = "Of the recipe"
@@ -31,7 +31,9 @@ def train(
     ok: Annotated[
         list[str] | None, _choice(help="A class that passes; may be given again. Default: ok.", metavar="CLASS")
     ] = None,
-    backbone: Annotated[Backbone | None, _choice(help="The network below the head.")] = None,
+    backbone: Annotated[
+        str | None, _choice(help="The network below the head: compact, or any of keras.applications.", metavar="NAME")
+    ] = None,
     cut: Annotated[str | None, _choice(help="Use the backbone up to this layer, or all.", metavar="LAYER")] = None,
     head: Annotated[Head | None, _choice(help="How the maps become a decision.")] = None,
     size: Annotated[str | None, _choice(help="The network's input in pixels.", metavar="N|WxH")] = None,

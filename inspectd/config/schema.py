@@ -207,6 +207,10 @@ class Worker(Section):
             "golden images on the device."
         ),
     ] = "auto"
+    method: Annotated[
+        Literal["gradcam", "layercam", "hirescam"],
+        Field(description="How the heat is computed that explains a verdict; the verdict is the same with each."),
+    ] = "gradcam"
 
 
 class Overlay(Section):

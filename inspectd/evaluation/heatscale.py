@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.model.spec import HeatScale, ImageClass
+from inspectd.model.spec import HeatScale, ImageClass, Method
 
-HeatScales = dict[str, dict[str, HeatScale]]
+HeatScales = dict[Method, dict[str, HeatScale]]
 
 
 def heat_scales(
-    maxima: Mapping[str, NDArray[np.float64]],
+    maxima: Mapping[Method, NDArray[np.float64]],
     explained: Sequence[str],
     targets: NDArray[np.int64],
     classes: Sequence[ImageClass],

@@ -65,7 +65,7 @@ def validate(
     good_margins, bad_margins = margins[~bad], margins[bad]
     threshold = choose_threshold(good_margins, bad_margins)
     escapes, overkills = int((bad_margins < threshold).sum()), int((good_margins >= threshold).sum())
-    maxima = {"gradcam": np.array([float(finding.heat.max()) for finding in findings])}
+    maxima = {each: np.array([finding.maxima[each] for finding in findings]) for each in findings[0].maxima}
     scales, remarks = heat_scales(maxima, [finding.explained for finding in findings], targets, classes)
     metrics = Metrics(
         loss=cross_entropy(np.array([finding.logits for finding in findings]), targets, classes, activation),

@@ -188,6 +188,7 @@ def _inspection(outcome: Inspected, model_id: int, now: str) -> dict[str, Any]:
         "heat_width": heat and heat.width,
         "heat_height": heat and heat.height,
         "heat_max": heat and heat.maximum,
+        "method": outcome.method,
         "timings": dict(outcome.timings),
         "precision": outcome.precision,
         "device": outcome.device,

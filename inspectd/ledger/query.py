@@ -81,6 +81,7 @@ class InspectionDetail:
     precision: str
     device: str
     software: str
+    method: str | None  # how the heat was computed
     model: str  # name@first 8 of the bundle's hash
     version: int
     bundle: str

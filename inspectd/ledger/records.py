@@ -93,6 +93,7 @@ class Redraw:
     path: str
     moved_to: str | None  # absolute, as ledger text
     sha256: str
+    method: str  # how its heat was computed
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ class Inspected:
     overlay: str | None = None  # relative to the configured `output`
     regions: tuple[Region, ...] = ()
     heat: Heat | None = None
+    method: str = "gradcam"  # how the heat was computed
     timings: Mapping[str, float] = field(default_factory=dict)  # milliseconds by stage
 
 

@@ -47,6 +47,7 @@ class Redraws(Transactions):
             select(
                 *(inspections.c.id.label("inspection_id"), inspections.c.model_id, inspections.c.overlay),
                 *(images.c.watch, images.c.path, images.c.moved_to, images.c.sha256),
+                func.coalesce(inspections.c.method, "gradcam").label("method"),  # what older versions knew alone
             )
             .select_from(_WANTED)
             .where(not_searched(images.c.watch).in_(watches))

@@ -21,7 +21,7 @@ from pydantic.dataclasses import dataclass as checked
 from inspectd.errors import BundleError
 from inspectd.model.bundle import Bundle
 from inspectd.model.inspector import Finding, Inspector
-from inspectd.model.spec import ImageClass
+from inspectd.model.spec import ImageClass, Method
 from inspectd.vision.decode import DecodeError, decode
 
 FOLDER = "golden"
@@ -45,13 +45,13 @@ class GoldenImage:
         file: Its path in the bundle.
         target: The name of its class.
         logits: float32 values, one per output of the network.
-        heat: By method (`gradcam`), 16×16 rows of the heat in its own units; see `grid`.
+        heat: By method, 16×16 rows of the heat in its own units; see `grid`.
     """
 
     file: str
     target: str
     logits: Annotated[tuple[_Finite, ...], Field(min_length=1)]
-    heat: dict[str, _Grid]
+    heat: dict[Method, _Grid]
 
 
 @checked(frozen=True, config=_RULES)
@@ -101,16 +101,13 @@ def read_golden(bundle: Bundle) -> Golden | None:
     return golden
 
 
-def golden_files(
-    inspector: Inspector, sightings: Sequence[Sighting], threshold: float, method: str = "gradcam"
-) -> GoldenFiles:
+def golden_files(inspector: Inspector, sightings: Sequence[Sighting], threshold: float) -> GoldenFiles:
     """Chooses golden images and measures them, each from the bytes that the bundle will hold.
 
     Args:
         inspector: The saved network in float32.
         sightings: The validation images (the test images, or others that learning has not seen, where there are none).
         threshold: The margin from which on an image is a defect.
-        method: The inspector's, that makes the heat.
     """
     classes = inspector.bundle.spec.classes
     gap = logit_gap(sightings, classes)
@@ -121,10 +118,11 @@ def golden_files(
     for index, each in enumerate(classes):
         for sighting in choose([sighting for sighting in sightings if sighting.target == index], threshold):
             data = sighting.path.read_bytes()
-            finding = look(inspector, data)
+            seen = {method: look(inspector, data, method) for method in inspector.bundle.spec.heat_scale}
+            heat = {method: _rows(finding.heat) for method, finding in seen.items()}
             name = f"{FOLDER}/{len(images):03}-{_plain(sighting.path.name)}"
             files[name] = data
-            images.append(GoldenImage(name, each.name, finding.logits, {method: _rows(finding.heat)}))
+            images.append(GoldenImage(name, each.name, seen["gradcam"].logits, heat))
     if not images:
         return GoldenFiles({}, "No golden images: none of the images is at hand as a file of at most 20 MB.")
     content = _GOLDEN.dump_python(Golden(gap, tuple(images)), mode="json")
@@ -155,13 +153,14 @@ def choose(sightings: Sequence[Sighting], threshold: float) -> list[Sighting]:
     return [ranked[0], ranked[1], ranked[max(2, count // 2)], ranked[-1]]
 
 
-def look(inspector: Inspector, data: bytes) -> Finding:
-    """What an inspector finds in an image file, by the way that every image takes.
+def look(inspector: Inspector, data: bytes, method: Method | None = None) -> Finding:
+    """What an inspector finds in an image file, by the way that every image takes; explained by its own method or this.
 
     Raises:
         DecodeError: the bytes are no image.
     """
-    (finding,) = inspector.inspect([inspector.prepare(decode(data, MOST_PIXELS).pixels)])
+    prepared = inspector.prepare(decode(data, MOST_PIXELS).pixels)
+    (finding,) = inspector.inspect([prepared], [method] if method else [])
     return finding
 
 

@@ -1,6 +1,7 @@
 """Grad-CAM: where a network looked when it decided (Selvaraju et al. 2017, arXiv:1610.02391).
 
-The formula alone. What gradients are taken of and how they are reached is the business of `keras_inspector`.
+The formula alone, as in the methods beside it (`methods` lists them). What gradients are taken of and how they are
+reached is the business of `keras_inspector`.
 """
 
 from typing import Any

@@ -3,16 +3,17 @@
 `open_inspector` gives a bundle's inspector. TensorFlow is imported only when a bundle with a network is opened.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inspectd.errors import BundleError
 from inspectd.ledger.schema import Verdict
 from inspectd.model.bundle import Bundle
-from inspectd.model.spec import HeatScale, Precision, Spec
+from inspectd.model.spec import HeatScale, Method, Precision, Spec
 from inspectd.model.verdict import decide, label, margin, score
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ class Finding:
         logits: float32 values, one per output of the network.
         score: The calibrated probability of a defect, 0..1.
         explained: The class whose logit the heat explains.
+        method: How the heat was computed.
         heat: float32 (h, w), ≥ 0, in the units of `scale`; it covers the whole image.
         scale: The fixed colour scale for this heat.
+        maxima: The greatest heat by method: of this one, and of others that were asked for.
     """
 
     verdict: Verdict
@@ -38,8 +41,10 @@ class Finding:
     logits: tuple[float, ...]
     score: float
     explained: str
+    method: Method
     heat: NDArray[np.float32]
     scale: HeatScale
+    maxima: Mapping[Method, float]
 
 
 class Inspector(Protocol):
@@ -56,6 +61,10 @@ class Inspector(Protocol):
     def precision(self) -> Precision: ...
 
     @property
+    def method(self) -> Method:
+        """How its heat is computed."""
+
+    @property
     def remarks(self) -> list[str]:
         """Sentences worth a warning in the log, such as an idle GPU."""
 
@@ -69,14 +78,20 @@ class Inspector(Protocol):
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """An upright RGB image, uint8 (H, W, 3), as the network's input, uint8 (height, width, channels)."""
 
-    def inspect(self, prepared: Sequence[NDArray[np.uint8]]) -> list[Finding]:
-        """Judges images that `prepare` made, in their order."""
+    def inspect(self, prepared: Sequence[NDArray[np.uint8]], methods: Sequence[Method] = ()) -> list[Finding]:
+        """Judges images that `prepare` made, in their order.
+
+        Args:
+            methods: How to explain this once, instead of by the inspector's own method: the first gives the heat, all
+                of them their maxima.
+        """
 
 
 def open_inspector(
     bundle: Bundle,
     device: str = "auto",
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    method: Method = "gradcam",
     choices: "Choices | None" = None,
     alive: Callable[[], None] = lambda: None,
 ) -> Inspector:
@@ -86,35 +101,48 @@ def open_inspector(
         device: `auto`, `cpu`, `gpu` or `gpu:N`.
         precision: `auto` is the fastest that passes; without golden images the one the bundle was evaluated in, or
             float32 where the device lacks it.
+        method: How the heat is computed.
         choices: Where the choice of `auto` is remembered.
         alive: Is called for each golden image.
 
     Raises:
-        BundleError: the network is not what the bundle says, or does not reproduce them.
+        BundleError: the network is not what the bundle says, does not reproduce them, or has no scale for the heat.
         DeviceError: the device is not there.
     """
     from inspectd.model.proof import open_proven
 
-    return open_proven(bundle, device, precision, choices, alive)
+    return open_proven(bundle, device, precision, method, choices, alive)
 
 
-def load_inspector(bundle: Bundle, device: str, precision: Precision) -> Inspector:
+def load_inspector(bundle: Bundle, device: str, precision: Precision, method: Method = "gradcam") -> Inspector:
     """Loads a bundle's network onto a device; what it does there is still to be proven.
 
     Raises:
         BundleError, DeviceError: as `open_inspector`.
     """
+    if method not in bundle.spec.heat_scale:
+        raise BundleError(
+            f"{bundle.path} has no heat scale for {method}, so that its heat could not be read. "
+            f"Choose {' or '.join(bundle.spec.heat_scale)}, or train it again: training measures every method."
+        )
     if bundle.spec.network == "null":
         from inspectd.model.null import NullInspector
 
-        return NullInspector(bundle)
+        return NullInspector(bundle, method)
     from inspectd.model.keras_inspector import KerasInspector
 
-    return KerasInspector(bundle, device, precision)
+    return KerasInspector(bundle, device, precision, method)
 
 
-def find(spec: Spec, logits: NDArray[np.float32], explained: str, heat: NDArray[np.float32]) -> Finding:
-    """What a network's numbers for one image mean under `spec`."""
+def find(
+    spec: Spec,
+    logits: NDArray[np.float32],
+    explained: str,
+    heat: NDArray[np.float32],
+    maxima: Mapping[Method, float],
+) -> Finding:
+    """What a network's numbers for one image mean under `spec`; the heat is that of the first method in `maxima`."""
+    method = next(iter(maxima))
     values = tuple(float(logit) for logit in logits)
     distance = margin(values, spec.classes, spec.activation)
     verdict = decide(distance, spec.thresholds)
@@ -124,6 +152,8 @@ def find(spec: Spec, logits: NDArray[np.float32], explained: str, heat: NDArray[
         logits=values,
         score=score(distance, spec.calibration),
         explained=explained,
+        method=method,
         heat=heat,
-        scale=spec.scale_of(explained),
+        scale=spec.scale_of(method, explained),
+        maxima=maxima,
     )

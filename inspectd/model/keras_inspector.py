@@ -6,6 +6,7 @@ there upwards only, and of the logit: through a saturated sigmoid it would vanis
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,21 @@ from inspectd.errors import BundleError
 from inspectd.model.backend import keras, tf
 from inspectd.model.bundle import NETWORK, Bundle
 from inspectd.model.devices import open_device
-from inspectd.model.gradcam import gradcam
 from inspectd.model.inspector import Finding, find
+from inspectd.model.methods import METHODS
 from inspectd.model.preparation import normalise, prepare
-from inspectd.model.spec import Precision, Spec
+from inspectd.model.spec import Method, Precision, Spec
 from inspectd.model.surgery import examine, layer_named, load_network, observed, set_precision, take_off_activation
 
 
 class KerasInspector:
     """A bundle's network on a device. See `inspector.Inspector` and `inspector.open_inspector`."""
 
-    def __init__(self, bundle: Bundle, device: str = "auto", precision: Precision = "float32") -> None:
+    def __init__(
+        self, bundle: Bundle, device: str = "auto", precision: Precision = "float32", method: Method = "gradcam"
+    ) -> None:
         self.bundle = bundle
+        self.method = method
         place = open_device(device)
         self.device = place.text
         self.precision = precision
@@ -34,14 +38,15 @@ class KerasInspector:
         if self.precision == "bfloat16" and not place.bfloat16:
             self.remarks.append(f"{place.text} has no bfloat16 of its own: it will be slower than float32.")
         self._sizes: tuple[int, ...] = (1,)
+        self._compiled: dict[tuple[Method, ...], Any] = {}
+        to = bundle.spec.preparation
+        self._shape = (to.height, to.width, to.channels)
         self._open()
 
     def _open(self) -> None:
         spec = self.bundle.spec
-        to = spec.preparation
-        shape = (to.height, to.width, to.channels)
         network = load_network(self.bundle.path / NETWORK)
-        anatomy = examine(network, shape)
+        anatomy = examine(network, self._shape)
         check_outputs(anatomy.units, spec)
         gives_logits = take_off_activation(anatomy, spec.activation)
         if not gives_logits:
@@ -50,32 +55,39 @@ class KerasInspector:
                 "back from its outputs. Where an output is exactly 0 or 1 the heat is empty."
             )
         set_precision(network, anatomy, self.precision)
-        call = _Call(network, spec, gives_logits)
-        self._compiled = tf.function(call, autograph=False, input_signature=[tf.TensorSpec((None, *shape), tf.uint8)])
-        self._compiled.get_concrete_function()  # faults of the bundle show here, not in the first batch
+        self._call = _Call(network, spec, gives_logits)
+        self._compile((self.method,)).get_concrete_function()  # faults of the bundle show here, not in the first batch
+
+    def _compile(self, methods: tuple[Method, ...]) -> Any:
+        """The call that explains by `methods`. Each is compiled when it is first needed; the weights are the same."""
+        if methods not in self._compiled:
+            pixels = tf.TensorSpec((None, *self._shape), tf.uint8)
+            call = partial(self._call, methods=methods)
+            self._compiled[methods] = tf.function(call, autograph=False, input_signature=[pixels])
+        return self._compiled[methods]
 
     @property
     def traces(self) -> int:
-        """How often the compiled call was traced: once, whatever came since."""
-        return int(self._compiled.experimental_get_tracing_count())
+        """How often the compiled call was traced: once, whatever came since; and once for other methods."""
+        return sum(int(compiled.experimental_get_tracing_count()) for compiled in self._compiled.values())
 
     def warm_up(self, batch: int) -> float:
         """See `Inspector.warm_up`. From now on images are taken in batches of these sizes only."""
         self._sizes = batch_sizes(batch)
-        to = self.bundle.spec.preparation
-        blank = np.zeros((batch, to.height, to.width, to.channels), np.uint8)
-        self._run(blank[:1])  # memory and kernels are set up once; that is not what a batch takes
+        blank = np.zeros((batch, *self._shape), np.uint8)
+        self._run(blank[:1], (self.method,))  # memory and kernels are set up once; that is not what a batch takes
         slowest = 0.0
         for size in self._sizes:
             start = time.perf_counter()
-            self._run(blank[:size])
+            self._run(blank[:size], (self.method,))
             slowest = max(slowest, time.perf_counter() - start)
         return slowest
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return prepare(pixels, self.bundle.spec.preparation)
 
-    def inspect(self, prepared: Sequence[NDArray[np.uint8]]) -> list[Finding]:
+    def inspect(self, prepared: Sequence[NDArray[np.uint8]], methods: Sequence[Method] = ()) -> list[Finding]:
+        chosen = tuple(methods) or (self.method,)
         findings: list[Finding] = []
         spec = self.bundle.spec
         while len(findings) < len(prepared):
@@ -83,22 +95,24 @@ class KerasInspector:
             size = next_batch(len(rest), self._sizes)
             part = rest[:size]
             padding = np.zeros((size - len(part), *part[0].shape), np.uint8)
-            logits, explained, heat = self._run(np.concatenate([np.stack(part), padding]))
-            findings += [
-                find(spec, logits[i], spec.classes[explained[i]].name, heat[i].copy()) for i in range(len(part))
-            ]
+            logits, explained, heat, maxima = self._run(np.concatenate([np.stack(part), padding]), chosen)
+            for i in range(len(part)):
+                by_method = dict(zip(chosen, maxima[i].tolist(), strict=True))
+                findings.append(find(spec, logits[i], spec.classes[explained[i]].name, heat[i].copy(), by_method))
         return findings
 
-    def _run(self, pixels: NDArray[np.uint8]) -> tuple[Any, Any, Any]:
+    def _run(self, pixels: NDArray[np.uint8], methods: tuple[Method, ...]) -> list[Any]:
         try:
-            logits, explained, heat = self._compiled(tf.constant(pixels))
+            found = self._compile(methods)(tf.constant(pixels))
         except tf.errors.ResourceExhaustedError as error:
             raise MemoryError(f"{self.device}: not enough memory for {len(pixels)} images") from error
-        return logits.numpy(), explained.numpy(), heat.numpy()
+        return [tensor.numpy() for tensor in found]
 
 
 class _Call:
-    """What is compiled: uint8 pixels (n, h, w, c) → float32 logits (n, units), int32 class (n), heat (n, h, w)."""
+    """What is compiled: uint8 pixels (n, h, w, c) → float32 logits (n, units), int32 class (n), heat (n, h, w) of the
+    first of m methods, and the maxima (n, m) of the heat of each.
+    """
 
     def __init__(self, network: Any, spec: Spec, gives_logits: bool) -> None:
         self.network = network
@@ -106,7 +120,7 @@ class _Call:
         self.gives_logits = gives_logits
         self.target = layer_named(network, str(spec.layer))
 
-    def __call__(self, pixels: Any) -> tuple[Any, Any, Any]:
+    def __call__(self, pixels: Any, methods: tuple[Method, ...]) -> tuple[Any, Any, Any, Any]:
         seen: list[Any] = []
         inputs = normalise(tf.cast(pixels, tf.float32), self.spec.preparation)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -123,7 +137,9 @@ class _Call:
         gradients = tape.gradient(explained_logit, activations)
         if gradients is None:
             raise BundleError(f"layer: {self.target.name} has no part in the decision. Name another target layer.")
-        return logits, explained, gradcam(activations, gradients)
+        heats = [METHODS[method](activations, gradients) for method in methods]
+        maxima = tf.stack([tf.reduce_max(heat, axis=(1, 2)) for heat in heats], axis=1)
+        return logits, explained, heats[0], maxima
 
     def _explained(self, logits: Any) -> tuple[Any, Any]:
         """Which class the heat explains, and its logit: the strongest NG class, or the strongest of all."""

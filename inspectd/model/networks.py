@@ -1,13 +1,15 @@
 """The reference networks: a backbone, cut where its maps are fine enough, and a head that decides.
 
-The article's network is `vgg16`, uncut, with the `flatten` head at 224×224: 40,407,874 parameters. Small defects need
-full resolution instead: `vgg16` cut at `block3_conv3` with the `max` head, so that one small place is enough to decide.
-Every network ends in an activation (sigmoid or softmax) in its last layer and takes pixels as `normalise` gives them.
+A backbone is any of `keras.applications`, or our own. The article's network is `vgg16`, uncut, with the `flatten` head
+at 224×224: 40,407,874 parameters. Small defects need full resolution instead: `vgg16` cut at `block3_conv3` with the
+`max` head, so that one small place is enough to decide. Every network ends in an activation (sigmoid or softmax) in its
+last layer and takes pixels as `normalise` gives them.
 """
 
 from typing import Any
 
 from inspectd.errors import DataError
+from inspectd.model.backbones import KERAS
 from inspectd.model.backend import keras
 from inspectd.model.spec import Backbone, Head, Preparation
 
@@ -17,7 +19,38 @@ COMPACT_STAGES = ((7, 16), (3, 32), (3, 48), (3, 64))  # side of the kernel, num
 def build_network(
     backbone: Backbone, cut: str | None, head: Head, classes: int, to: Preparation, *, imagenet: bool = False
 ) -> Any:
-    """A network with flat layers, weights random or (the backbone's) those of ImageNet.
+    """`add_head` upon `open_backbone`."""
+    return add_head(open_backbone(backbone, to, imagenet=imagenet), cut, head, classes)
+
+
+def open_backbone(name: Backbone, to: Preparation, *, imagenet: bool = False) -> Any:
+    """The whole of a backbone without its top, weights random or those of ImageNet.
+
+    Raises:
+        DataError: it does not take such images, or the weights are not to be had.
+    """
+    if name == "compact":
+        return _compact(to, imagenet)
+    try:
+        trunk = getattr(keras.applications, KERAS[name])(
+            include_top=False, weights="imagenet" if imagenet else None, input_shape=(to.height, to.width, to.channels)
+        )
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        if isinstance(error, ValueError) and "shape" in reason:
+            raise DataError(f"{name} does not take images of {to.width}×{to.height}: {reason}") from error
+        if not imagenet:
+            raise
+        raise DataError(
+            f"The ImageNet weights could not be downloaded ({reason}). Give a file with --weights FILE, or start from "
+            "random weights with --weights none."
+        ) from error
+    trunk.name = name
+    return trunk
+
+
+def add_head(trunk: Any, cut: str | None, head: Head, classes: int) -> Any:
+    """A network with flat layers: the backbone, cut, and what decides.
 
     Args:
         cut: The backbone's layer after which the head follows; None for the whole backbone.
@@ -25,24 +58,27 @@ def build_network(
             one sigmoid unit under the others; more give a softmax.
 
     Raises:
-        DataError: there is no such layer, or no such weights.
+        DataError: there is no such layer, or it gives no map.
     """
-    trunk = _vgg16(to, imagenet) if backbone == "vgg16" else _compact(to, imagenet)
     layer = trunk.layers[-1] if cut is None else next((each for each in trunk.layers if each.name == cut), None)
     if layer is None:
         names = ", ".join(each.name for each in trunk.layers[1:])
-        raise DataError(f"--cut {cut}: {backbone} has no such layer. It has {names}.")
+        raise DataError(f"--cut {cut}: {trunk.name} has no such layer. It has {names}.")
+    if len(layer.output.shape) != 4:
+        raise DataError(
+            f"--cut {cut}: this layer of {trunk.name} gives no map. Name a convolution or what follows one."
+        )
     units = 1 if classes == 2 and head != "flatten" else classes
     activation = "sigmoid" if classes == 2 else "softmax"
     # Features cut from a pretrained backbone run into the thousands: random weights on them take epochs to unlearn.
-    start = "zeros" if backbone == "vgg16" and head != "flatten" else "glorot_uniform"
+    start = "glorot_uniform" if trunk.name == "compact" or head == "flatten" else "zeros"
     decision = keras.layers.Dense(units, activation=activation, kernel_initializer=start, name="decision")
-    return keras.Model(trunk.input, decision(_head(head, layer.output)), name=backbone)
+    return keras.Model(trunk.input, decision(_head(head, layer.output)), name=trunk.name)
 
 
 def target_layer(network: Any) -> str:
     """The name of the layer that Grad-CAM looks at: the last that gives a map and is no pooling."""
-    maps = [layer for layer in network.layers if len(layer.output.shape) == 4 and "pool" not in layer.name]
+    maps = [layer for layer in network.layers if len(layer.output.shape) == 4 and "Pool" not in type(layer).__name__]
     return str(maps[-1].name)
 
 
@@ -54,23 +90,6 @@ def _head(head: Head, maps: Any) -> Any:
         return layers.GlobalAveragePooling2D(name="global_avg")(maps)
     hidden = layers.Dense(1024, activation="relu", name="hidden")(layers.Flatten(name="flatten")(maps))
     return layers.Dropout(0.5, name="dropout")(hidden)
-
-
-def _vgg16(to: Preparation, imagenet: bool) -> Any:
-    """VGG16 without its top (Simonyan & Zisserman 2014), which needs three channels and at least 32×32 pixels."""
-    if to.channels != 3 or min(to.width, to.height) < 32:
-        raise DataError("The vgg16 backbone needs RGB input of at least 32×32 pixels.")
-    try:
-        return keras.applications.VGG16(
-            include_top=False, weights="imagenet" if imagenet else None, input_shape=(to.height, to.width, 3)
-        )
-    except Exception as error:
-        if not imagenet:
-            raise
-        raise DataError(
-            f"The ImageNet weights could not be downloaded ({error}). Give a file with --weights FILE, or start from "
-            "random weights with --weights none."
-        ) from error
 
 
 def _compact(to: Preparation, imagenet: bool) -> Any:

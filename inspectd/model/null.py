@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from inspectd.model.bundle import Bundle, write_bundle
 from inspectd.model.inspector import Finding, find
 from inspectd.model.preparation import prepare
-from inspectd.model.spec import HeatScale, ImageClass, Precision, Preparation, Spec, Thresholds
+from inspectd.model.spec import HeatScale, ImageClass, Method, Precision, Preparation, Spec, Thresholds
 
 SIZE, BLOCKS = 64, 8
 STEEPNESS = 10.0  # logit of white 5, of black −5
@@ -27,8 +27,9 @@ class NullInspector:
     device = "cpu"
     precision: Precision = "float32"
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, method: Method = "gradcam") -> None:
         self.bundle = bundle
+        self.method = method
         self.remarks: list[str] = []
 
     def warm_up(self, batch: int) -> float:
@@ -41,14 +42,14 @@ class NullInspector:
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return prepare(pixels, self.bundle.spec.preparation)
 
-    def inspect(self, prepared: Sequence[NDArray[np.uint8]]) -> list[Finding]:
-        return [self._inspect(image) for image in prepared]
+    def inspect(self, prepared: Sequence[NDArray[np.uint8]], methods: Sequence[Method] = ()) -> list[Finding]:
+        return [self._inspect(image, methods or [self.method]) for image in prepared]
 
-    def _inspect(self, image: NDArray[np.uint8]) -> Finding:
+    def _inspect(self, image: NDArray[np.uint8], methods: Sequence[Method]) -> Finding:
         brightness = image.mean(axis=2, dtype=np.float32) / np.float32(255)
         heat = np.asarray(cv2.resize(brightness, (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA), np.float32)
         logit = np.array([STEEPNESS * (float(heat.mean()) - 0.5)], np.float32)
-        return find(self.bundle.spec, logit, "defect", heat)
+        return find(self.bundle.spec, logit, "defect", heat, dict.fromkeys(methods, float(heat.max())))
 
 
 def write_null_bundle(path: Path, name: str = "null", thresholds: Thresholds | None = None) -> Bundle:

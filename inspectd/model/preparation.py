@@ -9,10 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspectd.model.backbones import SCALES
 from inspectd.model.spec import Preparation
 
-# The mean colour of ImageNet in the order blue, green, red, as VGG16 was trained (Simonyan & Zisserman 2014).
-_VGG16_MEAN = np.array([103.939, 116.779, 123.68], np.float32)
+# Red, green, blue over ImageNet, in the units 0..255: as VGG16 was trained (Simonyan & Zisserman 2014), and as Keras
+# has them for the networks that came by way of Torch.
+_CAFFE_MEAN = np.array([123.68, 116.779, 103.939], np.float32)
+_TORCH_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * np.float32(255)
+_TORCH_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32) * np.float32(255)
 
 
 def prepare(pixels: NDArray[np.uint8], to: Preparation) -> NDArray[np.uint8]:
@@ -34,6 +38,9 @@ def normalise(pixels: Any, to: Preparation) -> Any:
     """Brings float32 pixels 0..255 (n, height, width, channels) to the network's scale; an array or a tensor."""
     if to.preprocess == "scale":
         return pixels * np.float32(1 / 255)
-    if to.backbone == "vgg16":
-        return pixels[..., ::-1] - _VGG16_MEAN
-    return pixels * np.float32(1 / 127.5) - np.float32(1)
+    scale = SCALES[str(to.backbone)]
+    if scale == "caffe":
+        return (pixels - _CAFFE_MEAN)[..., ::-1]
+    if scale == "torch":
+        return (pixels - _TORCH_MEAN) * (1 / _TORCH_DEVIATION)
+    return pixels if scale == "own" else pixels * np.float32(1 / 127.5) - np.float32(1)

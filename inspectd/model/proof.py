@@ -20,7 +20,7 @@ from inspectd.model.bundle import Bundle
 from inspectd.model.choices import Choice, Choices, choice_key
 from inspectd.model.golden import Golden, GoldenImage, find_golden, grid, read_golden
 from inspectd.model.inspector import Finding, Inspector, load_inspector
-from inspectd.model.spec import Precision
+from inspectd.model.spec import Method, Precision
 from inspectd.model.verdict import decide, margin
 
 log = logging.getLogger(__name__)
@@ -91,6 +91,7 @@ def open_proven(
     bundle: Bundle,
     device: str,
     wanted: Literal["auto", "float32", "bfloat16"],
+    method: Method,
     choices: Choices | None,
     alive: Callable[[], None],
 ) -> Inspector:
@@ -98,14 +99,15 @@ def open_proven(
     place, possible = _possible(bundle, device)
     golden = read_golden(bundle)
     if golden is None:
-        return _open_unproven(bundle, device, _of_the_evaluation(bundle, possible) if wanted == "auto" else wanted)
+        precision = _of_the_evaluation(bundle, possible) if wanted == "auto" else wanted
+        return _open_unproven(bundle, device, precision, method)
     if wanted != "auto":
         possible = (wanted,)
     remembers = choices is not None and len(possible) > 1
     name = choice_key(bundle, place)
     known = choices.recall(name) if choices and remembers else None
     order = possible[possible.index(known.precision) :] if known else possible
-    *refused, (inspector, proof) = _attempts(bundle, device, golden, order, alive)
+    *refused, (inspector, proof) = _attempts(bundle, device, method, golden, order, alive)
     if not proof.passed:
         raise BundleError(_refusal(proof))
     log.info("%s", proof)
@@ -129,7 +131,7 @@ def verify(bundle: Bundle, device: str, wanted: Literal["auto", "float32", "bflo
     if golden is None:
         raise BundleError(f"{bundle.path} has no golden images, so there is nothing to reproduce. {ADVICE}")
     order = _possible(bundle, device)[1] if wanted == "auto" else (wanted,)
-    return [proof for _, proof in _attempts(bundle, device, golden, order, lambda: None)]
+    return [proof for _, proof in _attempts(bundle, device, "gradcam", golden, order, lambda: None)]
 
 
 def prove(inspector: Inspector, golden: Golden, alive: Callable[[], None]) -> Proof:
@@ -153,11 +155,16 @@ def cosine(found: NDArray[np.float32], expected: NDArray[np.float32], dark: floa
 
 
 def _attempts(
-    bundle: Bundle, device: str, golden: Golden, order: Sequence[Precision], alive: Callable[[], None]
+    bundle: Bundle,
+    device: str,
+    method: Method,
+    golden: Golden,
+    order: Sequence[Precision],
+    alive: Callable[[], None],
 ) -> Iterator[tuple[Inspector, Proof]]:
     """The bundle in one precision after the other, until one passes."""
     for precision in order:
-        inspector = load_inspector(bundle, device, precision)
+        inspector = load_inspector(bundle, device, precision, method)
         proof = prove(inspector, golden, alive)
         yield inspector, proof
         if proof.passed:
@@ -172,7 +179,7 @@ def _reproduce(inspector: Inspector, image: GoldenImage, gap: float) -> Reproduc
             f"{image.file} expects {len(image.logits)} logits, but the network gives {len(found.logits)}."
         )
     share = float(np.abs(np.subtract(found.logits, image.logits)).max()) / gap
-    heat = image.heat.get("gradcam")
+    heat = image.heat.get(found.method)
     return Reproduced(
         image=image,
         expected=decide(margin(image.logits, spec.classes, spec.activation), spec.thresholds),
@@ -182,9 +189,9 @@ def _reproduce(inspector: Inspector, image: GoldenImage, gap: float) -> Reproduc
     )
 
 
-def _open_unproven(bundle: Bundle, device: str, precision: Precision) -> Inspector:
+def _open_unproven(bundle: Bundle, device: str, precision: Precision, method: Method) -> Inspector:
     """A bundle without golden images, as it comes, with a remark; the null network is arithmetic and needs none."""
-    inspector = load_inspector(bundle, device, precision)
+    inspector = load_inspector(bundle, device, precision, method)
     spec = bundle.spec
     if spec.network != "null":
         inspector.remarks.append(f"{bundle.title} has no golden images: nobody has proven it on this device. {ADVICE}")

@@ -3,15 +3,19 @@
 Whoever makes one with values that contradict each other gets a ValueError (pydantic's) that names the field.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as checked
+
+from inspectd.model.backbones import SCALES, known_backbone
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Precision = Literal["float32", "bfloat16"]
-Backbone = Literal["vgg16", "compact"]
+Method = Literal["gradcam", "layercam", "hirescam"]
+ALL_METHODS: tuple[Method, ...] = get_args(Method)
+Backbone = Annotated[str, AfterValidator(known_backbone)]
 Head = Literal["flatten", "avg", "max"]
 Preprocess = Literal["scale", "backbone"]
 _RULES = ConfigDict(extra="forbid")
@@ -39,9 +43,11 @@ class Preparation:
     backbone: Backbone | None = None
 
     @model_validator(mode="after")
-    def _backbone_is_named(self) -> Self:
+    def _agrees(self) -> Self:
         if self.preprocess == "backbone" and self.backbone is None:
             raise ValueError("`preprocess: backbone` needs `backbone` to say which")
+        if self.preprocess == "scale" and self.backbone and SCALES[self.backbone] == "own":
+            raise ValueError(f"`preprocess: scale` is not for {self.backbone}, which scales pixels itself")
         return self
 
 
@@ -92,9 +98,10 @@ class Spec:
     Attributes:
         classes: In the order of the network's outputs. A single sigmoid unit stands for the defect of two classes.
         activation: How the outputs are read. Decisions are taken from the logits below it.
-        layer: The layer whose activations Grad-CAM weighs; None for the null network.
+        layer: The layer whose activations the heat weighs; None for the null network.
         explain: Whose logit the heat explains: the strongest `defect` class, or the `predicted` class.
-        heat_scale: By method (`gradcam`), then by class name, for every class that can be explained.
+        heat_scale: By method, then by class name, for every class that can be explained. Grad-CAM is always there;
+            another method can be used where it has its own numbers, because the heats differ in size.
         evaluated_in: The precision in which thresholds, scale and metrics were measured.
         metrics: What was measured on validation images.
         training: Everything that was used to make the network.
@@ -105,7 +112,7 @@ class Spec:
     activation: Literal["softmax", "sigmoid"]
     preparation: Preparation
     thresholds: Thresholds
-    heat_scale: dict[str, dict[str, HeatScale]]
+    heat_scale: dict[Method, dict[str, HeatScale]]
     version: Annotated[int, Field(ge=1)] = 1
     network: Literal["keras", "null"] = "keras"
     layer: str | None = None
@@ -123,12 +130,13 @@ class Spec:
         if all(each.ok for each in self.classes) or not any(each.ok for each in self.classes):
             raise ValueError("`classes` needs at least one class with `ok: true` and one with `ok: false`")
         if self.network == "keras" and self.layer is None:
-            raise ValueError("`layer` must name the layer that Grad-CAM looks at")
+            raise ValueError("`layer` must name the layer whose activations explain a verdict")
         explained = [each.name for each in self.classes if self.explain == "predicted" or not each.ok]
-        if missing := [name for name in explained if name not in self.heat_scale.get("gradcam", {})]:
-            raise ValueError(f"`heat_scale.gradcam` has no numbers for {', '.join(missing)}")
+        for method in ("gradcam", *self.heat_scale):
+            if missing := [name for name in explained if name not in self.heat_scale.get(method, {})]:
+                raise ValueError(f"`heat_scale.{method}` has no numbers for {', '.join(missing)}")
         return self
 
-    def scale_of(self, explained: str) -> HeatScale:
-        """The colour scale for heat that explains the class `explained`."""
-        return self.heat_scale["gradcam"][explained]
+    def scale_of(self, method: Method, explained: str) -> HeatScale:
+        """The colour scale for heat of `method`, one of `heat_scale`, that explains the class `explained`."""
+        return self.heat_scale[method][explained]

@@ -1,5 +1,6 @@
-"""Weights from a file into the layers of the same name: a file may hold a part of a network, and a part may fit."""
+"""Weights from a file: a legacy `.h5` fills layers of the same name, a Keras 3 `.weights.h5` a whole backbone."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,38 @@ class Loaded:
     def __str__(self) -> str:
         text = f"weights for {_span(self.taken)}; not in the file: {_span(self.left)}"
         return text + (f"; unused: {_span(self.unused)}" if self.unused else "")
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is a Keras 3 `.weights.h5`, which goes by a network's structure and only fits all of it.
+
+    Raises:
+        DataError: it is no HDF5 file.
+    """
+    try:
+        with h5py.File(path) as file:
+            return "layer_names" not in file.get("model_weights", file).attrs and "layers" in file
+    except OSError as error:
+        raise DataError(f"--weights {path}: it cannot be read as a Keras `.h5` file ({error}).") from error
+
+
+def load_whole(backbone: Any, path: Path) -> Loaded:
+    """Fills a whole backbone, without its top, from a Keras 3 `.weights.h5` file.
+
+    Raises:
+        DataError: the file is of another network.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Keras looks for layers in two places and warns of the one that older files do not have.
+            warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
+            backbone.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"--weights {path}: it is not of the whole of {backbone.name} without its top: {reason[:200]}"
+        ) from error
+    return Loaded(tuple(layer.name for layer in backbone.layers if layer.weights), (), ())
 
 
 def load_weights_by_name(network: Any, path: Path) -> Loaded:

@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass as checked
 from inspectd.config.document import Document
 from inspectd.dataset.division import Wish
 from inspectd.errors import ConfigError, DataError
+from inspectd.model.backbones import SCALES
 from inspectd.model.spec import Backbone, Head, Preparation, Preprocess
 from inspectd.training.mistakes import mistakes
 
@@ -80,6 +81,8 @@ class Recipe:
     def _agrees(self) -> Self:
         if self.optimizer == "adam" and self.momentum:
             raise ValueError("momentum: adam has none of its own to set; use optimizer: sgd, or momentum: 0")
+        if self.preprocess == "scale" and SCALES[self.backbone] == "own":
+            raise ValueError(f"preprocess: scale is not for {self.backbone}, which scales pixels itself; use backbone")
         if self.validation == self.test == 0:
             raise ValueError("validation: one of validation and test must be above 0, or nothing is measured")
         if self.validation + self.test > 0.9:

@@ -6,6 +6,7 @@ leaves nothing half-written.
 
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,18 @@ from inspectd.dataset.manifest import DATA, Manifest, Split
 from inspectd.dataset.pixels import Dataset, load_dataset
 from inspectd.dataset.survey import survey
 from inspectd.errors import DataError
+from inspectd.evaluation.cases import FINDINGS, Case, case, cases_text
 from inspectd.evaluation.metrics import answers
 from inspectd.evaluation.validation import validate
 from inspectd.model.backend import keras, tf
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.devices import Device, open_device
-from inspectd.model.inspector import Finding, open_inspector
-from inspectd.model.networks import build_network, target_layer
-from inspectd.model.spec import HeatScale, ImageClass, Precision, Spec, Thresholds
+from inspectd.model.inspector import Finding, Inspector, open_inspector
+from inspectd.model.networks import add_head, open_backbone, target_layer
+from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Precision, Spec, Thresholds
 from inspectd.model.surgery import examine
 from inspectd.model.versions import publish, refuse_unfit
-from inspectd.model.weights import load_weights_by_name
+from inspectd.model.weights import is_whole, load_weights_by_name, load_whole
 from inspectd.training.batches import Batches
 from inspectd.training.learn import Learned, Witness, learn
 from inspectd.training.recipe import Recipe
@@ -88,7 +90,7 @@ def train(data: Path, out: Path, recipe: Recipe, witness: Witness) -> Bundle:
         "software": f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
     }
     draft = _draft(out.name, classes, network, recipe, precision, used)
-    return _finish(out, draft, network, manifest, dataset, validation, learned, witness)
+    return _finish(out, draft, network, data, manifest, dataset, watched, learned, witness)
 
 
 def _choices(recipe: Recipe) -> dict[str, Any]:
@@ -121,12 +123,13 @@ def _precision(recipe: Recipe, device: Device) -> Precision:
 def _build(recipe: Recipe, classes: int) -> tuple[Any, str]:
     """The network, and a text that says what weights it starts from."""
     imagenet = recipe.weights == "imagenet"
-    network = build_network(recipe.backbone, recipe.cut, recipe.head, classes, recipe.preparation, imagenet=imagenet)
-    if imagenet:
-        return network, "weights of ImageNet"
-    if recipe.weights == "none":
-        return network, "random weights"
-    return network, str(load_weights_by_name(network, Path(recipe.weights)))
+    file = None if recipe.weights in ("imagenet", "none") else Path(recipe.weights)
+    backbone = open_backbone(recipe.backbone, recipe.preparation, imagenet=imagenet)
+    whole = str(load_whole(backbone, file)) if file and is_whole(file) else ""
+    network = add_head(backbone, recipe.cut, recipe.head, classes)
+    if file:
+        return network, whole or str(load_weights_by_name(network, file))
+    return network, "weights of ImageNet" if imagenet else "random weights"
 
 
 def _draft(
@@ -140,7 +143,7 @@ def _draft(
         activation=network.layers[-1].activation.__name__,
         preparation=recipe.preparation,
         thresholds=Thresholds(0.0),
-        heat_scale={"gradcam": unmeasured},
+        heat_scale=dict.fromkeys(ALL_METHODS, unmeasured),
         layer=target_layer(network),
         evaluated_in=precision,
         training=used,
@@ -151,9 +154,10 @@ def _finish(
     out: Path,
     draft: Spec,
     network: Any,
+    data: Path,
     manifest: Manifest,
     dataset: Dataset,
-    validation: NDArray[np.int64],
+    watched: Split,
     learned: Learned,
     witness: Witness,
 ) -> Bundle:
@@ -161,7 +165,17 @@ def _finish(
     with tempfile.TemporaryDirectory(prefix="inspectd-") as folder:
         saved = Path(folder) / NETWORK
         network.save(saved)
-        findings = _inspect(write_bundle(Path(folder) / "draft", draft, {NETWORK: saved}), dataset, validation, witness)
+        inspector = open_inspector(
+            write_bundle(Path(folder) / "draft", draft, {NETWORK: saved}), precision=draft.evaluated_in
+        )
+        inspector.warm_up(MEASURED_AT_ONCE)
+        validation = dataset.of(watched)
+        findings = _inspect(inspector, dataset, validation, witness)
+        cases = _cases(dataset, validation, findings, draft)
+        if watched != "test":
+            unseen = load_dataset(data, manifest, ("test",), draft.preparation, lambda *_: None)
+            chosen = unseen.of("test")
+            cases += _cases(unseen, chosen, _inspect(inspector, unseen, chosen, witness), draft)
         found = validate(findings, dataset.targets[validation], draft.classes, draft.activation)
         for remark in found.remarks:
             witness.say(remark)
@@ -173,21 +187,28 @@ def _finish(
             metrics=found.metrics.as_numbers(),
         )
         pictures = {"curves.png": curves(learned.epochs, learned.best), "card.md": card(spec, found.remarks)}
-        return publish(out, spec, {NETWORK: saved, DATA: manifest.as_csv(), **pictures})
+        lists = {DATA: manifest.as_csv(), FINDINGS: cases_text(cases, spec.classes)}
+        return publish(out, spec, {NETWORK: saved, **lists, **pictures})
 
 
-def _inspect(bundle: Bundle, dataset: Dataset, chosen: NDArray[np.int64], witness: Witness) -> list[Finding]:
-    """What the bundle finds in the images `chosen` (indices).
+def _inspect(inspector: Inspector, dataset: Dataset, chosen: NDArray[np.int64], witness: Witness) -> list[Finding]:
+    """What the inspector finds in the images `chosen` (indices).
 
     Raises:
         DataError: it finds no numbers.
     """
-    inspector = open_inspector(bundle, precision=bundle.spec.evaluated_in)
-    inspector.warm_up(MEASURED_AT_ONCE)
     findings: list[Finding] = []
     for start in range(0, len(chosen), MEASURED_AT_ONCE):
-        findings += inspector.inspect(list(dataset.pixels[chosen[start : start + MEASURED_AT_ONCE]]))
+        findings += inspector.inspect(list(dataset.pixels[chosen[start : start + MEASURED_AT_ONCE]]), ALL_METHODS)
         witness.progress("measuring", len(findings), len(chosen))
     if not all(np.isfinite(finding.logits).all() for finding in findings):
         raise DataError("Learning diverged: the network's logits are no numbers any more. Lower --rate.")
     return findings
+
+
+def _cases(dataset: Dataset, chosen: NDArray[np.int64], findings: Sequence[Finding], spec: Spec) -> list[Case]:
+    samples = [dataset.samples[index] for index in chosen]
+    return [
+        case(sample.path, sample.sha256, sample.target, sample.split, finding, spec)
+        for sample, finding in zip(samples, findings, strict=True)
+    ]

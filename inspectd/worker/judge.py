@@ -95,6 +95,7 @@ class Judge:
             overlay=str(overlay) if overlay else None,
             regions=tuple(explanation.regions),
             heat=stored_heat(finding.heat),
+            method=finding.method,
             timings={**image.timings, "infer": infer_ms, "overlay": milliseconds(started)},
             precision=self.inspector.precision,
             device=self.inspector.device,

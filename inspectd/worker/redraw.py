@@ -1,13 +1,17 @@
-"""An overlay drawn again for a verdict that stands: the same bytes through the same model, and nothing judged."""
+"""An overlay drawn again for a verdict that stands: the same bytes through the same model, explained by the same
+method, and nothing judged.
+"""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 from inspectd.config import Config
 from inspectd.ledger.records import Redraw
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Inspector
+from inspectd.model.spec import Method
 from inspectd.vision.decode import DecodeError, decode
 from inspectd.vision.overlay import Style
 from inspectd.worker.past import read_again
@@ -39,7 +43,8 @@ def redrawn(
 def _draw_again(config: Config, inspector: Inspector, wanted: Redraw) -> bytes:
     source = read_again(config, wanted.watch, wanted.path, wanted.moved_to, wanted.sha256)
     image = decode(source.data, config.limits.pixels)
-    (finding,) = inspector.inspect([inspector.prepare(image.pixels)])
+    method = cast(Method, wanted.method)  # a worker wrote it
+    (finding,) = inspector.inspect([inspector.prepare(image.pixels)], [method])
     height, width = image.pixels.shape[:2]
     chosen = config.overlay.model_dump(exclude={"write"})
     style = Style(**chosen | {"format": "png" if wanted.overlay.endswith(".png") else "jpeg"})

@@ -120,7 +120,7 @@ class Worker:
         for path, watches in names.items():
             bundle = load_bundle(path)
             worker = self._config.worker
-            inspector = open_inspector(bundle, worker.device, worker.precision, choices, self._alive)
+            inspector = open_inspector(bundle, worker.device, worker.precision, worker.method, choices, self._alive)
             for remark in inspector.remarks:
                 log.warning("%s", remark)
             slowest = max(slowest, inspector.warm_up(self._settings.batch))

@@ -28,7 +28,7 @@ SPEC = Spec(
 def found(logits: np.ndarray, path: str = "ok/a.png") -> Case:
     values = tuple(float(logit) for logit in logits)
     heat = np.array([[0.0, logits[0]]], np.float32)
-    finding = Finding(Verdict.OK, "ok", values, 0.5, "scratch, deep", heat, HeatScale(0.0, 1.0))
+    finding = Finding(Verdict.OK, "ok", values, 0.5, "scratch, deep", "gradcam", heat, HeatScale(0.0, 1.0), {})
     return case(path, "0" * 64, 1, "test", finding, SPEC)
 
 
@@ -67,7 +67,7 @@ def test_margins_are_written_for_people() -> None:
         (lambda text: text.replace('"scratch, deep",test', "dent,test"), "line 2: the model knows no class dent"),
         (lambda text: text.replace("1.0 1.0", "1.0 1.0 1.0"), "line 2 is damaged"),
         (lambda text: text.replace("1.0 1.0", "1.0 much"), "line 2 is damaged"),
-        (lambda text: text.replace(",test", ",training"), "line 2 is damaged"),
+        (lambda text: text.replace(",test", ",tested"), "line 2 is damaged"),
         (lambda text: text[: text.rindex(",test")], "line 2 is damaged"),
         (lambda text: text[: text.rindex(',"scratch')], "line 2 is damaged"),
         (lambda text: text.rstrip() + ",more", "line 2 is damaged"),

@@ -13,7 +13,8 @@ OK, CRACK, DENT = ImageClass("ok", True), ImageClass("crack", False), ImageClass
 
 
 def finding(logits: tuple[float, ...], heat: float, explained: str = "crack") -> Finding:
-    return Finding(Verdict.OK, "ok", logits, 0.5, explained, np.array([[0.0, heat]], np.float32), HeatScale(0.0, 1.0))
+    map, maxima = np.array([[0.0, heat]], np.float32), {"gradcam": heat, "layercam": 3 * heat}
+    return Finding(Verdict.OK, "ok", logits, 0.5, explained, "gradcam", map, HeatScale(0.0, 1.0), maxima)
 
 
 class TestValidate:
@@ -25,6 +26,8 @@ class TestValidate:
         assert (found.metrics.good_max, found.metrics.defect_min) == (-3.0, 5.0)
         scale = found.heat_scale["gradcam"]["crack"]
         assert (scale.low, scale.high) == (pytest.approx(1.99), 10.0)
+        other = found.heat_scale["layercam"]["crack"]
+        assert (other.low, other.high) == (pytest.approx(3 * 1.99), 30.0)
         assert len(found.remarks) == 1
         assert "the threshold is the middle of the gap" in found.remarks[0]
 

@@ -1,5 +1,7 @@
 """The list of overlays that are to be drawn again."""
 
+from dataclasses import replace
+
 from sqlalchemy import Engine, text
 from support.queueing import LEASE, arrivals, enqueue, inspected
 
@@ -24,6 +26,16 @@ def test_each_is_taken_once_and_in_order(queue: Queue, model: int) -> None:
     assert (taken[0].model_id, taken[0].path, taken[0].overlay) == (model, "000000.png", "line/2026-11-23/1.jpg")
     assert [each.inspection_id for each in queue.take_redraws(["line"], 2)] == [third]
     assert queue.take_redraws(["line"], 2) == []
+
+
+def test_knows_how_the_heat_was_computed(queue: Queue, model: int, engine: Engine) -> None:
+    enqueue(queue, "line", arrivals(2))
+    claims = queue.claim("w", ["line"], 2, LEASE)
+    queue.finish("w", model, [replace(inspected(claim), method="layercam") for claim in claims])
+    with engine.begin() as connection:  # as a version left it that knew Grad-CAM alone
+        connection.execute(text("UPDATE inspections SET method = NULL WHERE id = 2"))
+    queue.redraw([1, 2])
+    assert [each.method for each in queue.take_redraws(["line"], 2)] == ["layercam", "gradcam"]
 
 
 def test_a_watch_that_is_not_served_waits(queue: Queue, model: int) -> None:

@@ -14,9 +14,9 @@ from inspectd.ledger.schema import Verdict
 from inspectd.model.backend import keras, tf
 from inspectd.model.bundle import Bundle, write_bundle
 from inspectd.model.explanation import explain
-from inspectd.model.inspector import Finding
+from inspectd.model.inspector import Finding, open_inspector
 from inspectd.model.keras_inspector import KerasInspector, batch_sizes, next_batch
-from inspectd.model.spec import ImageClass, Preparation, Thresholds
+from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Preparation, Thresholds
 from inspectd.worker.artifacts import stored_heat
 
 EXACT = 1e-4  # relative to the largest value
@@ -71,6 +71,25 @@ class TestGradCam:
         assert difference(logits(together), logits(singly)) < EXACT
         assert inspector.traces == 1
 
+    def test_so_do_the_other_methods_when_asked_for(self, opened: tuple[Case, KerasInspector]) -> None:
+        case, inspector = opened
+        images = case.images(1)
+        wanted_logits, wanted = case.references(images)
+        for method in ("layercam", "hirescam"):
+            findings = inspector.inspect(images, [method])
+            assert wanted[method].max() > 0
+            assert difference(heats(findings), wanted[method]) < EXACT
+            assert difference(logits(findings), wanted_logits) < EXACT
+            assert findings[0].method == method
+
+    def test_tells_the_maxima_of_all_that_are_asked_for(self, opened: tuple[Case, KerasInspector]) -> None:
+        case, inspector = opened
+        images = case.images(1)
+        _, wanted = case.references(images)
+        (finding,) = inspector.inspect(images, ALL_METHODS)
+        assert difference(finding.heat, wanted["gradcam"][0]) < EXACT
+        assert finding.maxima == pytest.approx({each: wanted[each].max() for each in ALL_METHODS}, rel=EXACT)
+
     def test_only_a_loose_activation_is_remarked_on(self, opened: tuple[Case, KerasInspector]) -> None:
         case, inspector = opened
         loose = getattr(case.network, "loose", False)
@@ -121,6 +140,29 @@ class TestGradCam:
         assert finding.explained == "scratch"
         assert len(finding.logits) == 1
         assert finding.verdict == (Verdict.DEFECT if finding.logits[0] >= 0 else Verdict.OK)
+
+
+class TestMethods:
+    def test_is_the_inspectors_own(self, plain: tuple[Case, Bundle]) -> None:
+        case, bundle = plain
+        images = case.images(3)
+        findings = open_inspector(bundle, "cpu", "float32", "hirescam").inspect(images)
+        assert difference(heats(findings), case.reference(images, "hirescam")[1]) < EXACT
+        assert {finding.method for finding in findings} == {"hirescam"}
+
+    def test_each_has_its_own_scale(self, plain: tuple[Case, Bundle], tmp_path: Path) -> None:
+        scales = {
+            method: {"ok": HeatScale(low, 9.0), "scratch": HeatScale(low, 9.0)}
+            for low, method in enumerate(ALL_METHODS)
+        }
+        inspector = KerasInspector(plain[0].bundle(tmp_path, heat_scale=scales), "cpu")
+        found = {method: inspector.inspect(plain[0].images(1), [method])[0].scale.low for method in ALL_METHODS}
+        assert found == {"gradcam": 0, "layercam": 1, "hirescam": 2}
+
+    def test_one_without_a_scale_is_refused(self, plain: tuple[Case, Bundle], tmp_path: Path) -> None:
+        bundle = plain[0].bundle(tmp_path, heat_scale={"gradcam": {"scratch": HeatScale(0.0, 1.0)}})
+        with pytest.raises(BundleError, match=r"has no heat scale for layercam.*Choose gradcam, or train it again"):
+            open_inspector(bundle, "cpu", method="layercam")
 
 
 CALLS: list[int] = []

@@ -8,9 +8,9 @@ import pytest
 
 from inspectd.errors import DataError
 from inspectd.model.backend import keras
-from inspectd.model.networks import build_network, target_layer
+from inspectd.model.networks import build_network, open_backbone, target_layer
 from inspectd.model.spec import Backbone, Head, Preparation
-from inspectd.model.weights import load_weights_by_name
+from inspectd.model.weights import is_whole, load_weights_by_name, load_whole
 
 SMALL = Preparation(64, 48)
 
@@ -20,6 +20,9 @@ SMALL = Preparation(64, 48)
     [
         ("vgg16", "block3_conv3", "max", 2, (1, "sigmoid"), "block3_conv3"),
         ("vgg16", "block2_pool", "avg", 4, (4, "softmax"), "block2_conv2"),
+        ("mobilenetv2", None, "avg", 2, (1, "sigmoid"), "out_relu"),
+        ("mobilenetv2", "block_3_depthwise", "max", 2, (1, "sigmoid"), "block_3_depthwise"),
+        ("efficientnetb0", "block2a_expand_activation", "max", 2, (1, "sigmoid"), "block2a_expand_activation"),
         ("compact", None, "flatten", 2, (2, "sigmoid"), "stage4_relu"),
         ("compact", "stage3_relu", "max", 3, (3, "softmax"), "stage3_relu"),
     ],
@@ -43,8 +46,9 @@ def test_the_compact_network_is_small(tmp_path: Path) -> None:
     ("backbone", "cut", "to", "imagenet", "sentence"),
     [
         ("vgg16", "block6_conv1", SMALL, False, "vgg16 has no such layer. It has block1_conv1"),
-        ("vgg16", None, Preparation(64, 64, 1), False, "needs RGB input"),
-        ("vgg16", None, Preparation(16, 64), False, "at least 32×32"),
+        ("vgg16", None, Preparation(16, 64), False, "vgg16 does not take images of 16×64: .*at least 32x32"),
+        ("inceptionv3", None, SMALL, False, "inceptionv3 does not take images of 64×48: .*at least 75x75"),
+        ("efficientnetb0", "block2a_se_squeeze", SMALL, False, "this layer of efficientnetb0 gives no map"),
         ("compact", None, SMALL, True, "has no ImageNet weights"),
     ],
 )
@@ -101,6 +105,26 @@ class TestWeightsByName:
         keras.Sequential(layers).save(tmp_path / "stranger.h5")
         with pytest.raises(DataError, match="it holds lonely, none of which is in this network"):
             load_weights_by_name(part, tmp_path / "stranger.h5")
+
+
+class TestWeightsOfAWholeBackbone:
+    def test_fill_all_of_it_and_nothing_else(self, tmp_path: Path) -> None:
+        given, taking = (open_backbone("compact", SMALL) for _ in range(2))
+        given.save_weights(tmp_path / "compact.weights.h5")
+        assert is_whole(tmp_path / "compact.weights.h5")
+        loaded = load_whole(taking, tmp_path / "compact.weights.h5")
+        assert loaded.taken[:2] == ("stage1_conv", "stage1_norm")
+        assert all(np.array_equal(*pair) for pair in zip(given.get_weights(), taking.get_weights(), strict=True))
+
+    def test_of_another_backbone_are_refused(self, tmp_path: Path) -> None:
+        open_backbone("compact", SMALL).save_weights(tmp_path / "compact.weights.h5")
+        with pytest.raises(DataError, match="it is not of the whole of vgg16 without its top: "):
+            load_whole(open_backbone("vgg16", SMALL), tmp_path / "compact.weights.h5")
+
+    def test_a_file_of_another_kind(self, tmp_path: Path) -> None:
+        (tmp_path / "text.h5").write_text("no weights")
+        with pytest.raises(DataError, match=r"it cannot be read as a Keras `.h5` file"):
+            is_whole(tmp_path / "text.h5")
 
 
 @pytest.mark.parametrize(("head", "calm"), [("max", True), ("avg", True), ("flatten", False)])

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from inspectd.model.backbones import KERAS, SCALES
 from inspectd.model.preparation import normalise, prepare
-from inspectd.model.spec import Preparation
+from inspectd.model.spec import Preparation, Preprocess
 
 
 def test_leaves_an_image_of_the_right_size_alone() -> None:
@@ -54,10 +55,43 @@ def test_brings_pixels_to_scale(to: Preparation, wanted: list[float]) -> None:
     assert found.ravel() == pytest.approx(wanted, abs=1e-4)
 
 
-def test_vgg16_is_prepared_as_keras_does() -> None:
+@pytest.mark.parametrize(
+    ("backbone", "module"),
+    [
+        ("vgg16", "vgg16"),
+        ("resnet50", "resnet"),
+        ("mobilenetv2", "mobilenet_v2"),
+        ("densenet121", "densenet"),
+        ("efficientnetb0", "efficientnet"),
+        ("convnexttiny", "convnext"),
+    ],
+)
+def test_pixels_are_scaled_as_keras_does_for_each_backbone(backbone: str, module: str) -> None:
     from inspectd.model.backend import keras
 
     pixels = np.random.default_rng(1).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
-    to = Preparation(8, 8, 3, "backbone", "vgg16")
-    wanted = keras.applications.vgg16.preprocess_input(pixels.copy())
+    to = Preparation(8, 8, 3, "backbone", backbone)
+    wanted = getattr(keras.applications, module).preprocess_input(pixels.copy())
     assert np.allclose(normalise(pixels, to), wanted, atol=1e-4)
+
+
+def test_every_model_of_keras_applications_is_a_backbone() -> None:
+    from inspectd.model.backend import keras
+
+    models = {name for name in dir(keras.applications) if name[0].isupper()}
+    assert models == set(KERAS.values())
+    assert set(SCALES) == {*KERAS, "compact"}
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "backbone", "sentence"),
+    [
+        ("backbone", "mobilenet2", "there is no backbone 'mobilenet2'; perhaps mobilenetv2 is meant"),
+        ("backbone", "zzz", "there is no backbone 'zzz'; known are compact, convnextbase, "),
+        ("backbone", None, "needs `backbone` to say which"),
+        ("scale", "efficientnetb0", "`preprocess: scale` is not for efficientnetb0, which scales pixels itself"),
+    ],
+)
+def test_what_contradicts_itself_is_said(preprocess: Preprocess, backbone: str | None, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Preparation(32, 32, 3, preprocess, backbone)

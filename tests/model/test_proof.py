@@ -81,9 +81,9 @@ class TestAuto:
         opened = []
         load = KerasInspector.__init__
 
-        def noting(self: KerasInspector, bundle: Bundle, device: str, precision: str) -> None:
+        def noting(self: KerasInspector, bundle: Bundle, device: str, precision: str, *method: str) -> None:
             opened.append(precision)
-            load(self, bundle, device, precision)  # type: ignore[arg-type]
+            load(self, bundle, device, precision, *method)  # type: ignore[arg-type]
 
         monkeypatch.setattr(KerasInspector, "__init__", noting)
         bundle = network(tmp_path / "bundle", TINY)

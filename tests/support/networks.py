@@ -1,4 +1,4 @@
-"""Small and large networks of every make, each with a plain reference for its logits and its Grad-CAM.
+"""Small and large networks of every make, each with a plain reference for its logits and its heat by each method.
 
 The references are written out by hand from the whole graph, with a tape that watches everything, and share no code with
 the package beyond Keras. Heads have positive weights, so that no reference heat is empty and equal by accident.
@@ -14,7 +14,7 @@ import numpy as np
 from inspectd.model.backend import keras, tf
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.networks import build_network
-from inspectd.model.spec import HeatScale, ImageClass, Preparation, Spec, Thresholds
+from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Method, Preparation, Spec, Thresholds
 
 OK_NG = (ImageClass("ok", True), ImageClass("scratch", False))
 
@@ -36,7 +36,10 @@ class Case:
             "activation": self.activation,
             "preparation": Preparation(self.size, self.size),
             "thresholds": Thresholds(0.0),
-            "heat_scale": {"gradcam": {each.name: HeatScale(0.0, 1.0) for each in changes.get("classes", OK_NG)}},
+            "heat_scale": {
+                method: {each.name: HeatScale(0.0, 1.0) for each in changes.get("classes", OK_NG)}
+                for method in ALL_METHODS
+            },
             "layer": self.layer,
         }
         return Spec(**(values | changes))
@@ -50,18 +53,25 @@ class Case:
         rng = np.random.default_rng(5)
         return list(rng.integers(0, 256, (count, self.size, self.size, 3), np.uint8))
 
-    def reference(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Logits and Grad-CAM of the NG class, one image at a time."""
-        found = [self._reference(image) for image in images]
-        return np.stack([logits for logits, _ in found]), np.stack([heat for _, heat in found])
+    def reference(self, images: list[np.ndarray], method: Method = "gradcam") -> tuple[np.ndarray, np.ndarray]:
+        """Logits, and the heat of the NG class by one method."""
+        logits, heats = self.references(images)
+        return logits, heats[method]
 
-    def _reference(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def references(self, images: list[np.ndarray]) -> tuple[np.ndarray, dict[Method, np.ndarray]]:
+        """Logits, and the heat of the NG class by the papers' formulas, one image at a time."""
+        found = [self._reference(image) for image in images]
+        heats = {method: np.stack([by_method[method] for _, by_method in found]) for method in ALL_METHODS}
+        return np.stack([logits for logits, _ in found]), heats
+
+    def _reference(self, image: np.ndarray) -> tuple[np.ndarray, dict[Method, np.ndarray]]:
         with tf.GradientTape() as tape:
             activations, logits = self.parts(tf.constant(image[None], tf.float32) / 255.0)
             defect = logits[0, -1]
         gradients = tape.gradient(defect, activations).numpy()[0].astype(np.float64)
-        weighed = (activations.numpy()[0].astype(np.float64) * gradients.mean(axis=(0, 1))).sum(axis=-1)
-        return logits.numpy()[0], np.maximum(weighed, 0)
+        weights = {"gradcam": gradients.mean(axis=(0, 1)), "layercam": np.maximum(gradients, 0), "hirescam": gradients}
+        maps = activations.numpy()[0].astype(np.float64)
+        return logits.numpy()[0], {each: np.maximum((maps * weights[each]).sum(axis=-1), 0) for each in ALL_METHODS}
 
 
 def _positive(*layers: Any) -> None:

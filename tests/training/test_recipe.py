@@ -62,6 +62,8 @@ def test_a_cut_belongs_to_its_backbone() -> None:
         ({"rate": 0}, "fine: rate: 0 does not do; it must be greater than 0."),
         ({"head": "min"}, "fine: head: 'min' does not do; it must be flatten, avg or max."),
         ({"ok": []}, r"fine: ok: \[\] does not do; it must be a list of at least one name."),
+        ({"backbone": "vgg"}, "fine: there is no backbone 'vgg'; perhaps vgg19 is meant"),
+        ({"backbone": "efficientnetb0", "preprocess": "scale"}, "fine: preprocess: scale is not for efficientnetb0"),
         ({"size": "9"}, "size: '9': give N or WxH, each from 32 to 8192."),
         ({"momentum": 0.9}, "fine: momentum: adam has none of its own to set"),
         ({"validation": 0, "test": 0}, "fine: validation: one of validation and test must be above 0"),

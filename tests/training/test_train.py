@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from inspectd.cli.main import app
 from inspectd.dataset.manifest import read_manifest
 from inspectd.errors import DataError, InspectdError
+from inspectd.evaluation.cases import read_cases
 from inspectd.ledger.schema import Verdict
 from inspectd.model.backend import keras
 from inspectd.model.bundle import load_bundle
@@ -68,6 +69,11 @@ def test_a_folder_becomes_a_bundle_that_inspects(data: Path, tmp_path: Path) -> 
     for split, counts in (("train", (12, 8)), ("validation", (4, 2)), ("test", (4, 2))):
         assert tuple(manifest.counts(split).values()) == counts  # type: ignore[arg-type]
         assert tuple(spec.training[f"{'training' if split == 'train' else split}_images"].values()) == counts
+    cases = read_cases(bundle.path / "findings.csv", spec)
+    known = {(sample.path, sample.sha256, sample.target, sample.split) for sample in manifest.samples}
+    assert {(each.path, each.sha256, each.target, each.split) for each in cases} == {
+        each for each in known if each[3] != "train"
+    }
     assert spec.training["skipped"] == [line.removeprefix("Skipped ") for line in witness.said if "Skipped" in line]
     assert spec.training["skipped"][0].startswith("bar/broken.png: ")
     assert witness.stages == ["looking", "reading", *(f"epoch {number} of 5" for number in range(1, 6)), "measuring"]
@@ -76,6 +82,9 @@ def test_a_folder_becomes_a_bundle_that_inspects(data: Path, tmp_path: Path) -> 
     assert str(tmp_path) not in (bundle.path / "bundle.yaml").read_text()
 
     inspector = open_inspector(bundle, "cpu")
+    for each in cases:
+        image = inspector.prepare(decode((data / each.path).read_bytes(), 10**6).pixels)
+        assert inspector.inspect([image])[0].logits == pytest.approx(each.logits, rel=1e-4)
     for name, verdict in (("ok", Verdict.OK), ("bar", Verdict.DEFECT)):
         files = sorted((data / name).glob("0*.png"))
         images = [inspector.prepare(decode(file.read_bytes(), 10**6).pixels) for file in files]

@@ -1,0 +1,45 @@
+"""The methods of explaining: their papers' formulas place by place, and what other people's code makes of a network."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.networks import sequential
+
+from inspectd.model.backend import keras
+from inspectd.model.keras_inspector import KerasInspector
+from inspectd.model.methods import METHODS
+from inspectd.model.spec import Method
+
+FORMULAS = {
+    "gradcam": lambda a, g: np.maximum(sum(g[..., k].mean() * a[..., k] for k in range(a.shape[-1])), 0),
+    "layercam": lambda a, g: np.maximum(sum(np.maximum(g[..., k], 0) * a[..., k] for k in range(a.shape[-1])), 0),
+    "hirescam": lambda a, g: np.maximum(sum(g[..., k] * a[..., k] for k in range(a.shape[-1])), 0),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+class TestFormulas:
+    def test_is_the_papers_for_each_image_of_a_batch(self, method: Method) -> None:
+        rng = np.random.default_rng(8)
+        activations, gradients = rng.normal(size=(2, 3, 5, 7, 6)).astype(np.float32)
+        heat = METHODS[method](activations, gradients).numpy()
+        wanted = np.stack([FORMULAS[method](a, g) for a, g in zip(activations, gradients, strict=True)])
+        assert (wanted == 0).any()
+        assert (wanted > 1).any()
+        np.testing.assert_allclose(heat, wanted, rtol=1e-5, atol=1e-5)
+
+    def test_sums_in_float32_what_comes_in_bfloat16(self, method: Method) -> None:
+        """Added up in bfloat16, two thousand ones would end at 256."""
+        ones = keras.ops.ones((1, 2, 2, 2000), "bfloat16")
+        heat = METHODS[method](ones, ones)
+        assert heat.dtype == "float32"
+        assert (heat.numpy() == 2000).all()
+
+
+def test_hirescams_heat_adds_up_to_the_logit_under_a_linear_head(tmp_path: Path) -> None:
+    """Draelos & Carin's point: what is shown is what the decision was made of."""
+    case = sequential()
+    case.network.layers[-2].bias.assign([0.0, 3.0])
+    (finding,) = KerasInspector(case.bundle(tmp_path), "cpu", "float32", "hirescam").inspect(case.images(1))
+    assert finding.heat.sum() == pytest.approx(finding.logits[1] - 3.0, rel=1e-4)
