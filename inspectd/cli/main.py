@@ -36,6 +36,7 @@ COMMANDS = {
     "doctor": Entry("doctor", "doctor", "Set up"),
     "train": Entry("train", "train", "Set up"),
     "evaluate": Entry("evaluate", "evaluate", "Set up"),
+    "tune": Entry("tune", "tune", "Set up"),
     "model": Entry("model", "app", "Set up"),
     "run": Entry("run", "run", "Inspect"),
     "inspect": Entry("inspect", "inspect", "Inspect"),

@@ -1,75 +1,91 @@
-"""What images of known class support of a pair of thresholds: counts, and sentences with one-sided bounds.
+"""What images of known class say of thresholds: counts, and sentences with one-sided bounds.
 
-A sentence says which images it rests on, and whether the same images chose the thresholds, because then it flatters.
+A claim is as good as its images: those that chose a threshold flatter it. Whoever prints a claim says which they were.
 """
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from inspectd.evaluation.intervals import images_needed, upper_bound
-from inspectd.evaluation.thresholds import Limits, Margins, Purpose
-from inspectd.model.spec import Thresholds
+import numpy as np
 
-LEVEL = 0.95
+from inspectd.evaluation.cases import Case
+from inspectd.evaluation.intervals import images_needed
+from inspectd.evaluation.rates import Rate, below
+from inspectd.evaluation.thresholds import Costs, Limits, Margins, Purpose
+from inspectd.model.spec import ImageClass, Thresholds
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What thresholds do to images: how many of `defects` pass (escapes), how many of `good` are rejected (overkills).
+    """What thresholds do: defects that pass, good images that are rejected, images that a person has to look at."""
 
-    `reviews` is how many of both are for a person to look at.
-    """
+    escape: Rate  # of the defects
+    overkill: Rate  # of the good images
+    review: Rate  # of all
 
-    defects: int
-    escapes: int
-    good: int
-    overkills: int
-    reviews: int
+    def as_numbers(self) -> dict[str, dict[str, object]]:
+        """For programs, as `metrics.json` has its rates."""
+        return {name: rate.as_numbers() for name, rate in vars(self).items()}
+
+
+def sides(cases: Iterable[Case], classes: Sequence[ImageClass]) -> tuple[Margins, Margins]:
+    """The margins of the good images, and of the defects."""
+    known = [(each.margin, classes[each.target].ok) for each in cases]
+    return np.array([margin for margin, ok in known if ok]), np.array([margin for margin, ok in known if not ok])
 
 
 def outcome(good: Margins, bad: Margins, thresholds: Thresholds) -> Outcome:
-    """Counts what `verdict.decide` would say of these margins."""
-    passing = thresholds.defect if thresholds.review is None else thresholds.review
-    rejected = sum(int((side >= thresholds.defect).sum()) for side in (good, bad))
-    passed = sum(int((side < passing).sum()) for side in (good, bad))
+    """Counts what `verdict.decide` says of these margins."""
+    both, passing = np.concatenate([good, bad]), thresholds.defect if thresholds.review is None else thresholds.review
+    decided = int((both >= thresholds.defect).sum()) + int((both < passing).sum())
     return Outcome(
-        defects=len(bad),
-        escapes=int((bad < passing).sum()),
-        good=len(good),
-        overkills=int((good >= thresholds.defect).sum()),
-        reviews=len(good) + len(bad) - rejected - passed,
+        escape=Rate(int((bad < passing).sum()), len(bad)),
+        overkill=Rate(int((good >= thresholds.defect).sum()), len(good)),
+        review=Rate(len(both) - decided, len(both)),
     )
 
 
-def support(found: Outcome, purpose: Purpose) -> Iterator[str]:
-    """Sentences on what the counts say of the rates, and what they would have to be for what was asked."""
-    asked = purpose if isinstance(purpose, Limits) else Limits()
-    yield _claim(found.escapes, found.defects, "defects missed", "escape", asked.escape, "defect images without a miss")
-    yield _claim(
-        found.overkills, found.good, "good images rejected", "overkill", asked.overkill, "good images, none rejected"
+def counted(found: Outcome) -> str:
+    """The counts as part of a sentence."""
+    review = f", {found.review.count} of {found.review.of} for review" if found.review.count else ""
+    return (
+        f"{found.escape.count} of {found.escape.of} defects missed, {found.overkill.count} of {found.overkill.of} good "
+        f"images rejected{review}"
     )
-    if found.reviews:
-        yield f"{found.reviews} of {found.good + found.defects} images are for review."
+
+
+def asked(purpose: Purpose) -> str:
+    """What thresholds are for, as part of a sentence."""
+    if isinstance(purpose, Costs):
+        look = "" if purpose.review is None else f", a look {purpose.review:g}"
+        share = "" if purpose.defect_share is None else f", where {percent(purpose.defect_share)} are defects"
+        return f"least cost; an escape costs {purpose.escape:g}, an overkill {purpose.overkill:g}{look}{share}"
+    escape = [] if purpose.escape is None else [f"at most {percent(purpose.escape)} of the defects missed"]
+    overkill = [] if purpose.overkill is None else [f"at most {percent(purpose.overkill)} of the good images rejected"]
+    return ", ".join(escape + overkill)
+
+
+def claims(found: Outcome, purpose: Purpose) -> list[str]:
+    """What the counts support of each rate, and how many images it takes to claim what was asked."""
+    limits = purpose if isinstance(purpose, Limits) else Limits()
+    escape, overkill = found.escape, found.overkill
+    return [
+        f"{escape.count} of {escape.of} defects missed: the escape rate "
+        + _support(escape, limits.escape, "defect images without a miss"),
+        f"{overkill.count} of {overkill.of} good images rejected: the overkill rate "
+        + _support(overkill, limits.overkill, "good images of which none is rejected"),
+    ]
 
 
 def percent(share: float) -> str:
-    """A share as a percentage with its digits as they are: 0.005 is `0.5 %`."""
+    """A share as a percentage with all its digits: 0.005 is `0.5 %`."""
     return f"{100 * share:.10g} %"
 
 
-def _claim(errors: int, images: int, what: str, rate: str, asked: float | None, needed: str) -> str:
-    bound = upper_bound(errors, images, LEVEL)
-    said = f"{errors} of {images} {what}: the {rate} rate is below {_rounded_up(bound)} with {LEVEL:.0%} confidence"
-    said = said.replace("95%", "95 %") + " (one-sided)"
-    if asked is None or bound <= asked:
+def _support(rate: Rate, limit: float | None, needed: str) -> str:
+    said = f"is below {below(rate.at_most)} with 95 % confidence (one-sided)"
+    if limit is None or rate.at_most <= limit:
         return f"{said}."
-    if asked == 0:
+    if limit == 0:
         return f"{said}; no number of images shows that it is 0."
-    return f"{said}; to claim {percent(asked)} you need {images_needed(asked, LEVEL)} {needed}."
-
-
-def _rounded_up(bound: float) -> str:
-    """A bound with two digits, never below itself: 0.01977 is `2.0 %`."""
-    digits = max(0, 1 - math.floor(math.log10(100 * bound)))
-    return f"{math.ceil(100 * bound * 10**digits - 1e-9) / 10**digits:.{digits}f} %"
+    return f"{said}; to claim {percent(limit)} you need {images_needed(limit)} {needed}."

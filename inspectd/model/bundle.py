@@ -13,7 +13,7 @@ import os
 import shlex
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,12 +93,19 @@ def read_bundle(path: Path) -> Bundle:
     return _read(resolve(path), verify=False)
 
 
-def write_bundle(path: Path, spec: Spec, files: Mapping[str, Path | bytes], base: Bundle | None = None) -> Bundle:
+def write_bundle(
+    path: Path,
+    spec: Spec,
+    files: Mapping[str, Path | bytes],
+    base: Bundle | None = None,
+    without: Collection[str] = (),
+) -> Bundle:
     """Writes a bundle as a whole or not at all: a hidden folder beside `path`, made durable, then renamed.
 
     Args:
         files: What lies beside `bundle.yaml`, by its path in the bundle (`golden/a.png`); `model.keras` for a network.
         base: A bundle that this one is made from: its files that are not among `files` are hard-linked.
+        without: Files of `base` that do not hold for this one.
 
     Raises:
         BundleError: if `path` exists (a bundle is never overwritten) or cannot be written.
@@ -109,7 +116,7 @@ def write_bundle(path: Path, spec: Spec, files: Mapping[str, Path | bytes], base
     try:
         partial.mkdir(parents=True)
         written = {**files, SPEC: _spec_text(spec)}
-        kept = {} if base is None else {name: base.path / name for name in base.files - written.keys()}
+        kept = {} if base is None else {name: base.path / name for name in base.files - written.keys() - set(without)}
         for name in [*written, *kept]:
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
         for name, content in written.items():

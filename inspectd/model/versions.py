@@ -14,7 +14,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -100,14 +100,20 @@ def refuse_unfit(folder: Path) -> None:
             raise BundleError(f"{folder} holds {others[0]}, which is no version of a model. Choose another name.")
 
 
-def publish(folder: Path, spec: Spec, files: Mapping[str, Path | bytes], base: Bundle | None = None) -> Bundle:
+def publish(
+    folder: Path,
+    spec: Spec,
+    files: Mapping[str, Path | bytes],
+    base: Bundle | None = None,
+    without: Collection[str] = (),
+) -> Bundle:
     """Writes the next version into `folder`, whole or not at all; it becomes current only where none is yet.
 
     Two writers at once get two numbers: whose folder is renamed into place first decides.
 
     Args:
         spec: Its `version` is set here.
-        files, base: As `write_bundle` takes them.
+        files, base, without: As `write_bundle` takes them.
 
     Raises:
         BundleError: no version can be written there.
@@ -120,7 +126,7 @@ def publish(folder: Path, spec: Spec, files: Mapping[str, Path | bytes], base: B
             # Before the bundle as well, so that at no moment the first version stands and is not current.
             made = _make_current_where_none_is(folder, number)
             try:
-                bundle = write_bundle(folder / str(number), replace(spec, version=number), files, base)
+                bundle = write_bundle(folder / str(number), replace(spec, version=number), files, base, without)
             except BundleError:
                 if not (folder / str(number)).exists():
                     if made:
