@@ -20,6 +20,7 @@ from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.expiry import Expiry
 from inspectd.ledger.queue import Queue
 from inspectd.service import systemd
+from inspectd.service.activation import Activations
 from inspectd.service.metering import Meter
 from inspectd.service.places import Places
 from inspectd.service.retention import Retention
@@ -51,7 +52,7 @@ class Daemon:
         self._stop = False
         self._reload = False
         self._troubled = False
-        self._announced: tuple[Ready, str | None] | None = None
+        self._announced: tuple[Ready, str] | None = None
         self._logged: Ready | None = None
         self._status_at = 0.0
         self._said: str | None = None  # the trouble that the status tells of
@@ -116,6 +117,7 @@ class Daemon:
         else:
             return False
         self._supervisor = Supervisor(self._config, self._queue)
+        self._activations = Activations(self._supervisor, self._queue)
         self._intake = self._new_intake()
         self._retention = self._new_retention()
         return True
@@ -159,7 +161,7 @@ class Daemon:
                     self._reload = False
                     self._prove_new_configuration(now)
                 due = self._meter.tick(now, self._config, self._intake, self._supervisor)
-                due = min(due, self._supervisor.tick(now), self._intake.tick(now))
+                due = min(due, self._supervisor.tick(now), self._intake.tick(now), self._activations.tick(now))
                 self._adopt_proven_configuration()
                 if self._retention.damage:
                     raise self._retention.damage
@@ -223,10 +225,10 @@ class Daemon:
     def _report(self, now: float) -> None:
         """READY once a model is loaded, then the state of things every few seconds, to systemd and, once, the log."""
         ready = self._supervisor.ready
-        refused = self._supervisor.refused
+        refused = self._supervisor.refusals
         if ready and not self._supervisor.candidate and (ready, refused) != self._announced:
             self._announced = (ready, refused)
-            systemd.ready("reload refused: " + refused if refused else "Ready")
+            systemd.ready(refused or "Ready")
         if ready and ready is not self._logged:
             self._queue.event("ready", self._standing(), **vars(ready))
             self._logged = ready  # only now: a ledger that takes nothing is told later
@@ -239,7 +241,7 @@ class Daemon:
             counts = self._queue.open_count([watch.name for watch in self._config.watch])
             work = f"{counts.queued} queued, {counts.claimed} in hand, {counts.stalled} stalled"
             problem = f"no new work: {trouble}; " if trouble else ""
-            problem += f"reload refused: {refused}; " if refused else ""
+            problem += f"{refused}; " if refused else ""
             problem += f"retention: {self._retention.problem}; " if self._retention.problem else ""
             systemd.status(f"{problem}{self._standing()}; {work}; {self._supervisor.judged} judged since the start")
 
@@ -247,8 +249,7 @@ class Daemon:
         """Device, models and watches in one line."""
         ready = self._supervisor.ready
         watches = ", ".join(f"{name} ({backend})" for name, backend in self._intake.backends.items())
-        model = f"{', '.join(ready.models)} on {ready.device} in {ready.precision}" if ready else "no model loaded yet"
-        return f"{model}; watching {watches}"
+        return f"{ready.in_words if ready else 'no model loaded yet'}; watching {watches}"
 
     def _trouble(self, problem: str | None) -> None:
         """Say once that the ledger takes no writes; that it does again is said by the first event it takes."""

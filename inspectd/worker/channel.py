@@ -18,7 +18,20 @@ class Ready:
     device: str
     precision: str
     models: list[str]  # name@identity, as the view `verdicts` shows them
+    versions: list[int]  # likewise
+    bundles: list[str]  # likewise, their folders
     slowest: float  # seconds of the slowest warm-up batch, the measure of a hang
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """The models in full, by the bundle's folder."""
+        each = zip(self.bundles, self.models, self.versions, strict=True)
+        return {bundle: f"{model} (version {version})" for bundle, model, version in each}
+
+    @property
+    def in_words(self) -> str:
+        """Models and device in one line."""
+        return f"{', '.join(self.titles.values())} on {self.device} in {self.precision}"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from inspectd.config import Config
+from inspectd.worker.binding import Binding, bound
 from inspectd.worker.channel import Message, Progress, Ready, Refused, Settings, Stop, pair
 
 LEASE = 60.0  # seconds a claim lasts unless renewed
@@ -21,8 +22,9 @@ HANG_BATCHES = 20  # ... nor is silence shorter than this many of the slowest wa
 class WorkerProcess:
     """One worker child and what is known of it."""
 
-    def __init__(self, config: Config, batch: int, now: float) -> None:
+    def __init__(self, config: Config, binding: Binding, batch: int, now: float) -> None:
         self.config = config
+        self.binding = binding
         self.batch = batch
         self.owner = f"{socket.gethostname()}:{secrets.token_hex(4)}"
         self.ready: Ready | None = None
@@ -41,7 +43,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,
             )
-        self.channel.send(Settings(config.model_dump_json(), self.owner, batch, LEASE))
+        self.channel.send(Settings(bound(config, binding).model_dump_json(), self.owner, batch, LEASE))
 
     @property
     def patience(self) -> float:

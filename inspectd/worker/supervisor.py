@@ -7,10 +7,12 @@ dead one back to the queue. It never imports TensorFlow and never touches an ima
 import logging
 import os
 import signal
+from dataclasses import dataclass
 
 from inspectd.config import Config
 from inspectd.errors import ConfigError, InspectdError, LedgerDamaged
 from inspectd.ledger.queue import Queue
+from inspectd.worker.binding import Binding, bind
 from inspectd.worker.channel import Ready, Wake
 from inspectd.worker.process import LEASE, WorkerProcess, oom_kills
 
@@ -22,17 +24,37 @@ BACK_OFF_MOST = 60.0  # seconds between two starts of a worker that keeps dying
 BACK_OFF_BLAMED = 2.0  # ... over the images it held: these deaths are counted, and good images wait behind them
 
 
+@dataclass(frozen=True)
+class Trial:
+    """What a candidate has to prove.
+
+    Attributes:
+        kind: Of the event, should it fail: `reload` for `reload-refused`.
+        subject: What is then refused, for people.
+        stays: What remains in its place, as a clause.
+    """
+
+    kind: str
+    subject: str
+    stays: str
+
+
+RELOAD = Trial("reload", "reload", "the configuration before stays in force")
+
+
 class Supervisor:
-    """Keeps one proven worker in service, and brings up its successor beside it when the configuration changes."""
+    """Keeps one proven worker in service, and brings up its successor beside it when configuration or models change."""
 
     def __init__(self, config: Config, queue: Queue) -> None:
         self.config = config
+        self.binding = bind(config)  # the bundles in service
         self.current: WorkerProcess | None = None
         self.candidate: WorkerProcess | None = None
         self.retiring: list[WorkerProcess] = []
-        self.refused: str | None = None  # why the newest reload was not taken
+        self.refused: dict[str, str] = {}  # why the newest reload or activation was not taken, by the trial's subject
         self._queue = queue
         self._batch = config.worker.batch
+        self._trial = RELOAD  # the candidate's
         self._served = False  # a worker was ready once
         self._crashes = 0  # in a row, without an image judged between them
         self._start_at = 0.0
@@ -71,19 +93,28 @@ class Supervisor:
         if self.current and self.current.ready:
             self.current.channel.send(Wake())
 
-    def replace(self, config: Config, now: float) -> None:
-        """Prove a new configuration in a new worker; the one in service goes on until the new one is ready."""
+    @property
+    def refusals(self) -> str:
+        """What was not taken, with its reason, in one line; empty where everything was."""
+        return "; ".join(f"{subject} refused: {why}" for subject, why in self.refused.items())
+
+    def replace(self, config: Config, now: float, trial: Trial = RELOAD, binding: Binding | None = None) -> None:
+        """Prove a configuration in a new worker; the one in service goes on until the new one is ready.
+
+        Args:
+            binding: The bundles that judge. Default: what the configured models mean now.
+        """
         if self.candidate:  # overtaken by this one; buried by the next tick, for the ledger may refuse just now
             self.candidate.stop()
             self.retiring.append(self.candidate)
-        self.refused = None
-        self.candidate = WorkerProcess(config, config.worker.batch, now)
+        self.refused.pop(trial.subject, None)
+        self._trial = trial
+        self.candidate = WorkerProcess(config, binding or bind(config), config.worker.batch, now)
 
-    def refuse(self, why: str) -> None:
-        """Record that a new configuration is not taken; the one in force stays."""
-        self.refused = "; ".join(why.splitlines())  # systemd's protocol and the log know lines
-        detail = f"reload refused, the configuration before stays in force: {self.refused}"
-        self._queue.event("reload-refused", detail, logging.WARNING)
+    def refuse(self, why: str, trial: Trial = RELOAD) -> None:
+        """Record that something new is not taken; what is in force stays."""
+        self.refused[trial.subject] = said = "; ".join(why.splitlines())  # systemd's protocol and the log know lines
+        self._queue.event(f"{trial.kind}-refused", f"{trial.subject} refused, {trial.stays}: {said}", logging.WARNING)
 
     def tick(self, now: float) -> float:
         """Do what is due; returns when to come again (monotonic seconds).
@@ -94,7 +125,7 @@ class Supervisor:
             LedgerDamaged: a worker says so; nothing is written after that.
         """
         if self.current is None and not self._stopping and now >= self._start_at:
-            self.current = WorkerProcess(self.config, self._batch, now)
+            self.current = WorkerProcess(self.config, self.binding, self._batch, now)
         silent = [worker for worker in self.workers if worker.is_silent(now)]
         for worker in silent:
             worker.kill()  # before anything is written: it may have stopped with the ledger's lock in its hands
@@ -145,7 +176,7 @@ class Supervisor:
                 self.current.stop()
                 self.retiring.append(self.current)
             self.current, self.candidate = self.candidate, None
-            self.config, self._batch = self.current.config, self.current.batch
+            self.config, self.binding, self._batch = self.current.config, self.current.binding, self.current.batch
 
     def _note_trouble(self) -> None:
         """Leave in the audit trail what the worker in service says of its trouble, as soon as the ledger takes it."""
@@ -168,7 +199,7 @@ class Supervisor:
             return
         said = hang or worker.refused or f"worker ended in {'service' if worker.ready else 'warm-up'} ({_ending(code)})"
         if not in_service:
-            self.refuse(said)
+            self.refuse(said, self._trial)
             return
         self._crashes = 1 if worker.judged else self._crashes + 1
         if not self._served and code != os.EX_TEMPFAIL:  # a ledger that takes nothing just now is no fault of ours

@@ -127,8 +127,9 @@ class Worker:
             pipeline = Pipeline(self._config, inspector, self._queue, self._settings.owner, pool, self._alive)
             lanes.append(Lane(inspector, pipeline, self._register(bundle), watches))
         first = lanes[0].inspector
-        models = [lane.inspector.bundle.title for lane in lanes]
-        self._line.say(Ready(first.device, first.precision, models, slowest))
+        bundles = [lane.inspector.bundle for lane in lanes]
+        titles, versions = [bundle.title for bundle in bundles], [bundle.spec.version for bundle in bundles]
+        self._line.say(Ready(first.device, first.precision, titles, versions, [str(path) for path in names], slowest))
         return lanes
 
     def run(self, lanes: Sequence[Lane]) -> None:

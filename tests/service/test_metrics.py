@@ -192,7 +192,7 @@ def test_a_scraper_that_says_nothing_or_nonsense_ends_nothing(site: Site, port: 
 def test_the_table_names_every_metric_with_its_labels_and_no_other() -> None:
     rows = re.findall(r"^\| `(inspectd_\w+)` \| (\w+) \| (.*?) \|", DOCS.read_text(), re.MULTILINE)
     documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
-    ready = Ready("cpu", "float32", ["null@12345678"], 0.1)
+    ready = Ready("cpu", "float32", ["null@12345678"], [1], ["/models/null"], 0.1)
     standing = Standing(datetime.now(UTC), ["line"], [], ready, {"line": Counters(1, 2, 3, 4)})
     metrics = Metrics({"output": Path("/")}, standing)
     verdict = Verdicted("line", "ok", 0.5, {"infer": 0.1})
