@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.networks import sequential
+from support.networks import Case, sequential
+from tf_keras_vis.gradcam import Gradcam
+from tf_keras_vis.utils.scores import CategoricalScore
 
 from inspectd.model.backend import keras
 from inspectd.model.keras_inspector import KerasInspector
@@ -43,3 +45,22 @@ def test_hirescams_heat_adds_up_to_the_logit_under_a_linear_head(tmp_path: Path)
     case.network.layers[-2].bias.assign([0.0, 3.0])
     (finding,) = KerasInspector(case.bundle(tmp_path), "cpu", "float32", "hirescam").inspect(case.images(1))
     assert finding.heat.sum() == pytest.approx(finding.logits[1] - 3.0, rel=1e-4)
+
+
+def test_gradcam_equals_tf_keras_vis(tmp_path: Path) -> None:
+    """On a flat network, the kind it can take; after its scaling: each image from its least heat to its greatest."""
+    keras.utils.set_random_seed(3)
+    layers, pixels = keras.layers, keras.Input((40, 40, 3))
+    maps = layers.Conv2D(12, 3, activation="relu", name="maps")(layers.Conv2D(8, 5, 2, activation="relu")(pixels))
+    network = keras.Model(pixels, layers.Dense(2)(layers.Flatten()(layers.MaxPooling2D()(maps))))
+    network.layers[-1].kernel.assign(keras.ops.abs(network.layers[-1].kernel))  # so that there is heat everywhere
+    case = Case(network, lambda _: (None, None), "maps", 40, "softmax")
+    images = case.images(3)
+    ours = KerasInspector(case.bundle(tmp_path), "cpu", "float32").inspect(images)
+    theirs = Gradcam(network)(
+        CategoricalScore([1, 1, 1]), np.stack(images) / np.float32(255), penultimate_layer="maps", expand_cam=False
+    )
+    for finding, wanted in zip(ours, theirs, strict=True):
+        low, high = finding.heat.min(), finding.heat.max()
+        assert high > low
+        np.testing.assert_allclose((finding.heat - low) / (high - low), wanted, atol=1e-4)
