@@ -1,11 +1,14 @@
 """One model in words: its row in a list, and everything that is known of it."""
 
+import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from inspectd.cli.output import local_time
+from inspectd.cli.output import local_time, program
 from inspectd.model.bundle import Bundle
 from inspectd.model.catalog import Entry
+from inspectd.model.versions import current
 
 COLUMNS = ("model", "version", "current", "bundle", "written", "AUC", "escapes", "overkills")
 
@@ -36,7 +39,7 @@ def facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     yield "folder", str(bundle.path)
     yield "network", spec.network if spec.layer is None else f"{spec.network}, explained at the layer {spec.layer}"
     yield "classes", ", ".join(f"{each.name} ({'OK' if each.ok else 'NG'})" for each in spec.classes)
-    scaled = f"as for {to.backbone}" if to.preprocess == "backbone" else "divided by 255"
+    scaled = {"backbone": f"as for {to.backbone}", "scale": "divided by 255", "none": "as they are"}[to.preprocess]
     yield "input", f"{to.width} × {to.height}, {'grey' if to.channels == 1 else 'RGB'}, pixels {scaled}"
     yield "thresholds", ", ".join(f"{name} from {_number(value)}" for name, value in spec.thresholds.as_dict().items())
     yield (
@@ -55,6 +58,14 @@ def facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     yield "golden", f"{len(golden)} images" if golden else "none: no device can be proven with it"
     for name in sorted(bundle.files):
         yield "file", f"{name} ({(bundle.path / name).stat().st_size:,} bytes)"
+
+
+def whats_next(bundle: Bundle, model: Path) -> Iterator[str]:
+    """What to do with a version that was just written into the folder `model`."""
+    yield f"Try it: {program()} inspect --model {shlex.quote(str(bundle.path))} FILE…"
+    if (before := current(model)) != bundle.spec.version:
+        choose = f"{program()} model activate {shlex.quote(str(model))} {bundle.spec.version}"
+        yield f"Version {before or 'none'} judges still. To have this one judge: {choose}"
 
 
 def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

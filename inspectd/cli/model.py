@@ -1,19 +1,21 @@
-"""`inspectd model`: what models there are, what is known of one, which version is to judge."""
+"""`inspectd model`: what models there are, which version is to judge, and how networks from elsewhere get in."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from inspectd.cli.options import ConfigOption, JsonOption, config_path
 from inspectd.cli.output import program, say, write_json, write_table
+from inspectd.cli.progress import screen
 from inspectd.errors import ConfigError
+from inspectd.model.spec import Preprocess
 
 if TYPE_CHECKING:
     from inspectd.model.bundle import Bundle
 
-app = typer.Typer(help="List models, look at one, choose the version that judges.", no_args_is_help=True)
+app = typer.Typer(help="List models, look at one, choose the version that judges, import one.", no_args_is_help=True)
 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="A folder of versions, or the name of one in the configuration.")
@@ -93,6 +95,61 @@ def rollback(model: ModelArgument, reason: ReasonOption = "", config: ConfigOpti
     folder = _named(model, config)
     before = current(folder)
     _chosen(rollback(folder, reason), before)
+
+
+@app.command("import")
+def import_model(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .keras file, a whole-model .h5, or weights with --architecture.")
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="MODEL", help="The model whose next version is written, such as models/NAME.")
+    ],
+    classes: Annotated[str, typer.Option(metavar="A,B,…", help="The classes, in the order of the network's outputs.")],
+    ok: Annotated[list[str], typer.Option(metavar="CLASS", help="A class that passes; may be given again.")] = ["ok"],  # noqa: B006
+    golden: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Images the network has not learned from, a folder for each class."),
+    ] = None,
+    architecture: Annotated[
+        Literal["article"] | None, typer.Option(help="The network that a file of weights belongs to.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="N|WxH", help="The network's input in pixels. Default: as it says.")
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(metavar="1|3", help="Grey or RGB input. Default: as the network says.")
+    ] = None,
+    preprocess: Annotated[
+        Preprocess, typer.Option(help="How it was trained: pixels / 255, as its backbone takes them, or as they are.")
+    ] = "scale",
+    backbone: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose scale of pixels, with --preprocess backbone.")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The layer that Grad-CAM looks at. Default: the last map.")
+    ] = None,
+) -> None:
+    """Make a network that was trained elsewhere the next version of a model."""
+    from inspectd.cli.bundle import whats_next
+    from inspectd.training.adopt import Statement, adopt
+    from inspectd.training.recipe import read_size
+
+    said = Statement(
+        classes=tuple(classes.split(",")),
+        ok=tuple(ok),
+        architecture=architecture,
+        size=None if size is None else read_size(size),
+        channels=channels,
+        preprocess=preprocess,
+        backbone=backbone,
+        layer=layer,
+    )
+    with screen() as shown:
+        bundle = adopt(file, out, said, golden, shown)
+    say(f"Wrote {bundle.path} ({bundle.title}).")
+    for sentence in whats_next(bundle, out):
+        say(sentence)
 
 
 def _chosen(bundle: "Bundle", before: int | None) -> None:

@@ -1,12 +1,11 @@
 """`inspectd train`: a folder of images per class becomes a bundle."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from inspectd.cli.output import program, say
+from inspectd.cli.output import say
 from inspectd.cli.progress import screen
 from inspectd.model.spec import Head, Preprocess
 from inspectd.training.recipe import Recipe, read_recipe
@@ -39,7 +38,7 @@ def train(
     size: Annotated[str | None, _choice(help="The network's input in pixels.", metavar="N|WxH")] = None,
     weights: Annotated[str | None, _choice(help="Weights to start from.", metavar="imagenet|none|FILE")] = None,
     preprocess: Annotated[
-        Preprocess | None, _choice(help="Pixels divided by 255, or as the backbone was pretrained.")
+        Preprocess | None, _choice(help="Pixels divided by 255, as the backbone was pretrained, or as they are.")
     ] = None,
     epochs: Annotated[int | None, _choice(help="Passes over the training images.", metavar="N")] = None,
     batch: Annotated[int | None, _choice(help="Images in a training step.", metavar="N")] = None,
@@ -77,14 +76,12 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _run(data: Path, out: Path, recipe: Recipe) -> None:
     # Only here, so that `--help` and a wrong option do not wait for TensorFlow.
-    from inspectd.model.versions import current
+    from inspectd.cli.bundle import whats_next
     from inspectd.training.train import train as train_bundle
 
     with screen() as shown:
         bundle = train_bundle(data, out, recipe, shown)
     metrics = bundle.spec.metrics
     say(f"Wrote {bundle.path} ({bundle.title}): validation accuracy {metrics['accuracy']}, AUC {metrics['auc']}.")
-    say(f"Try it: {program()} inspect --model {shlex.quote(str(bundle.path))} FILE…")
-    if (before := current(out)) != bundle.spec.version:
-        choose = f"{program()} model activate {shlex.quote(str(out))} {bundle.spec.version}"
-        say(f"Version {before or 'none'} judges still. To have this one judge: {choose}")
+    for sentence in whats_next(bundle, out):
+        say(sentence)

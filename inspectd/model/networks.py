@@ -12,6 +12,7 @@ from inspectd.errors import DataError
 from inspectd.model.backbones import KERAS
 from inspectd.model.backend import keras
 from inspectd.model.spec import Backbone, Head, Preparation
+from inspectd.model.surgery import inner_layers
 
 COMPACT_STAGES = ((7, 16), (3, 32), (3, 48), (3, 64))  # side of the kernel, number of maps
 
@@ -77,9 +78,19 @@ def add_head(trunk: Any, cut: str | None, head: Head, classes: int) -> Any:
 
 
 def target_layer(network: Any) -> str:
-    """The name of the layer that Grad-CAM looks at: the last that gives a map and is no pooling."""
-    maps = [layer for layer in network.layers if len(layer.output.shape) == 4 and "Pool" not in type(layer).__name__]
-    return str(maps[-1].name)
+    """The name of the layer that Grad-CAM looks at: the last, at any depth, that gives a map and is no pooling.
+
+    Raises:
+        DataError: none is to be seen.
+    """
+    for layer in reversed(inner_layers(network)):
+        try:
+            maps = len(layer.output.shape) == 4
+        except (AttributeError, ValueError):  # of a layer that is in no graph
+            continue
+        if maps and "Pool" not in type(layer).__name__ and not isinstance(layer, keras.layers.InputLayer):
+            return str(layer.name)
+    raise DataError("The network has no layer that gives a map (n, h, w, k). Name one for Grad-CAM with --layer.")
 
 
 def _head(head: Head, maps: Any) -> Any:

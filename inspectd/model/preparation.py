@@ -38,6 +38,8 @@ def normalise(pixels: Any, to: Preparation) -> Any:
     """Brings float32 pixels 0..255 (n, height, width, channels) to the network's scale; an array or a tensor."""
     if to.preprocess == "scale":
         return pixels * np.float32(1 / 255)
+    if to.preprocess == "none":
+        return pixels
     scale = SCALES[str(to.backbone)]
     if scale == "caffe":
         return (pixels - _CAFFE_MEAN)[..., ::-1]

@@ -17,7 +17,7 @@ Method = Literal["gradcam", "layercam", "hirescam"]
 ALL_METHODS: tuple[Method, ...] = get_args(Method)
 Backbone = Annotated[str, AfterValidator(known_backbone)]
 Head = Literal["flatten", "avg", "max"]
-Preprocess = Literal["scale", "backbone"]
+Preprocess = Literal["scale", "backbone", "none"]
 _RULES = ConfigDict(extra="forbid")
 
 
@@ -33,7 +33,8 @@ class ImageClass:
 class Preparation:
     """How an image becomes the network's input: resized to `width` × `height`, grey or RGB, then brought to scale.
 
-    `preprocess: scale` divides by 255; `backbone` does what the backbone was pretrained with.
+    `preprocess: scale` divides by 255; `backbone` does what the backbone was pretrained with; `none` leaves 0..255, for
+    a network that scales pixels itself.
     """
 
     width: Annotated[int, Field(ge=8, le=8192)]
@@ -48,6 +49,8 @@ class Preparation:
             raise ValueError("`preprocess: backbone` needs `backbone` to say which")
         if self.preprocess == "scale" and self.backbone and SCALES[self.backbone] == "own":
             raise ValueError(f"`preprocess: scale` is not for {self.backbone}, which scales pixels itself")
+        if self.preprocess == "backbone" and self.channels == 1 and SCALES[str(self.backbone)] in ("caffe", "torch"):
+            raise ValueError(f"`preprocess: backbone` of {self.backbone} is for RGB and needs `channels: 3`")
         return self
 
 

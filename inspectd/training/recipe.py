@@ -128,11 +128,23 @@ def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         changed = {"cut": None} | changed
     values = {"name": path.stem} | written | changed
     if "size" in values:
-        values["width"], values["height"] = _sides(str(values.pop("size")))
+        values["width"], values["height"] = read_size(str(values.pop("size")))
     try:
         return _RECIPE.validate_python(values)
     except ValidationError as error:
         raise DataError("\n".join(mistakes(error, [*Recipe.__dataclass_fields__, "size"], name))) from None
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """Width and height from `N` or `WxH`.
+
+    Raises:
+        DataError: they are none, or out of range.
+    """
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) in SIDE for part in parts):
+        raise DataError(f"size: {text!r}: give N or WxH, each from {SIDE[0]} to {SIDE[-1]}.")
+    return int(parts[0]), int(parts[-1])
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -145,10 +157,3 @@ def _read(path: Path) -> dict[str, Any]:
     if document.duplicates:
         raise DataError("\n".join(f"{document.at(line)}: {what}." for line, what in document.duplicates))
     return {str(key): value for key, value in document.data.items()}
-
-
-def _sides(text: str) -> tuple[int, int]:
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) in SIDE for part in parts):
-        raise DataError(f"size: {text!r}: give N or WxH, each from {SIDE[0]} to {SIDE[-1]}.")
-    return int(parts[0]), int(parts[-1])

@@ -43,26 +43,34 @@ def card(spec: Spec, remarks: Sequence[str]) -> bytes:
     to = spec.preparation
     classes = ", ".join(f"{each.name} ({'OK' if each.ok else 'NG'})" for each in spec.classes)
     lines = [
-        f"# {spec.name}, version {spec.version}",
+        f"# {spec.name}",
         "",
         f"Tells {classes}. Images are resized to {to.width}×{to.height}; a margin (logit) of "
         f"{spec.thresholds.defect:.6g} or more is a defect. The heat comes from `{spec.layer}`.",
         "",
-        f"Evaluated in {spec.evaluated_in} on images that it did not learn from, which also chose its threshold: "
-        "expect somewhat less on new ones.",
-        "",
         *(f"- {remark}" for remark in remarks),
         "",
-        "| measured on validation images | |",
-        "| --- | --- |",
-        *(f"| {name.replace('_', ' ')} | {value} |" for name, value in spec.metrics.items()),
-        "",
+        *_measured(spec),
         "| used in training | |",
         "| --- | --- |",
         *(f"| {name.replace('_', ' ')} | {_plain(value)} |" for name, value in spec.training.items()),
         "",
     ]
     return "\n".join(lines).encode()
+
+
+def _measured(spec: Spec) -> list[str]:
+    if not spec.metrics:
+        return []
+    return [
+        f"Evaluated in {spec.evaluated_in} on images that it did not learn from, which also chose its threshold: "
+        "expect somewhat less on new ones.",
+        "",
+        "| measured on validation images | |",
+        "| --- | --- |",
+        *(f"| {name.replace('_', ' ')} | {value} |" for name, value in spec.metrics.items()),
+        "",
+    ]
 
 
 def _plain(value: object) -> str:

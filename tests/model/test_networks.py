@@ -133,3 +133,12 @@ def test_a_cut_backbone_starts_without_an_opinion(head: Head, calm: bool) -> Non
     network = build_network("vgg16", "block1_pool", head, 2, Preparation(32, 32))
     outputs = network(np.random.default_rng(1).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)).numpy()
     assert (outputs == 0.5).all() == calm
+
+
+def test_the_target_layer_is_found_at_any_depth_or_its_lack_is_said() -> None:
+    layers = keras.layers
+    inner = keras.Sequential([keras.Input((16, 16, 3)), layers.Conv2D(4, 3, name="deep"), layers.MaxPooling2D()])
+    assert target_layer(keras.Sequential([inner, layers.GlobalMaxPooling2D(), layers.Dense(2)])) == "deep"
+    flat = keras.Sequential([keras.Input((16, 16, 3)), layers.Flatten(), layers.Dense(2)])
+    with pytest.raises(DataError, match="Name one for Grad-CAM with --layer"):
+        target_layer(flat)

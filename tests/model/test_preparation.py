@@ -95,3 +95,14 @@ def test_every_model_of_keras_applications_is_a_backbone() -> None:
 def test_what_contradicts_itself_is_said(preprocess: Preprocess, backbone: str | None, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         Preparation(32, 32, 3, preprocess, backbone)
+
+
+def test_means_of_colours_are_not_for_grey() -> None:
+    with pytest.raises(ValueError, match=r"of vgg16 is for RGB and needs `channels: 3`"):
+        Preparation(32, 32, 1, "backbone", "vgg16")
+    assert normalise(np.full((1, 8, 8, 1), 255, np.float32), Preparation(8, 8, 1, "backbone", "mobilenetv2")).max() == 1
+
+
+def test_a_network_that_scales_pixels_itself_gets_them_as_they_are() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
+    assert np.array_equal(normalise(pixels, Preparation(8, 8, 3, "none", "vgg16")), pixels)

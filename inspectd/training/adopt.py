@@ -1,0 +1,235 @@
+"""A network that was made elsewhere becomes a bundle: what its file does not say is given, what can be measured is.
+
+Until the last step everything lives in a temporary folder, so whatever goes wrong leaves nothing half-written.
+"""
+
+import hashlib
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from inspectd import __version__
+from inspectd.clock import utc_now
+from inspectd.dataset.folder import find_images
+from inspectd.dataset.pictures import Picture, Unreadable, read_pictures
+from inspectd.errors import DataError
+from inspectd.evaluation.cases import FINDINGS, Case, case, cases_text
+from inspectd.evaluation.validation import Validation, validate
+from inspectd.model.backend import keras, tf
+from inspectd.model.bundle import NETWORK, Bundle, write_bundle
+from inspectd.model.foreign import Architecture, activation_of, read_network, turn_around
+from inspectd.model.golden import Sighting, golden_files
+from inspectd.model.inspector import Finding, Inspector, load_inspector
+from inspectd.model.networks import target_layer
+from inspectd.model.spec import ALL_METHODS, Backbone, HeatScale, ImageClass, Preparation, Preprocess, Spec, Thresholds
+from inspectd.model.surgery import examine
+from inspectd.model.versions import publish, refuse_unfit
+from inspectd.paths import from_text
+from inspectd.training.learn import Witness
+from inspectd.training.report import card
+
+SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
+AT_ONCE = 8  # images
+UNMEASURED = (
+    "Nothing is measured of it: the threshold is where the network's own decision changes, the score is not "
+    "calibrated, the heat's colours have no scale, and no golden images prove it on another device. Import it with "
+    "--golden DIR."
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What the user says of a network, because its file does not.
+
+    Attributes:
+        classes: The names, in the order of the network's outputs. A single output is the probability of the second.
+        ok: Those that pass.
+        architecture: Of a file that holds weights only.
+        size: Width and height of the network's input in pixels; None: as the network says.
+        channels: 1 or 3; None: as the network says.
+        preprocess, backbone: How pixels are brought to scale.
+        layer: That Grad-CAM looks at; None: the last that gives a map.
+    """
+
+    classes: tuple[str, ...]
+    ok: tuple[str, ...] = ("ok",)
+    architecture: Architecture | None = None
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    preprocess: Preprocess = "scale"
+    backbone: Backbone | None = None
+    layer: str | None = None
+
+
+def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: Witness) -> Bundle:
+    """Writes the network in `file` as the next version of the model `out`.
+
+    Args:
+        images: A folder of images for each class, which the network has not learned from: they give threshold,
+            calibration, heat scale, metrics and golden images. None: nothing is measured.
+
+    Raises:
+        DataError: what was said cannot be, or does not fit the file or the images.
+        BundleError: the network cannot be used, or no version can be written.
+    """
+    refuse_unfit(out)
+    with _in_words():
+        classes = _classes(said)
+    network = read_network(file, said.architecture, said.size)
+    with _in_words():
+        to = _preparation(said, network)
+    anatomy = examine(network, (to.height, to.width, to.channels))
+    unmeasured = {each.name: HeatScale(0.0, 1.0) for each in classes if not each.ok}
+    with _in_words():
+        draft = Spec(
+            name=out.absolute().name,
+            classes=classes,
+            activation=activation_of(network, anatomy),
+            preparation=to,
+            thresholds=Thresholds(0.0),
+            heat_scale=dict.fromkeys(ALL_METHODS, unmeasured),
+            layer=said.layer or target_layer(network),
+            training=_origin(file, said, network),
+        )
+    if to.preprocess != "none" and (scaling := [each.name for each in anatomy.called if isinstance(each, SCALING)]):
+        witness.say(f"The network scales pixels itself ({scaling[0]}): if it was trained so, give --preprocess none.")
+    if anatomy.units == 1 and len(classes) == 2 and classes[1].ok:
+        turn_around(anatomy)
+        witness.say(
+            f"The single output is the probability of {classes[1].name}; it was turned into {classes[0].name}'s."
+        )
+    with tempfile.TemporaryDirectory(prefix="inspectd-") as folder:
+        saved = Path(folder) / NETWORK
+        network.save(saved)
+        inspector = load_inspector(write_bundle(Path(folder) / "draft", draft, {NETWORK: saved}), "auto", "float32")
+        for remark in inspector.remarks:
+            witness.say(remark)
+        return _publish(out, saved, inspector, images, witness)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """What the bundle's description does not allow, as a sentence."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the description"
+        raise DataError(f"{where}: {first['msg'].removeprefix('Value error, ')}.") from error
+
+
+def _publish(out: Path, network: Path, inspector: Inspector, images: Path | None, witness: Witness) -> Bundle:
+    spec = inspector.bundle.spec
+    files: dict[str, bytes] = {}
+    remarks: tuple[str, ...] = (UNMEASURED,)
+    if images is not None:
+        cases, found = _measure(inspector, images, witness)
+        spec = replace(
+            spec,
+            thresholds=found.thresholds,
+            calibration=found.calibration,
+            heat_scale=found.heat_scale,
+            metrics=found.metrics.as_numbers(),
+        )
+        seen = [Sighting(images / from_text(each.path), each.target, each.margin) for each in cases]
+        golden = golden_files(inspector, seen, found.thresholds.defect)
+        files = {FINDINGS: cases_text(cases, spec.classes), **golden.files}
+        remarks = (*found.remarks, *([golden.remark] if golden.remark else []))
+    for remark in remarks:
+        witness.say(remark)
+    return publish(out, spec, {NETWORK: network, "card.md": card(spec, remarks), **files})
+
+
+def _measure(inspector: Inspector, root: Path, witness: Witness) -> tuple[list[Case], Validation]:
+    """What the network finds in images that it has not learned from."""
+    spec = inspector.bundle.spec
+    files = find_images(root, spec.classes)
+    pictures = read_pictures(root, files, inspector.prepare)
+    inspector.warm_up(AT_ONCE)
+    cases: list[Case] = []
+    findings: list[Finding] = []
+    for start in range(0, len(files), AT_ONCE):
+        part = list(islice(pictures, AT_ONCE))
+        whole = [each for each in part if isinstance(each, Picture) and not each.doubt]
+        for each in part:
+            if isinstance(each, Unreadable):
+                witness.say(f"Skipped {each}")
+            elif each.doubt:
+                witness.say(f"Skipped {each.path}: The file {each.doubt}")
+        found = inspector.inspect([each.pixels for each in whole], ALL_METHODS)
+        for picture, finding in zip(whole, found, strict=True):
+            cases.append(case(picture.path, picture.sha256, picture.target, "validation", finding, spec))
+        findings += found
+        witness.progress("measuring", start + len(part), len(files))
+    if silent := [each.path for each in cases if not math.isfinite(each.margin)]:
+        raise DataError(f"The network gives no finite number for {silent[0]}. Its weights are damaged, or it diverged.")
+    targets = [each.target for each in cases]
+    _refuse_missing(root, spec.classes, targets)
+    return cases, validate(findings, np.array(targets), spec.classes, spec.activation)
+
+
+def _refuse_missing(root: Path, classes: Sequence[ImageClass], targets: Sequence[int]) -> None:
+    """A scale for the heat of each kind of defect comes from such defects, and where it begins from good images."""
+    missing = [each.name for index, each in enumerate(classes) if not each.ok and index not in targets]
+    if not any(classes[target].ok for target in targets):
+        missing.append(next(each.name for each in classes if each.ok))
+    if missing:
+        raise DataError(
+            f"--golden {root} has no usable images of {', '.join(missing)}. Add some that the network has not learned "
+            "from, or leave --golden away: then nothing is measured."
+        )
+
+
+def _classes(said: Statement) -> tuple[ImageClass, ...]:
+    names = said.classes
+    if len(names) < 2 or len(set(names)) < len(names) or not all(names):
+        raise DataError(
+            f"--classes {','.join(names)}: name at least two classes, each once, in the order of the network's outputs."
+        )
+    if unknown := [name for name in said.ok if name not in names]:
+        raise DataError(f"--ok {unknown[0]}: it is not among --classes {','.join(names)}.")
+    if not said.ok or all(name in said.ok for name in names):
+        raise DataError(f"--classes {','.join(names)} needs an OK class, named by --ok, and a class of defects.")
+    return tuple(ImageClass(name=name, ok=name in said.ok) for name in names)
+
+
+def _preparation(said: Statement, network: Any) -> Preparation:
+    """What the network takes; a fixed size and number of channels are its own."""
+    if said.preprocess == "backbone" and said.backbone is None:
+        raise DataError("--preprocess backbone: name the network that the pixels are prepared for with --backbone.")
+    shape = getattr(network, "input_shape", None)
+    height, width, channels = shape[1:] if isinstance(shape, tuple) and len(shape) == 4 else (None, None, None)
+    if said.size:
+        width, height = said.size
+    if not (width and height):
+        raise DataError("The network takes images of any size. Say with --size which it was trained with.")
+    channels = said.channels or channels or 3
+    if channels not in (1, 3):
+        raise DataError(f"The network takes images of {channels} channels; only grey (1) and RGB (3) can be prepared.")
+    return Preparation(
+        width=width,
+        height=height,
+        channels=1 if channels == 1 else 3,
+        preprocess=said.preprocess,
+        backbone=said.backbone,
+    )
+
+
+def _origin(file: Path, said: Statement, network: Any) -> dict[str, Any]:
+    """What the bundle says of where the network came from."""
+    return {
+        "imported_from": file.name,
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "architecture": said.architecture or "as in the file",
+        "parameters": network.count_params(),
+        "imported_at": utc_now(),
+        "software": f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
+    }

@@ -1,0 +1,183 @@
+"""Networks from elsewhere are read whole, or a sentence says why not; no code in them is run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from inspectd.errors import BundleError, DataError, InspectdError
+from inspectd.model.backend import keras
+from inspectd.model.foreign import activation_of, read_network, turn_around
+from inspectd.model.surgery import examine
+
+layers = keras.layers
+SIDE = 32  # of the article's network here, to keep its files small
+
+
+def small(*last: Any, channels: int = 3) -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((16, 16, channels)),
+            layers.Conv2D(4, 3, activation="relu", name="conv"),
+            layers.MaxPooling2D(name="shrink"),
+            layers.Flatten(),
+            *(last or [layers.Dense(2, activation="softmax")]),
+        ]
+    )
+
+
+def answers(network: Any) -> np.ndarray:
+    pixels = np.random.default_rng(3).random((2, *network.input_shape[1:]), np.float32)
+    return np.asarray(network(pixels, training=False))
+
+
+class TestWholeModels:
+    @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+    def test_are_read_as_they_are(self, name: str, tmp_path: Path) -> None:
+        network = small()
+        network.save(tmp_path / name)
+        assert np.allclose(answers(read_network(tmp_path / name, None, None)), answers(network), atol=1e-6)
+
+    @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+    def test_with_a_lambda_layer_are_not(self, name: str, tmp_path: Path) -> None:
+        network = small(layers.Lambda(lambda maps: maps * 2), layers.Dense(2))
+        network.save(tmp_path / name)
+        with pytest.raises(BundleError, match="holds a Lambda layer, which would run code from the file"):
+            read_network(tmp_path / name, None, None)
+
+    def test_need_no_architecture(self, tmp_path: Path) -> None:
+        small().save(tmp_path / "model.keras")
+        with pytest.raises(DataError, match=r"holds a whole model.*Leave --architecture away"):
+            read_network(tmp_path / "model.keras", "article", None)
+
+    @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+    def test_that_are_damaged_are_said(self, name: str, tmp_path: Path) -> None:
+        small().save(tmp_path / name)
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(InspectdError, match=rf"{name} (cannot be|is neither)"):
+            read_network(tmp_path / name, None, None)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda _: None, "there is no such file"),
+        (lambda path: path.mkdir(), r"is a folder. Save the model as one file"),
+        (lambda path: path.write_text("weights"), r"is neither a `\.keras` nor an `\.h5` file"),
+    ],
+)
+def test_what_is_no_model_is_said(make: Callable[[Path], object], sentence: str, tmp_path: Path) -> None:
+    make(tmp_path / "model.h5")
+    with pytest.raises(DataError, match=sentence):
+        read_network(tmp_path / "model.h5", None, None)
+
+
+def article(nested: bool) -> Any:
+    """The article's network, as people write it; each array is filled with its own number."""
+    backbone = keras.applications.VGG16(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3))
+    head = [
+        layers.Flatten(),
+        layers.Dense(1024, activation="relu"),
+        layers.Dropout(0.5),
+        layers.Dense(2, activation="sigmoid"),
+    ]
+    if nested:
+        network = keras.Sequential([backbone, *head])
+    else:
+        maps = backbone.output
+        for layer in head:
+            maps = layer(maps)
+        network = keras.Model(backbone.input, maps)
+    network.set_weights([np.full(weight.shape, index, np.float32) for index, weight in enumerate(network.weights)])
+    return network
+
+
+def save_as_keras_2(network: Any, path: Path) -> None:
+    """The layout of `save_weights("x.h5")` in Keras 2: a group a layer, a nested network being one."""
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer.name.encode() for layer in network.layers]
+        file.attrs["keras_version"] = b"2.4.3"
+        for layer in network.layers:
+            group = file.create_group(layer.name)
+            names = [f"{weight.path}:0" for weight in layer.weights]
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            for name, weight in zip(names, layer.weights, strict=True):
+                group[name] = np.asarray(weight)
+
+
+class TestWeightsOfTheArticle:
+    @pytest.mark.parametrize("nested", [False, True])
+    @pytest.mark.parametrize("version", [2, 3])
+    def test_are_put_in_their_places_whatever_the_layers_are_called(
+        self, version: int, nested: bool, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "x.weights.h5"
+        network = article(nested)
+        if version == 2:
+            save_as_keras_2(network, path)
+        else:
+            network.save_weights(path)
+        found = read_network(path, "article", (SIDE, SIDE))
+        assert [weight.shape for weight in found.weights] == [weight.shape for weight in network.weights]
+        for index, weight in enumerate(found.get_weights()):
+            assert (weight == index).all()
+        assert found.layers[-1].activation is keras.activations.sigmoid
+
+    def test_need_to_be_called_so(self, tmp_path: Path) -> None:
+        small().save_weights(tmp_path / "x.weights.h5")
+        with pytest.raises(DataError, match=r"holds weights only.*Give --architecture article"):
+            read_network(tmp_path / "x.weights.h5", None, None)
+
+    @pytest.mark.parametrize("version", [2, 3])
+    def test_of_another_network_are_refused(self, version: int, tmp_path: Path) -> None:
+        path = tmp_path / "x.weights.h5"
+        network = small()
+        save_as_keras_2(network, path) if version == 2 else network.save_weights(path)
+        with pytest.raises(
+            DataError, match=r"another network than the article's: its array 1 is 3×3×3×4, and .*3×3×3×64"
+        ):
+            read_network(path, "article", (SIDE, SIDE))
+
+
+class TestTheLastActivation:
+    @pytest.mark.parametrize(
+        ("last", "found"),
+        [
+            ([layers.Dense(2, activation="softmax")], "softmax"),
+            ([layers.Dense(3, activation="sigmoid")], "sigmoid"),
+            ([layers.Dense(1, activation="sigmoid")], "sigmoid"),
+            ([layers.Dense(2), layers.Softmax()], "softmax"),
+            ([layers.Dense(2), layers.Activation("sigmoid")], "sigmoid"),
+            ([layers.Dense(2)], "softmax"),
+            ([layers.Dense(1)], "sigmoid"),
+        ],
+    )
+    def test_says_how_outputs_are_read(self, last: list[Any], found: str) -> None:
+        network = small(*last)
+        assert activation_of(network, examine(network, (16, 16, 3))) == found
+
+    @pytest.mark.parametrize(
+        ("last", "sentence"),
+        [
+            ([layers.Dense(2, activation="relu")], "The network ends in relu"),
+            ([layers.Dense(1, activation="softmax")], "a softmax over one output, which is always 1"),
+            ([layers.Dense(2), layers.BatchNormalization(name="norm")], r"an activation \(norm\)"),
+        ],
+    )
+    def test_that_says_nothing_is_refused(self, last: list[Any], sentence: str) -> None:
+        network = small(*last)
+        with pytest.raises(BundleError, match=sentence):
+            activation_of(network, examine(network, (16, 16, 3)))
+
+
+def test_a_single_output_can_be_turned_around() -> None:
+    network = small(layers.Dense(1, activation="sigmoid"))
+    before = answers(network)
+    turn_around(examine(network, (16, 16, 3)))
+    assert np.allclose(answers(network), 1 - before, atol=1e-6)
+    with pytest.raises(BundleError, match="cannot be turned around"):
+        turn_around(examine(small(layers.Dense(1), layers.Activation("sigmoid")), (16, 16, 3)))
