@@ -14,6 +14,9 @@ from inspectd.model.backend import keras
 from inspectd.model.spec import Backbone, Head, Preparation
 from inspectd.model.surgery import inner_layers
 
+# How slowly a layer's statistics follow. At those of ImageNet's networks (0.99, 0.999) they need thousands of steps to
+# arrive at other images; a training here has some hundreds, and would be measured by statistics that are not its own.
+MOMENTUM = 0.9
 COMPACT_STAGES = ((7, 16), (3, 32), (3, 48), (3, 64))  # side of the kernel, number of maps
 
 
@@ -47,6 +50,9 @@ def open_backbone(name: Backbone, to: Preparation, *, imagenet: bool = False) ->
             "random weights with --weights none."
         ) from error
     trunk.name = name
+    for layer in trunk.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = MOMENTUM
     return trunk
 
 
@@ -106,8 +112,7 @@ def _head(head: Head, maps: Any) -> Any:
 def _compact(to: Preparation, imagenet: bool) -> Any:
     """A small backbone for textures: four convolutions, at 1/2, 1/4, 1/8 and 1/16 of the resolution.
 
-    Pooling between them, where strides would do, is what lets it learn from a few hundred images. Its statistics follow
-    within tens of steps (momentum 0.9), since small data sets make short epochs.
+    Pooling between them, where strides would do, is what lets it learn from a few hundred images.
     """
     if imagenet:
         raise DataError("The compact backbone has no ImageNet weights. Use --weights none.")
@@ -126,6 +131,6 @@ def _compact(to: Preparation, imagenet: bool) -> Any:
             kernel_initializer="he_normal",
             name=f"stage{stage}_conv",
         )(maps)
-        maps = layers.BatchNormalization(momentum=0.9, name=f"stage{stage}_norm")(maps)
+        maps = layers.BatchNormalization(momentum=MOMENTUM, name=f"stage{stage}_norm")(maps)
         maps = layers.ReLU(name=f"stage{stage}_relu")(maps)
     return keras.Model(inputs, maps, name="compact")

@@ -37,6 +37,13 @@ def test_cut_and_head(
     assert network(np.zeros((2, 48, 64, 3), np.float32)).shape == (2, last[0])
 
 
+def test_statistics_follow_within_a_short_training() -> None:
+    """ImageNet's networks come with 0.999, in which a training of a few hundred steps would never arrive."""
+    network = build_network("mobilenetv2", None, "avg", 2, SMALL)
+    norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {layer.momentum for layer in norms} == {0.9}
+
+
 def test_the_compact_network_is_small(tmp_path: Path) -> None:
     build_network("compact", None, "max", 2, Preparation(256, 256)).save(tmp_path / "model.keras")
     assert (tmp_path / "model.keras").stat().st_size < 1_000_000
