@@ -69,8 +69,11 @@ def tune(
         return
     for sentence in found.sentences:
         output.say(sentence)
+    thresholds = found.bundle.spec.thresholds.as_dict()
     folder, version = found.bundle.path.parent, found.bundle.spec.version
     output.say(f"Wrote {found.bundle.path} ({found.bundle.title}).")
+    new = " ".join(f"--{'threshold' if key == 'defect' else key} {value!r}" for key, value in thresholds.items())
+    output.say(f"What it would have changed: `{output.program()} what-if {new} --since 30d`.")
     output.say(f"It judges from `{output.program()} model activate {shlex.quote(str(folder))} {version}` on.")
 
 

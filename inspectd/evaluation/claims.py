@@ -69,11 +69,13 @@ def claims(found: Outcome, purpose: Purpose) -> list[str]:
     """What the counts support of each rate, and how many images it takes to claim what was asked."""
     limits = purpose if isinstance(purpose, Limits) else Limits()
     escape, overkill = found.escape, found.overkill
+    review = [f"{found.review.count} of {found.review.of} for review."] if found.review.count else []
     return [
         f"{escape.count} of {escape.of} defects missed: the escape rate "
         + _support(escape, limits.escape, "defect images without a miss"),
         f"{overkill.count} of {overkill.of} good images rejected: the overkill rate "
         + _support(overkill, limits.overkill, "good images of which none is rejected"),
+        *review,
     ]
 
 

@@ -25,9 +25,10 @@ def run(*arguments: object) -> tuple[int, str, str]:
 def test_sentences_for_people(folder: Path) -> None:
     code, out, _ = run(folder, "--max-escape", "0.5%", "--max-overkill", "2 %")
     assert code == 0
-    *_, wrote, activate = out.splitlines()
+    *_, wrote, past, activate = out.splitlines()
     assert "to claim 0.5 % you need 598 defect images without a miss." in out
     assert wrote.startswith(f"Wrote {folder}/2 (screws@")
+    assert past.endswith("what-if --threshold 1.5 --review -1.5 --since 30d`.")
     assert activate.endswith(f"model activate {folder} 2` on.")
 
 

@@ -57,6 +57,11 @@ def test_a_model_that_nobody_can_read_is_said(ledger: Ledger) -> None:
     assert (code, "5 verdicts cannot be replayed" in out) == (0, True)
 
 
+def test_thresholds_may_be_negative(site: Ledger) -> None:
+    code, out, _ = site.run("what-if", "--threshold", "-1.5", "--review", "-2.25", "--json")
+    assert (code, json.loads(out)[0]["moves"]["ok"]["defect"]) == (0, 2)
+
+
 def test_review_lies_below_the_threshold(ledger: Ledger) -> None:
     assert ledger.run("what-if", "--threshold", "1", "--review", "1")[0] == 2
 

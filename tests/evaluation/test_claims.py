@@ -23,7 +23,7 @@ def test_counts_what_the_verdicts_would_be(thresholds: Thresholds) -> None:
 
 
 def test_a_claim_says_how_many_images_it_takes() -> None:
-    escape, overkill = claims(outcome_of(150, 0, 300, 2, 0), Limits(0.005, 0.03))
+    escape, overkill, review = claims(outcome_of(150, 0, 300, 2, 7), Limits(0.005, 0.03))
     assert escape == (
         "0 of 150 defects missed: the escape rate is below 2.0 % with 95 % confidence (one-sided); to claim 0.5 % you "
         "need 598 defect images without a miss."
@@ -31,6 +31,7 @@ def test_a_claim_says_how_many_images_it_takes() -> None:
     assert overkill == (
         "2 of 300 good images rejected: the overkill rate is below 2.1 % with 95 % confidence (one-sided)."
     )
+    assert review == "7 of 450 for review."
 
 
 def test_no_number_of_images_shows_that_a_rate_is_nothing() -> None:
