@@ -21,6 +21,8 @@ from inspectd.dataset.pixels import Dataset, load_dataset
 from inspectd.dataset.survey import survey
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import FINDINGS, Case, case, cases_text
+from inspectd.evaluation.evaluate import evaluate_split
+from inspectd.evaluation.masks import Masks, find_masks
 from inspectd.evaluation.metrics import answers
 from inspectd.evaluation.validation import validate
 from inspectd.model.backend import keras, tf
@@ -40,8 +42,11 @@ from inspectd.training.report import card, curves
 MEASURED_AT_ONCE = 8  # images
 
 
-def train(data: Path, out: Path, recipe: Recipe, witness: Witness) -> Bundle:
+def train(data: Path, out: Path, recipe: Recipe, witness: Witness, masks: Path | None = None) -> Bundle:
     """Trains on a folder per class and writes the next version of the model `out`, a folder of versions.
+
+    Args:
+        masks: A folder with masks of the defects, against which the heat is measured.
 
     Raises:
         DataError: the data, the weights or the recipe cannot be used, or learning diverged.
@@ -60,6 +65,7 @@ def train(data: Path, out: Path, recipe: Recipe, witness: Witness) -> Bundle:
     for sentence in (*(f"Skipped {sentence}" for sentence in manifest.skipped), *manifest.remarks):
         witness.say(sentence)
     classes = manifest.classes
+    marked = find_masks(masks, manifest.samples, classes) if masks else None
     network, origin = _build(recipe, len(classes))
     witness.say(f"{recipe.backbone} with {network.count_params():,} parameters, {origin}")
     watched: Split = "validation" if recipe.validation else "test"
@@ -90,7 +96,7 @@ def train(data: Path, out: Path, recipe: Recipe, witness: Witness) -> Bundle:
         "software": f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
     }
     draft = _draft(out.name, classes, network, recipe, precision, used)
-    return _finish(out, draft, network, data, manifest, dataset, watched, learned, witness)
+    return _finish(out, draft, network, data, manifest, dataset, watched, learned, witness, marked)
 
 
 def _choices(recipe: Recipe) -> dict[str, Any]:
@@ -160,25 +166,19 @@ def _finish(
     watched: Split,
     learned: Learned,
     witness: Witness,
+    masks: Masks | None,
 ) -> Bundle:
     """Saves the network, measures the saved one through its own inspector, and writes the bundle."""
     with tempfile.TemporaryDirectory(prefix="inspectd-") as folder:
         saved = Path(folder) / NETWORK
         network.save(saved)
-        inspector = open_inspector(
-            write_bundle(Path(folder) / "draft", draft, {NETWORK: saved}), precision=draft.evaluated_in
-        )
+        bundle = write_bundle(Path(folder) / "draft", draft, {NETWORK: saved})
+        inspector = open_inspector(bundle, precision=draft.evaluated_in)
         inspector.warm_up(MEASURED_AT_ONCE)
         validation = dataset.of(watched)
         findings = _inspect(inspector, dataset, validation, witness)
         cases = _cases(dataset, validation, findings, draft)
-        if watched != "test":
-            unseen = load_dataset(data, manifest, ("test",), draft.preparation, lambda *_: None)
-            chosen = unseen.of("test")
-            cases += _cases(unseen, chosen, _inspect(inspector, unseen, chosen, witness), draft)
         found = validate(findings, dataset.targets[validation], draft.classes, draft.activation)
-        for remark in found.remarks:
-            witness.say(remark)
         spec = replace(
             draft,
             thresholds=found.thresholds,
@@ -186,9 +186,18 @@ def _finish(
             heat_scale=found.heat_scale,
             metrics=found.metrics.as_numbers(),
         )
-        pictures = {"curves.png": curves(learned.epochs, learned.best), "card.md": card(spec, found.remarks)}
+        measured = write_bundle(Path(folder) / "measured", spec, {}, bundle)
+        judged = evaluate_split(
+            measured, data, manifest, watched, masks, lambda *done: witness.progress("evaluating", *done)
+        )
+        listed = {each.path for each in cases}
+        cases += [each for each in judged.cases if each.path not in listed]
+        remarks = (*found.remarks, *judged.answer, *judged.doubts)
+        for remark in remarks:
+            witness.say(remark)
+        pictures = {"curves.png": curves(learned.epochs, learned.best), "card.md": card(spec, remarks)}
         lists = {DATA: manifest.as_csv(), FINDINGS: cases_text(cases, spec.classes)}
-        return publish(out, spec, {NETWORK: saved, **lists, **pictures})
+        return publish(out, spec, {NETWORK: saved, **lists, **pictures, **judged.files})
 
 
 def _inspect(inspector: Inspector, dataset: Dataset, chosen: NDArray[np.int64], witness: Witness) -> list[Finding]:
