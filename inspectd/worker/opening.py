@@ -15,7 +15,7 @@ from inspectd.model.inspector import Inspector, open_inspector
 
 log = logging.getLogger(__name__)
 
-CHOICES = "precision.json"  # beside the ledger, where a worker may write
+CHOICES = "precisions.json"  # beside the ledger: which precision passed the proof
 
 
 @dataclass(frozen=True)

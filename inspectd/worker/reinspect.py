@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,8 +37,11 @@ MOST = 8  # images in a batch
 WAIT = 1.0  # seconds that a batch may keep a live image waiting, unless a single image takes longer
 PULSE = 0.5  # seconds between two signs of life while a network computes
 
+TOO_LARGE = "too large: there is not enough memory to judge it"
+
 Item = TypeVar("Item")
 Failure = tuple[int, str]  # an image's id, and "code: sentence"
+_Concluded = tuple[Inspected, list[tuple[Path, bytes]]]
 
 
 @dataclass(frozen=True)
@@ -214,10 +216,12 @@ class Reinspector:
         infer = round(milliseconds(started) / max(1, len(images)), 3)
         done.failed.extend((image.claim.image_id, why) for image, why in answers if isinstance(why, str))
         found = [(image, finding) for image, finding in answers if isinstance(finding, Finding)]
-        concluded = self._pool.map(model.judge.conclude, *zip(*found, strict=True), repeat(infer)) if found else ()
-        for inspected, files in self._pulse(concluded):
-            done.inspected.append(inspected)
-            done.files.extend(files)
+        for concluded in self._pulse(self._pool.map(partial(_conclude, model.judge, infer), found)):
+            if isinstance(concluded[0], Inspected):
+                done.inspected.append(concluded[0])
+                done.files.extend(concluded[1])
+            else:
+                done.failed.append(concluded)
         return done
 
     def _look(self, judge: Judge, past: Past) -> Prepared | Failure:
@@ -230,6 +234,8 @@ class Reinspector:
             return claim.image_id, str(error)
         except DecodeError as error:
             return claim.image_id, f"{error.code}: {error}"
+        except MemoryError:
+            return claim.image_id, TOO_LARGE
 
     def _pulse(self, items: Iterable[Item]) -> Iterator[Item]:
         for item in items:
@@ -255,6 +261,14 @@ class Reinspector:
             thread.join()
 
 
+def _conclude(judge: Judge, infer: float, found: tuple[Prepared, Finding]) -> _Concluded | Failure:
+    image, finding = found
+    try:
+        return judge.conclude(image, finding, infer)
+    except MemoryError:
+        return image.claim.image_id, TOO_LARGE
+
+
 def _find(judge: Judge, images: Sequence[Prepared]) -> list[Finding | str]:
     """A finding for each image, or why there is none; an image that a network cannot bear is found by itself."""
     if not images:
@@ -262,7 +276,7 @@ def _find(judge: Judge, images: Sequence[Prepared]) -> list[Finding | str]:
     try:
         return [*judge.inspector.inspect([image.tensor for image in images])]
     except MemoryError:
-        why = "too large: there is not enough memory to judge it"
+        why = TOO_LARGE
     except Exception as error:
         log.exception("%s gave no answer", judge.inspector.bundle.title)
         why = f"no answer: the network failed with {type(error).__name__}: {error}"
