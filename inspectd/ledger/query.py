@@ -114,8 +114,14 @@ class Detail:
     after: str | None
     moved_to: str | None
     pinned: bool
+    inspection_id: int | None  # the inspection in force
     inspections: tuple[InspectionDetail, ...]
     reviews: tuple[ReviewDetail, ...]
+
+    @property
+    def in_force(self) -> InspectionDetail | None:
+        """The inspection whose verdict stands: what was acted upon."""
+        return next((each for each in self.inspections if each.id == self.inspection_id), None)
 
 
 VERDICT = case(
@@ -281,7 +287,10 @@ def _detail(engine: Engine, image_id: int) -> Iterator[Detail]:
     )
 
 
-_PLAIN = ("state", "seen_at", "finished_at", "fields", "attempt", "alone", "deaths", "after", "moved_to", "pinned")
+_PLAIN = (
+    *("state", "seen_at", "finished_at", "fields", "attempt", "alone", "deaths", "after", "moved_to", "pinned"),
+    "inspection_id",
+)
 _INSPECTIONS = (
     select(
         *(inspections.c[field.name] for field in fields(InspectionDetail) if field.name in inspections.c),

@@ -82,6 +82,9 @@ def test_once_works_the_list_off_and_tells_what_could_not_be(site: Site, strict:
     assert "Waiting" not in run(site, "status")
     first, second = json.loads(run(site, "show", "a.png", "--json"))[0]["inspections"]
     assert (first["verdict"], second["verdict"], second["model"]) == ("ok", "defect", strict_title(site))
+    told = run(site, "show", "a.png")
+    assert "passed as ok" in told
+    assert f"by {strict_title(site)}, drawn in {overlay}" in told
 
 
 def strict_title(site: Site) -> str:
