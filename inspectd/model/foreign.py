@@ -46,7 +46,7 @@ def read_network(path: Path, architecture: Architecture | None, size: tuple[int,
     if whole and architecture:
         raise DataError(f"{path} holds a whole model, with its architecture. Leave --architecture away.")
     if whole:
-        return load_network(path)
+        return _without_lists(load_network(path))
     if not architecture:
         raise DataError(
             f"{path} holds weights only, without the network that they belong to. Give --architecture article if they "
@@ -93,6 +93,14 @@ def turn_around(anatomy: Anatomy) -> None:
             "its last layer is no Dense layer. Train it with the defect as the second class."
         )
     last.set_weights([-array for array in last.get_weights()])
+
+
+def _without_lists(network: Any) -> Any:
+    """The same network with a plain input and output, where it takes a list of one, as files of Keras 2 say."""
+    graph = not isinstance(network, keras.Sequential) and hasattr(network, "inputs")
+    if graph and len(network.inputs) == len(network.outputs) == 1:
+        return keras.Model(network.inputs[0], network.outputs[0], name=network.name)
+    return network
 
 
 def _holds_a_whole_model(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Networks from elsewhere are read whole, or a sentence says why not; no code in them is run."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from inspectd.model.foreign import activation_of, read_network, turn_around
 from inspectd.model.surgery import examine
 
 layers = keras.layers
+KEPT = ("filters", "kernel_size", "strides", "padding", "activation", "units", "rate", "pool_size", "use_bias")
 SIDE = 32  # of the article's network here, to keep its files small
 
 
@@ -29,6 +31,18 @@ def small(*last: Any, channels: int = 3) -> Any:
     )
 
 
+def write_as_keras_2(network: Any, root: Any) -> None:
+    """Weights in the layout of Keras 2: a group a layer, a nested network being one."""
+    root.attrs["layer_names"] = [layer.name.encode() for layer in network.layers]
+    root.attrs["keras_version"] = b"2.4.3"
+    for layer in network.layers:
+        group = root.create_group(layer.name)
+        names = [f"{weight.path}:0" for weight in layer.weights]
+        group.attrs["weight_names"] = [name.encode() for name in names]
+        for name, weight in zip(names, layer.weights, strict=True):
+            group[name] = np.asarray(weight)
+
+
 def answers(network: Any) -> np.ndarray:
     pixels = np.random.default_rng(3).random((2, *network.input_shape[1:]), np.float32)
     return np.asarray(network(pixels, training=False))
@@ -40,6 +54,36 @@ class TestWholeModels:
         network = small()
         network.save(tmp_path / name)
         assert np.allclose(answers(read_network(tmp_path / name, None, None)), answers(network), atol=1e-6)
+
+    @pytest.mark.filterwarnings("error")
+    def test_of_keras_2_are_read(self, tmp_path: Path) -> None:
+        """A functional model as Keras 2.4 describes it: `batch_input_shape`, nested inbound nodes, its optimizer."""
+        network = small(layers.Dropout(0.5), layers.Dense(2, activation="sigmoid"))
+        described = []
+        for layer in [keras.layers.InputLayer(shape=(16, 16, 3), name="input_1"), *network.layers]:
+            config = {"name": layer.name, "trainable": True, "dtype": "float32"} | {
+                key: value for key, value in layer.get_config().items() if key in KEPT
+            }
+            if not described:
+                config = {
+                    "name": "input_1",
+                    "batch_input_shape": [None, 16, 16, 3],
+                    "dtype": "float32",
+                    "sparse": False,
+                }
+            before = [[[described[-1]["name"], 0, 0, {}]]] if described else []
+            kind = type(layer).__name__
+            described.append({"class_name": kind, "config": config, "name": layer.name, "inbound_nodes": before})
+        ends = {"input_layers": [["input_1", 0, 0]], "output_layers": [[described[-1]["name"], 0, 0]]}
+        model = {"class_name": "Functional", "config": {"name": "model_1", "layers": described, **ends}}
+        optimizer = {"class_name": "SGD", "config": {"name": "SGD", "learning_rate": 1e-4, "decay": 0.0}}
+        with h5py.File(tmp_path / "model.h5", "w") as file:
+            file.attrs["model_config"] = json.dumps(model)
+            file.attrs["training_config"] = json.dumps({"loss": "mse", "optimizer_config": optimizer})
+            write_as_keras_2(network, file.create_group("model_weights"))
+        found = read_network(tmp_path / "model.h5", None, None)
+        assert [layer["class_name"] for layer in described] == [type(layer).__name__ for layer in found.layers]
+        assert np.allclose(answers(found), answers(network), atol=1e-6)
 
     @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
     def test_with_a_lambda_layer_are_not(self, name: str, tmp_path: Path) -> None:
@@ -97,16 +141,9 @@ def article(nested: bool) -> Any:
 
 
 def save_as_keras_2(network: Any, path: Path) -> None:
-    """The layout of `save_weights("x.h5")` in Keras 2: a group a layer, a nested network being one."""
+    """As `save_weights("x.h5")` in Keras 2."""
     with h5py.File(path, "w") as file:
-        file.attrs["layer_names"] = [layer.name.encode() for layer in network.layers]
-        file.attrs["keras_version"] = b"2.4.3"
-        for layer in network.layers:
-            group = file.create_group(layer.name)
-            names = [f"{weight.path}:0" for weight in layer.weights]
-            group.attrs["weight_names"] = [name.encode() for name in names]
-            for name, weight in zip(names, layer.weights, strict=True):
-                group[name] = np.asarray(weight)
+        write_as_keras_2(network, file)
 
 
 class TestWeightsOfTheArticle:
@@ -160,6 +197,7 @@ class TestTheLastActivation:
         network = small(*last)
         assert activation_of(network, examine(network, (16, 16, 3))) == found
 
+    @pytest.mark.filterwarnings("ignore:You are using a softmax over axis -1:UserWarning")
     @pytest.mark.parametrize(
         ("last", "sentence"),
         [

@@ -162,6 +162,16 @@ def test_an_interruption_leaves_nothing(stage: str, data: Path, tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
+def test_a_class_with_two_images_is_learned_and_validated_but_not_tested_and_said(data: Path, tmp_path: Path) -> None:
+    for path in sorted((data / "bar").iterdir())[2:]:
+        path.unlink()
+    witness = Witness()
+    bundle = train(data, tmp_path / "bars", replace(RECIPE, epochs=1), witness)
+    assert bundle.spec.training["test_images"] == {"ok": 4, "bar": 0}
+    assert bundle.spec.metrics["defects"] == 1
+    assert "None of bar is left to test with: there are too few images." in witness.said
+
+
 def test_learning_that_diverges_is_said_and_leaves_nothing(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"diverged.*Lower --rate"):
         train(data, tmp_path / "bundle", replace(RECIPE, rate=1e30, epochs=3), Witness())
