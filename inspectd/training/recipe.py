@@ -24,6 +24,8 @@ SIDE = range(32, 8193)  # pixels
 Names = Annotated[
     tuple[str, ...], BeforeValidator(lambda names: (names,) if isinstance(names, str) else names), Field(min_length=1)
 ]
+Layer = Annotated[str | None, BeforeValidator(lambda name: None if name == "all" else name)]
+Count = Annotated[int, Field(ge=0, le=10_000)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=SIDE[0], le=SIDE[-1])]
@@ -39,11 +41,16 @@ class Recipe:
         cut: The backbone's last layer that is used; None (`all` in a file) for all of it.
         width, height: The network's input in pixels; a recipe file gives both as `size`.
         weights: `imagenet`, `none`, or a file.
+        head_epochs: Passes over what the backbone, held still, makes of the training images; the head alone learns.
+        head_rate: The learning rate meanwhile; it stays.
+        train_from: The first layer that learns in the epochs that follow; None (`all` in a file) for all of them.
         epochs: Passes over the training images.
         batch: Images in a step.
         rate: The learning rate at the start.
         schedule: Whether the rate stays, or falls to zero along a cosine.
         momentum: Of `sgd`.
+        patience: Epochs without a better one after which head or network have learned enough; 0: all are gone through.
+        class_weights: `balanced`: every class counts the same, however few images it has.
         flips, rotations: Whether to mirror images at random, and to turn them by 90° where direction means nothing.
         test: Share of each class that nothing is chosen by: it is only measured.
         validation: Share of each class that is kept from learning, to choose epoch and threshold. 0: nothing is chosen,
@@ -57,18 +64,23 @@ class Recipe:
     name: str = "fine"
     ok: Names = ("ok",)
     backbone: Backbone = "vgg16"
-    cut: Annotated[str | None, BeforeValidator(lambda cut: None if cut == "all" else cut)] = "block3_conv3"
+    cut: Layer = "block3_conv3"
     head: Head = "max"
     width: Side = 512
     height: Side = 512
     weights: str = "imagenet"
     preprocess: Preprocess = "backbone"
+    head_epochs: Count = 0
+    head_rate: Rate = 1e-3
+    train_from: Layer = None
     optimizer: Literal["adam", "sgd"] = "adam"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     schedule: Literal["cosine", "constant"] = "cosine"
     rate: Rate = 1e-4
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    epochs: Count = 10
     batch: Annotated[int, Field(ge=1, le=1024)] = 8
+    patience: Count = 0
+    class_weights: Literal["none", "balanced"] = "none"
     flips: bool = True
     rotations: bool = True
     test: Share = 0.2
@@ -81,6 +93,10 @@ class Recipe:
     def _agrees(self) -> Self:
         if self.optimizer == "adam" and self.momentum:
             raise ValueError("momentum: adam has none of its own to set; use optimizer: sgd, or momentum: 0")
+        if self.epochs == self.head_epochs == 0:
+            raise ValueError("epochs: one of epochs and head_epochs must be above 0, or nothing is learned")
+        if self.patience and not self.validation:
+            raise ValueError("patience: without validation images nobody sees which epoch is better; use patience: 0")
         if self.preprocess == "scale" and SCALES[self.backbone] == "own":
             raise ValueError(f"preprocess: scale is not for {self.backbone}, which scales pixels itself; use backbone")
         if self.validation == self.test == 0:

@@ -1,7 +1,7 @@
 """From a folder per class to a bundle: learn, keep the best epoch, measure it as it will run, write it whole.
 
-Until the last step everything lives in memory and in a temporary folder: an interruption or a failure at any moment
-leaves nothing half-written.
+Until the last step everything lives in memory and in a hidden folder beside the model: an interruption or a failure at
+any moment leaves nothing half-written, and what a resumed training needs.
 """
 
 import tempfile
@@ -21,82 +21,111 @@ from inspectd.dataset.pixels import Dataset, load_dataset
 from inspectd.dataset.survey import survey
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import FINDINGS, Case, case, cases_text
-from inspectd.evaluation.evaluate import evaluate_split
-from inspectd.evaluation.masks import Masks, find_masks
 from inspectd.evaluation.metrics import answers
 from inspectd.evaluation.validation import validate
 from inspectd.model.backend import keras, tf
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.devices import Device, open_device
 from inspectd.model.inspector import Finding, Inspector, open_inspector
-from inspectd.model.networks import add_head, open_backbone, target_layer
+from inspectd.model.networks import target_layer
 from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Precision, Spec, Thresholds
 from inspectd.model.surgery import examine
 from inspectd.model.versions import publish, refuse_unfit
-from inspectd.model.weights import is_whole, load_weights_by_name, load_whole
-from inspectd.training.batches import Batches
-from inspectd.training.learn import Learned, Witness, learn
+from inspectd.training.batches import class_weights
+from inspectd.training.course import Course, Workplace
+from inspectd.training.learn import Witness, learn
 from inspectd.training.recipe import Recipe
 from inspectd.training.report import card, curves
+from inspectd.training.stages import Material, learning, stages
+from inspectd.training.start import start
 
 MEASURED_AT_ONCE = 8  # images
 
 
-def train(data: Path, out: Path, recipe: Recipe, witness: Witness, masks: Path | None = None) -> Bundle:
+def train(data: Path, out: Path, recipe: Recipe, witness: Witness, resume: bool = False) -> Bundle:
     """Trains on a folder per class and writes the next version of the model `out`, a folder of versions.
 
     Args:
-        masks: A folder with masks of the defects, against which the heat is measured.
+        resume: Goes on with the training of `out` by the same recipe that was interrupted.
 
     Raises:
-        DataError: the data, the weights or the recipe cannot be used, or learning diverged.
+        DataError: the data, the weights or the recipe cannot be used, learning diverged, or nothing can be resumed.
         BundleError: `out` is something else than a folder of versions, or cannot be written.
     """
     started = time.monotonic()
-    _refuse_unwritable(out)
-    _refuse_missing(recipe.weights)
-    device = open_device("auto")
-    for remark in device.remarks:
-        witness.say(remark)
-    precision = _precision(recipe, device)
-    keras.utils.set_random_seed(recipe.seed)
-    rng = np.random.default_rng(recipe.seed)
+    refuse_unfit(out)
+    with Workplace(out, recipe, resume) as place:
+        device = open_device("auto")
+        for remark in device.remarks:
+            witness.say(remark)
+        precision = _precision(recipe, device)
+        keras.utils.set_random_seed(recipe.seed)
+        manifest = _survey(data, recipe, witness)
+        beginning = start(recipe, len(manifest.classes))
+        network = beginning.network
+        witness.say(f"{recipe.backbone} with {network.count_params():,} parameters, {beginning.origin}")
+        watched: Split = "validation" if recipe.validation else "test"
+        dataset = load_dataset(
+            data, manifest, ("train", watched), recipe.preparation, lambda *done: witness.progress("reading", *done)
+        )
+        course = place.load(manifest.as_csv(), precision) or Course(recipe.batch)
+        if resume:
+            witness.say(f"Goes on after {len(course.epochs)} epochs.")
+        _learn(network, dataset, manifest, watched, recipe, precision, course, place, witness)
+        used = _choices(recipe) | {
+            "data": data.name,
+            "batch": course.batch,
+            "precision": precision,
+            "started_from": beginning.origin,
+            "parameters": network.count_params(),
+            "training_images": manifest.counts("train"),
+            "validation_images": manifest.counts("validation"),
+            "test_images": manifest.counts("test"),
+            "skipped": list(manifest.skipped),
+            "best_epoch": course.best + 1,
+            "device": device.text,
+            "seconds": round(time.monotonic() - started),
+            "finished_at": utc_now(),
+            "software": f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
+        }
+        draft = _draft(out.name, manifest.classes, network, recipe, precision, used)
+        return _finish(out, draft, network, data, manifest, dataset, watched, course, place, witness)
+
+
+def _survey(data: Path, recipe: Recipe, witness: Witness) -> Manifest:
     manifest = survey(data, recipe.ok, recipe.wish, lambda *done: witness.progress("looking", *done))
     for sentence in (*(f"Skipped {sentence}" for sentence in manifest.skipped), *manifest.remarks):
         witness.say(sentence)
-    classes = manifest.classes
-    marked = find_masks(masks, manifest.samples, classes) if masks else None
-    network, origin = _build(recipe, len(classes))
-    witness.say(f"{recipe.backbone} with {network.count_params():,} parameters, {origin}")
-    watched: Split = "validation" if recipe.validation else "test"
-    dataset = load_dataset(
-        data, manifest, ("train", watched), recipe.preparation, lambda *done: witness.progress("reading", *done)
-    )
-    training, validation = dataset.of("train"), dataset.of(watched)
+    return manifest
+
+
+def _learn(
+    network: Any,
+    dataset: Dataset,
+    manifest: Manifest,
+    watched: Split,
+    recipe: Recipe,
+    precision: Precision,
+    course: Course,
+    place: Workplace,
+    witness: Witness,
+) -> None:
+    """Takes the network through the recipe's stages; the course goes along."""
     anatomy = examine(network, (recipe.height, recipe.width, 3))
-    wanted = answers(dataset.targets, classes, anatomy.units)
-    batches = Batches(dataset, training, wanted, recipe, order=rng)
-    learned = learn(network, anatomy, batches, Batches(dataset, validation, wanted, recipe), recipe, precision, witness)
-    if not recipe.validation:
-        last = learned.epochs[-1]
+    training = dataset.of("train")
+    material = Material(
+        pixels=dataset.pixels,
+        answers=answers(dataset.targets, manifest.classes, anatomy.units),
+        weights=class_weights(dataset.targets, training, recipe.class_weights == "balanced"),
+        training=training,
+        validation=dataset.of(watched),
+    )
+    with learning(network, anatomy, precision):
+        ahead = stages(network, material, recipe, witness)
+        learn(network, ahead, recipe, course, lambda now: place.save(now, manifest.as_csv(), precision), witness)
+    if watched == "test":
+        last = course.epochs[-1]
         witness.say(f"Test loss {last.val_loss:.4g}, accuracy {last.val_accuracy:.4f}, of the network's own decision.")
-    used = _choices(recipe) | {
-        "data": data.name,
-        "precision": precision,
-        "started_from": origin,
-        "parameters": network.count_params(),
-        "training_images": manifest.counts("train"),
-        "validation_images": manifest.counts("validation"),
-        "test_images": manifest.counts("test"),
-        "skipped": list(manifest.skipped),
-        "best_epoch": learned.best + 1,
-        "device": device.text,
-        "seconds": round(time.monotonic() - started),
-        "finished_at": utc_now(),
-        "software": f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
-    }
-    draft = _draft(out.name, classes, network, recipe, precision, used)
-    return _finish(out, draft, network, data, manifest, dataset, watched, learned, witness, marked)
 
 
 def _choices(recipe: Recipe) -> dict[str, Any]:
@@ -105,37 +134,10 @@ def _choices(recipe: Recipe) -> dict[str, Any]:
     return {"recipe": recipe.name} | choices | {"weights": Path(recipe.weights).name}
 
 
-def _refuse_unwritable(out: Path) -> None:
-    """Hours of training must not end in a bundle that cannot be written."""
-    refuse_unfit(out)
-    folder = next(place for place in (out.absolute(), *out.absolute().parents) if place.exists())
-    try:
-        tempfile.TemporaryDirectory(dir=folder).cleanup()
-    except OSError as error:
-        raise DataError(f"{out} cannot be written: {folder}: {error.strerror}. Choose another --out.") from None
-
-
-def _refuse_missing(weights: str) -> None:
-    if weights not in ("imagenet", "none") and not Path(weights).is_file():
-        raise DataError(f"--weights {weights}: there is no such file. Give imagenet, none or a Keras `.h5` file.")
-
-
 def _precision(recipe: Recipe, device: Device) -> Precision:
     if recipe.precision != "auto":
         return recipe.precision
     return "bfloat16" if device.bfloat16 else "float32"
-
-
-def _build(recipe: Recipe, classes: int) -> tuple[Any, str]:
-    """The network, and a text that says what weights it starts from."""
-    imagenet = recipe.weights == "imagenet"
-    file = None if recipe.weights in ("imagenet", "none") else Path(recipe.weights)
-    backbone = open_backbone(recipe.backbone, recipe.preparation, imagenet=imagenet)
-    whole = str(load_whole(backbone, file)) if file and is_whole(file) else ""
-    network = add_head(backbone, recipe.cut, recipe.head, classes)
-    if file:
-        return network, whole or str(load_weights_by_name(network, file))
-    return network, "weights of ImageNet" if imagenet else "random weights"
 
 
 def _draft(
@@ -164,21 +166,29 @@ def _finish(
     manifest: Manifest,
     dataset: Dataset,
     watched: Split,
-    learned: Learned,
+    course: Course,
+    place: Workplace,
     witness: Witness,
-    masks: Masks | None,
 ) -> Bundle:
     """Saves the network, measures the saved one through its own inspector, and writes the bundle."""
-    with tempfile.TemporaryDirectory(prefix="inspectd-") as folder:
+    with tempfile.TemporaryDirectory(dir=place.folder) as folder:
         saved = Path(folder) / NETWORK
-        network.save(saved)
-        bundle = write_bundle(Path(folder) / "draft", draft, {NETWORK: saved})
-        inspector = open_inspector(bundle, precision=draft.evaluated_in)
-        inspector.warm_up(MEASURED_AT_ONCE)
+        place.write(saved, network.save)
+        inspector = open_inspector(
+            write_bundle(Path(folder) / "draft", draft, {NETWORK: saved}), precision=draft.evaluated_in
+        )
+        at_once = min(MEASURED_AT_ONCE, course.batch)  # memory sufficed for as many
+        inspector.warm_up(at_once)
         validation = dataset.of(watched)
-        findings = _inspect(inspector, dataset, validation, witness)
+        findings = _inspect(inspector, dataset, validation, at_once, witness)
         cases = _cases(dataset, validation, findings, draft)
+        if watched != "test":
+            unseen = load_dataset(data, manifest, ("test",), draft.preparation, lambda *_: None)
+            chosen = unseen.of("test")
+            cases += _cases(unseen, chosen, _inspect(inspector, unseen, chosen, at_once, witness), draft)
         found = validate(findings, dataset.targets[validation], draft.classes, draft.activation)
+        for remark in found.remarks:
+            witness.say(remark)
         spec = replace(
             draft,
             thresholds=found.thresholds,
@@ -186,29 +196,22 @@ def _finish(
             heat_scale=found.heat_scale,
             metrics=found.metrics.as_numbers(),
         )
-        measured = write_bundle(Path(folder) / "measured", spec, {}, bundle)
-        judged = evaluate_split(
-            measured, data, manifest, watched, masks, lambda *done: witness.progress("evaluating", *done)
-        )
-        listed = {each.path for each in cases}
-        cases += [each for each in judged.cases if each.path not in listed]
-        remarks = (*found.remarks, *judged.answer, *judged.doubts)
-        for remark in remarks:
-            witness.say(remark)
-        pictures = {"curves.png": curves(learned.epochs, learned.best), "card.md": card(spec, remarks)}
+        pictures = {"curves.png": curves(course.epochs, course.best), "card.md": card(spec, found.remarks)}
         lists = {DATA: manifest.as_csv(), FINDINGS: cases_text(cases, spec.classes)}
-        return publish(out, spec, {NETWORK: saved, **lists, **pictures, **judged.files})
+        return publish(out, spec, {NETWORK: saved, **lists, **pictures})
 
 
-def _inspect(inspector: Inspector, dataset: Dataset, chosen: NDArray[np.int64], witness: Witness) -> list[Finding]:
+def _inspect(
+    inspector: Inspector, dataset: Dataset, chosen: NDArray[np.int64], at_once: int, witness: Witness
+) -> list[Finding]:
     """What the inspector finds in the images `chosen` (indices).
 
     Raises:
         DataError: it finds no numbers.
     """
     findings: list[Finding] = []
-    for start in range(0, len(chosen), MEASURED_AT_ONCE):
-        findings += inspector.inspect(list(dataset.pixels[chosen[start : start + MEASURED_AT_ONCE]]), ALL_METHODS)
+    for first in range(0, len(chosen), at_once):
+        findings += inspector.inspect(list(dataset.pixels[chosen[first : first + at_once]]), ALL_METHODS)
         witness.progress("measuring", len(findings), len(chosen))
     if not all(np.isfinite(finding.logits).all() for finding in findings):
         raise DataError("Learning diverged: the network's logits are no numbers any more. Lower --rate.")

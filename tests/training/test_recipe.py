@@ -34,7 +34,7 @@ def test_the_articles_recipe_is_the_articles() -> None:
 
 
 def test_every_shipped_recipe_is_right_and_what_one_leaves_out_is_as_in_fine() -> None:
-    assert {read_recipe(name).name for name in shipped()} == {"article", "compact", "fine"}
+    assert {read_recipe(name).name for name in shipped()} == {"article", "compact", "fine", "transfer"}
     assert read_recipe("fine") == Recipe()
 
 
@@ -66,9 +66,11 @@ def test_a_cut_belongs_to_its_backbone() -> None:
         ({"backbone": "efficientnetb0", "preprocess": "scale"}, "fine: preprocess: scale is not for efficientnetb0"),
         ({"size": "9"}, "size: '9': give N or WxH, each from 32 to 8192."),
         ({"momentum": 0.9}, "fine: momentum: adam has none of its own to set"),
+        ({"epochs": 0}, "fine: epochs: one of epochs and head_epochs must be above 0"),
+        ({"validation": 0, "patience": 3}, "fine: patience: without validation images"),
         ({"validation": 0, "test": 0}, "fine: validation: one of validation and test must be above 0"),
         ({"validation": 0.5, "test": 0.5}, "fine: validation: with test it leaves less than a tenth"),
-        ({"epochs": 0, "batch": -1}, "fine: epochs: 0 .*\nfine: batch: -1 "),
+        ({"epochs": -1, "batch": -1}, "fine: epochs: -1 .*\nfine: batch: -1 "),
     ],
 )
 def test_each_mistake_is_a_sentence_with_its_key(changes: dict[str, Any], sentence: str) -> None:

@@ -1,11 +1,9 @@
 """From a folder per class to a bundle that inspects, or to nothing at all."""
 
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -78,17 +76,7 @@ def test_a_folder_becomes_a_bundle_that_inspects(data: Path, tmp_path: Path) -> 
     }
     assert spec.training["skipped"] == [line.removeprefix("Skipped ") for line in witness.said if "Skipped" in line]
     assert spec.training["skipped"][0].startswith("bar/broken.png: ")
-    assert witness.stages == [
-        "looking",
-        "reading",
-        *(f"epoch {number} of 5" for number in range(1, 6)),
-        "measuring",
-        "evaluating",
-    ]
-    assert {"report.html", "metrics.json", "roc.png", "confusion.png", "mistakes.png"} < bundle.files
-    numbers = json.loads((bundle.path / "metrics.json").read_text())
-    assert numbers["data"]["part"] == "test images"
-    assert (numbers["escape"]["of"], numbers["overkill"]["of"], numbers["doubts"]) == (2, 4, [])
+    assert witness.stages == ["looking", "reading", *(f"epoch {number} of 5" for number in range(1, 6)), "measuring"]
     assert Image.open(io.BytesIO((bundle.path / "curves.png").read_bytes())).size == (1200, 480)
     assert "| escapes | 0 |" in (bundle.path / "card.md").read_text()
     assert str(tmp_path) not in (bundle.path / "bundle.yaml").read_text()
@@ -101,27 +89,6 @@ def test_a_folder_becomes_a_bundle_that_inspects(data: Path, tmp_path: Path) -> 
         files = sorted((data / name).glob("0*.png"))
         images = [inspector.prepare(decode(file.read_bytes(), 10**6).pixels) for file in files]
         assert {finding.verdict for finding in inspector.inspect(images)} == {verdict}
-
-
-def test_without_test_images_the_report_says_what_it_rests_on(data: Path, tmp_path: Path) -> None:
-    """And with masks it tells that a bar is not where the mask says it is."""
-    masks = tmp_path / "masks"
-    masks.mkdir()
-    corner = np.zeros((48, 48), np.uint8)
-    corner[:3, :3] = 1
-    for image in (data / "bar").iterdir():
-        cv2.imwrite(str(masks / image.name), corner)
-    witness = Witness()
-    bundle = train(data, tmp_path / "bars", replace(RECIPE, test=0.0), witness, masks)
-    numbers = json.loads((bundle.path / "metrics.json").read_text())
-    assert numbers["data"] == {"folder": "data", "part": "validation images", "masks": "masks"}
-    assert numbers["heat"]["misplaced"]
-    assert numbers["heat"]["masks"]["pointing_game_exact"]["count"] == 0
-    chose, misplaced = numbers["doubts"]
-    assert "images also chose the epoch and the threshold" in chose
-    assert "the heat is misplaced" in misplaced
-    assert misplaced in witness.said
-    assert f"- {misplaced}" in (bundle.path / "card.md").read_text()
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -155,11 +122,15 @@ def test_the_best_epoch_is_kept(data: Path, tmp_path: Path) -> None:
     assert bundle.spec.metrics["loss"] == pytest.approx(min(losses), rel=1e-3)
 
 
-@pytest.mark.parametrize("stage", ["looking", "reading", "epoch 2", "measuring", "evaluating"])
-def test_an_interruption_leaves_nothing(stage: str, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["looking", "reading", "epoch 2", "measuring"])
+def test_an_interruption_leaves_nothing_but_what_a_resumed_training_needs(
+    stage: str, data: Path, tmp_path: Path
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(data, tmp_path / "models" / "bars", replace(RECIPE, epochs=2), Witness(at=stage))
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if "data" not in path.parts}
+    kept = {"models", "models/.bars.training", "models/.bars.training/course.npz"}
+    assert left == (kept if stage in ("epoch 2", "measuring") else set())
 
 
 def test_a_class_with_two_images_is_learned_and_validated_but_not_tested_and_said(data: Path, tmp_path: Path) -> None:
@@ -188,7 +159,7 @@ def test_a_place_that_is_something_else_is_refused_before_anything_is_trained(da
 def test_what_cannot_be_written_is_not_even_trained(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     witness = Witness()
-    with pytest.raises(DataError, match=r"bars cannot be written: .*file: Not a directory"):
+    with pytest.raises(DataError, match=r"bars cannot be written: .*Not a directory"):
         train(data, tmp_path / "file" / "bars", RECIPE, witness)
     assert not witness.said
 

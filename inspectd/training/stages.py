@@ -1,0 +1,103 @@
+"""The stages that a recipe makes of a network and its data: the head on cached features, then the network itself."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspectd.model.backend import keras, tf
+from inspectd.model.spec import Precision
+from inspectd.model.surgery import Anatomy, set_precision
+from inspectd.training.batches import Batches, as_they_are, images
+from inspectd.training.learn import Stage, Witness
+from inspectd.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Material:
+    """What there is to learn from.
+
+    Attributes:
+        pixels: uint8 (n, height, width, 3), prepared.
+        answers, weights: float32 (n, units) and (n,).
+        training, validation: Indices.
+    """
+
+    pixels: NDArray[np.uint8]
+    answers: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    training: NDArray[np.int64]
+    validation: NDArray[np.int64]
+
+
+@contextmanager
+def learning(network: Any, anatomy: Anatomy, precision: Precision) -> Iterator[None]:
+    """While it lasts the network ends in logits and computes in a precision; then it is as it will be saved.
+
+    The loss of a saturated probability would have no gradient.
+    """
+    decision = network.layers[-1]
+    activation, decision.activation = decision.activation, keras.activations.linear
+    set_precision(network, anatomy, precision)
+    try:
+        yield
+    finally:
+        set_precision(network, anatomy, "float32")
+        decision.activation = activation
+        for layer in network.layers:
+            layer.trainable = True
+
+
+def stages(network: Any, material: Material, recipe: Recipe, witness: Witness) -> list[Callable[[], Stage]]:
+    """Those that the recipe has, in their order, each to be made when its turn comes."""
+    wanted: list[Callable[[], Stage]] = []
+    if recipe.head_epochs:
+        wanted.append(lambda: _head(network, material, recipe, witness))
+    if recipe.epochs:
+        wanted.append(lambda: _whole(network, material, recipe))
+    return wanted
+
+
+def _whole(network: Any, material: Material, recipe: Recipe) -> Stage:
+    batches = _batches(material.pixels, material, images(recipe), recipe.seed)
+    # A model of its own, so that `network` is saved without the optimizer's state.
+    model = keras.Model(network.inputs, network.outputs)
+    return Stage("epoch", model, *batches, recipe.epochs, recipe.rate, recipe.schedule)
+
+
+def _head(network: Any, material: Material, recipe: Recipe, witness: Witness) -> Stage:
+    """The layers from the head's first one with weights on, fed with what those below make of each image."""
+    layers = network.layers
+    first = next(index for index, layer in enumerate(layers) if layer.name in ("hidden", "decision"))
+    features = _features(keras.Model(network.inputs, layers[first].input), material, recipe, witness)
+    inputs = outputs = keras.Input(features.shape[1:])
+    for layer in layers[first:]:
+        outputs = layer(outputs)
+    batches = _batches(features, material, as_they_are, recipe.seed)
+    return Stage(
+        "head's epoch", keras.Model(inputs, outputs), *batches, recipe.head_epochs, recipe.head_rate, "constant"
+    )
+
+
+def _batches(inputs: NDArray[Any], material: Material, feed: Any, seed: int) -> tuple[Batches, Batches]:
+    answers, weights = material.answers, material.weights
+    return (
+        Batches(inputs, answers, weights, material.training, feed, seed),
+        Batches(inputs, answers, weights, material.validation, feed),
+    )
+
+
+def _features(below: Any, material: Material, recipe: Recipe, witness: Witness) -> NDArray[np.float32]:
+    """What the layers below the head make of every image, in inference, float32 (n, …)."""
+    everything = np.arange(len(material.pixels))
+    batches = Batches(material.pixels, material.answers, material.weights, everything, images(recipe))
+    batches.begin(0, 1)
+    run = tf.function(lambda pixels: tf.cast(below(pixels, training=False), tf.float32))
+    found = []
+    for index in range(len(batches)):
+        found.append(run(batches[index][0]).numpy())
+        witness.progress("features", index + 1, len(batches))
+    return np.concatenate(found)
