@@ -28,9 +28,10 @@ def check(config: ConfigOption = None) -> None:
         for watch in found.watch
         if not watch.path.is_dir()
     ]
+    bundles = {}
     for model in dict.fromkeys(watch.model for watch in found.watch):
         try:
-            load_bundle(model)
+            bundles[model] = load_bundle(model)
         except BundleError as error:
             wrong.append(str(error))
     if wrong:
@@ -39,7 +40,9 @@ def check(config: ConfigOption = None) -> None:
     say(f"database  {found.database_file}")
     say(f"output    {found.output}")
     for watch in found.watch:
-        say(f"watch     {watch.name}: {watch.path}, judged by {watch.model}, then {_after(watch.after, watch.move_to)}")
+        bundle = bundles[watch.model]
+        by = f"{bundle.title} (version {bundle.spec.version}) in {bundle.path}"
+        say(f"watch     {watch.name}: {watch.path}, judged by {by}, then {_after(watch.after, watch.move_to)}")
 
 
 def _after(after: str, move_to: str) -> str:

@@ -1,6 +1,7 @@
 """`inspectd model`: what models there are, which version is to judge, and how networks from elsewhere get in."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,7 @@ from inspectd.errors import ConfigError
 from inspectd.model.spec import Preprocess
 
 if TYPE_CHECKING:
+    from inspectd.config import Config, Worker
     from inspectd.model.bundle import Bundle
 
 app = typer.Typer(help="List models, look at one, choose the version that judges, import one.", no_args_is_help=True)
@@ -40,9 +42,11 @@ def list_models(
 ) -> None:
     """List every version of every model, with what was measured of it."""
     from inspectd.cli.bundle import COLUMNS, row
+    from inspectd.config import load
     from inspectd.model.catalog import catalogue
 
-    entries = catalogue(_configured(config) if models is None else [models])
+    places = [models] if models else dict.fromkeys(watch.model for watch in load(config_path(config)).watch)
+    entries = catalogue(places)
     if as_json:
         write_json(entry.as_dict() for entry in entries)
         return
@@ -61,7 +65,7 @@ def show(
     from inspectd.cli.bundle import facts
     from inspectd.model.bundle import load_bundle
 
-    found = load_bundle(_named(bundle, config))
+    found = load_bundle(_named(bundle, _settings(config)))
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2))
         return
@@ -74,17 +78,23 @@ def activate(
     model: ModelArgument,
     version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="The version that is to judge.")],
     reason: ReasonOption = "",
+    prove: Annotated[
+        bool, typer.Option("--prove/--no-prove", help="Reproduce its golden images on this device first.")
+    ] = True,
     config: ConfigOption = None,
 ) -> None:
-    """Make a version current, once every byte of it is verified.
+    """Make a version current, once every byte of it is verified and its golden images are reproduced.
 
-    A daemon that serves the model takes it up by itself, in a new worker; one that cannot stays out.
+    A daemon that serves the model takes it up by itself, in a new worker, which proves it in any case.
     """
+    from inspectd.config import Worker
     from inspectd.model.versions import activate, current
 
-    folder = _named(model, config)
+    settings = _settings(config)
+    folder = _named(model, settings)
     before = current(folder)
-    _chosen(activate(folder, version, reason), before)
+    worker = settings.worker if settings else Worker()
+    _chosen(activate(folder, version, reason, partial(_prove, worker=worker) if prove else None), before)
 
 
 @app.command()
@@ -92,7 +102,7 @@ def rollback(model: ModelArgument, reason: ReasonOption = "", config: ConfigOpti
     """Make the version current that was so before; said again, the one before that."""
     from inspectd.model.versions import current, rollback
 
-    folder = _named(model, config)
+    folder = _named(model, _settings(config))
     before = current(folder)
     _chosen(rollback(folder, reason), before)
 
@@ -158,22 +168,28 @@ def _chosen(bundle: "Bundle", before: int | None) -> None:
     say(f"A running daemon takes it up within seconds; `{program()} status` and its log say so, or why it stays out.")
 
 
-def _configured(option: Path | None) -> list[Path]:
+def _prove(bundle: "Bundle", worker: "Worker") -> None:
+    """Have the bundle reproduce its golden images as a worker of this configuration would."""
+    from inspectd.model.inspector import open_inspector
+
+    inspector = open_inspector(bundle, worker.device, worker.precision, worker.method)
+    for remark in inspector.remarks:
+        say(remark)
+
+
+def _settings(option: Path | None) -> "Config | None":
+    """The configuration; None where none was named and the default one cannot be had: a folder needs none."""
     from inspectd.config import load
 
-    return list(dict.fromkeys(watch.model for watch in load(config_path(option)).watch))
-
-
-def _named(text: str, option: Path | None) -> Path:
-    """A folder needs no configuration."""
-    from inspectd.model.catalog import named
-
-    if Path(text).is_dir():
-        return Path(text)
     try:
-        configured = _configured(option)
+        return load(config_path(option))
     except ConfigError:
         if option is not None:
             raise
-        configured = []
-    return named(text, configured)
+        return None
+
+
+def _named(text: str, settings: "Config | None") -> Path:
+    from inspectd.model.catalog import named
+
+    return named(text, [watch.model for watch in settings.watch] if settings else [])

@@ -43,8 +43,6 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     )
     output.say("")
     output.say(f"Last verdict: {output.local_time(found.last_verdict_at) or 'none yet'}")
-    if found.reinspecting:
-        output.say(f"Waiting:      {found.reinspecting:,} past images to be judged again")
     for line in (*_lately(lately), *map(_free, disks)):
         output.say(line)
     if found.events:
@@ -59,7 +57,7 @@ def _cells(watch: "WatchStatus", now: datetime) -> Iterator[str]:
     waited = _seconds(watch, now)
     yield "" if waited is None else age(waited)
     yield output.local_time(watch.last_verdict_at)
-    yield watch.model or ""
+    yield f"{watch.model} (version {watch.version})" if watch.model else ""
 
 
 def _lately(recent: "Recent") -> Iterator[str]:

@@ -58,8 +58,10 @@ def recent(engine: Engine, now: datetime) -> Recent:
     """The figures of the `SPAN` before `now`, in one read."""
     since = utc_text(now - SPAN)
     with engine.connect() as connection:
-        outcomes = dict.fromkeys(map(str, Verdict), 0)
-        outcomes |= dict(connection.execute(_VERDICTS, {"since": since}).all())
+        outcomes = {
+            verdict.value: connection.scalar(_VERDICTS, {"verdict": verdict, "since": since}) or 0
+            for verdict in Verdict
+        }
         failures: Counter[str] = Counter()
         for reason, number in connection.execute(_FAILURES, {"since": since}):
             failures[reason_code(reason or "unknown")] += number
@@ -101,12 +103,8 @@ def _workers(connection: Connection, since: str) -> tuple[int, dict[str, int]]:
     return expired, restarts
 
 
-_IN_FORCE = images.join(inspections, inspections.c.id == images.c.inspection_id)  # not what was judged again since
-_VERDICTS = (
-    select(inspections.c.verdict, func.count())
-    .select_from(_IN_FORCE)
-    .where(images.c.finished_at >= bindparam("since"))
-    .group_by(inspections.c.verdict)
+_VERDICTS = select(func.count()).where(
+    inspections.c.verdict == bindparam("verdict"), inspections.c.inspected_at >= bindparam("since")
 )
 _FAILURES = (
     select(images.c.reason, func.count())
@@ -115,8 +113,8 @@ _FAILURES = (
 )
 _NEWEST = (
     select(images.c.seen_at, inspections.c.inspected_at, inspections.c.timings)
-    .select_from(_IN_FORCE)
-    .order_by(images.c.finished_at.desc(), images.c.id.desc())
+    .join(images, images.c.id == inspections.c.image_id)
+    .order_by(inspections.c.id.desc())
     .limit(literal_column(str(SAMPLE)))
 )
 _EVENTS = select(events.c.kind, events.c.detail).where(

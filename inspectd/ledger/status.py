@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, bindparam, func, select
 
-from inspectd.ledger.reinspections import reinspecting
 from inspectd.ledger.schema import State, events, images, inspections, models
 
 
@@ -21,7 +20,7 @@ class WatchStatus:
         configured: whether the configuration names it; what waits in another one is not worked on.
         counts: the number of images by every state, 0 included.
         oldest_queued_at: when the image that has been queued longest was first seen; None while none is.
-        last_verdict_at, model: of the newest image with a verdict; the model as name@hash.
+        last_verdict_at, model, version: of the newest image with a verdict; the model as name@hash.
     """
 
     watch: str
@@ -30,6 +29,7 @@ class WatchStatus:
     oldest_queued_at: str | None
     last_verdict_at: str | None
     model: str | None
+    version: int | None
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,6 @@ class Status:
     """The ledger at one moment; configured watches first, events in the order in which they happened."""
 
     last_verdict_at: str | None
-    reinspecting: int  # past images that are still to be judged again
     watches: tuple[WatchStatus, ...]
     events: tuple[LastEvent, ...]
 
@@ -60,8 +59,7 @@ def status(engine: Engine, configured: Sequence[str]) -> Status:
         oldest = dict(connection.execute(_OLDEST).all())
         names = [*configured, *sorted(set(counts) - set(configured))]
         return Status(
-            last_verdict_at=connection.scalar(_LAST),
-            reinspecting=reinspecting(connection),
+            last_verdict_at=connection.scalar(select(func.max(inspections.c.inspected_at))),
             watches=tuple(
                 WatchStatus(name, name in configured, counts[name], oldest.get(name), *_last(connection, name))
                 for name in names
@@ -74,24 +72,22 @@ _COUNTS = select(images.c.watch, images.c.state, func.count()).group_by(images.c
 _OLDEST = (
     select(images.c.watch, func.min(images.c.seen_at)).where(images.c.state == State.QUEUED).group_by(images.c.watch)
 )
-_LAST = (
-    select(images.c.finished_at)
-    .where(images.c.inspection_id.is_not(None))
-    .order_by(images.c.finished_at.desc(), images.c.id.desc())
-    .limit(1)
-)
 _newest = select(func.max(events.c.id)).group_by(events.c.kind)
 _EVENTS = select(events.c.kind, events.c.at, events.c.detail).where(events.c.id.in_(_newest)).order_by(events.c.id)
 
 
-def _last(connection: Connection, watch: str) -> tuple[str | None, str | None]:
-    """When the newest judged image of a watch was judged, and by which model."""
+def _last(connection: Connection, watch: str) -> tuple[str | None, str | None, int | None]:
+    """When the newest judged image of a watch was judged, and by which model and version."""
     found = connection.execute(_NEWEST_VERDICT, {"watch": watch}).one_or_none()
-    return (found.inspected_at, found.model) if found else (None, None)
+    return (found.inspected_at, found.model, found.version) if found else (None, None, None)
 
 
 _NEWEST_VERDICT = (
-    select(inspections.c.inspected_at, (models.c.name + "@" + func.substr(models.c.bundle, 1, 8)).label("model"))
+    select(
+        inspections.c.inspected_at,
+        (models.c.name + "@" + func.substr(models.c.bundle, 1, 8)).label("model"),
+        models.c.version,
+    )
     .select_from(images)
     .join(inspections, inspections.c.id == images.c.inspection_id)
     .join(models, models.c.id == inspections.c.model_id)

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -139,8 +139,11 @@ def publish(
         raise BundleError(f"{folder} cannot be written: {error}.") from error
 
 
-def activate(folder: Path, version: int, reason: str = "") -> Bundle:
+def activate(folder: Path, version: int, reason: str = "", prove: Callable[[Bundle], None] | None = None) -> Bundle:
     """Makes a version current, once every byte of it is verified. A running daemon takes it up by itself.
+
+    Args:
+        prove: Asked as well before anything is changed; it raises for a bundle that must not be taken.
 
     Raises:
         BundleError: there is no such version, it is damaged, or the link cannot be set.
@@ -152,6 +155,8 @@ def activate(folder: Path, version: int, reason: str = "") -> Bundle:
     bundle = load_bundle(folder / str(version))
     if bundle.spec.version != version:
         raise BundleError(f"{bundle.path} states that it is version {bundle.spec.version}. Give its folder that name.")
+    if prove:
+        prove(bundle)
     with _alone(folder):
         if current(folder) != version:
             _set(folder, [*history(folder), Activation(utc_now(), version, reason)])
@@ -166,16 +171,29 @@ def rollback(folder: Path, reason: str = "") -> Bundle:
     """
     with _alone(folder):
         entries = history(folder)
-        there = versions(folder)
-        earlier = [version for version in _line(entries)[:-1] if version in there and version != current(folder)]
-        if not earlier:
+        version = _earlier(folder, entries)
+        if version is None:
             raise BundleError(
                 f"{folder}: no other version was current before. Choose one: `inspectd model activate "
                 f"{shlex.quote(str(folder))} VERSION`."
             )
-        bundle = load_bundle(folder / str(earlier[-1]))
-        _set(folder, [*entries, Activation(utc_now(), earlier[-1], reason, back=True)])
+        bundle = load_bundle(folder / str(version))
+        _set(folder, [*entries, Activation(utc_now(), version, reason, back=True)])
     return bundle
+
+
+def previous(folder: Path) -> Path | None:
+    """The bundle that `rollback` would return to; None where nothing is known of one."""
+    try:
+        version = _earlier(folder, history(folder))
+    except BundleError:
+        return None
+    return None if version is None else folder / str(version)
+
+
+def _earlier(folder: Path, entries: list[Activation]) -> int | None:
+    now, there = current(folder), versions(folder)
+    return next((version for version in reversed(_line(entries)) if version != now and version in there), None)
 
 
 def _line(entries: list[Activation]) -> list[int]:

@@ -32,7 +32,7 @@ class Activations:
         self._tell()
         if now >= self._look_at:
             self._look_at = now + LOOK
-            if self._supervisor.candidate is None:
+            if self._told and self._supervisor.candidate is None:  # not before the first worker is ready
                 self._conclude()
                 self._try_next(now)
         return self._look_at

@@ -116,7 +116,7 @@ class Daemon:
                 break
         else:
             return False
-        self._supervisor = Supervisor(self._config, self._queue)
+        self._supervisor = Supervisor(self._config, self._queue, may_fall_back=not self._once)
         self._activations = Activations(self._supervisor, self._queue)
         self._intake = self._new_intake()
         self._retention = self._new_retention()
@@ -216,7 +216,7 @@ class Daemon:
         names = [watch.name for watch in self._config.watch]
         counts = self._queue.open_count(names)
         there = self._queue.open_count([watch.name for watch in self._config.watch if watch.name not in missing])
-        if counts.queued + counts.claimed + there.settling + self._queue.redraws(names) + self._queue.reinspecting():
+        if counts.queued + counts.claimed + there.settling + self._queue.redraws(names):
             return False
         if missing:
             raise InspectdError(f"the folder of watch {missing[0]} went away; what lay in it waits for the next run.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from inspectd.config import Config
 from inspectd.model.bundle import resolve
+from inspectd.model.versions import previous
 
 Binding = Mapping[Path, Path]  # `watch[].model` as configured, and the folder of the bundle
 
@@ -16,6 +17,12 @@ Binding = Mapping[Path, Path]  # `watch[].model` as configured, and the folder o
 def bind(config: Config) -> Binding:
     """What the configured models mean at this moment."""
     return {watch.model: resolve(watch.model) for watch in config.watch}
+
+
+def earlier(binding: Binding) -> Binding | None:
+    """Every model as it was before its last activation; None where nothing is known of one."""
+    found = {model: previous(model) or bundle for model, bundle in binding.items()}
+    return None if found == binding else found
 
 
 def bound(config: Config, binding: Binding) -> Config:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from inspectd.config import Config
 from inspectd.errors import ConfigError, InspectdError, LedgerDamaged
 from inspectd.ledger.queue import Queue
-from inspectd.worker.binding import Binding, bind
+from inspectd.worker.binding import Binding, bind, earlier
 from inspectd.worker.channel import Ready, Wake
 from inspectd.worker.process import LEASE, WorkerProcess, oom_kills
 
@@ -45,7 +45,8 @@ RELOAD = Trial("reload", "reload", "the configuration before stays in force")
 class Supervisor:
     """Keeps one proven worker in service, and brings up its successor beside it when configuration or models change."""
 
-    def __init__(self, config: Config, queue: Queue) -> None:
+    def __init__(self, config: Config, queue: Queue, *, may_fall_back: bool = False) -> None:
+        """May it start with the versions before, where those that are current cannot be served?"""
         self.config = config
         self.binding = bind(config)  # the bundles in service
         self.current: WorkerProcess | None = None
@@ -54,6 +55,7 @@ class Supervisor:
         self.refused: dict[str, str] = {}  # why the newest reload or activation was not taken, by the trial's subject
         self._queue = queue
         self._batch = config.worker.batch
+        self._fallback = earlier(self.binding) if may_fall_back else None  # it is tried once
         self._trial = RELOAD  # the candidate's
         self._served = False  # a worker was ready once
         self._crashes = 0  # in a row, without an image judged between them
@@ -203,7 +205,9 @@ class Supervisor:
             return
         self._crashes = 1 if worker.judged else self._crashes + 1
         if not self._served and code != os.EX_TEMPFAIL:  # a ledger that takes nothing just now is no fault of ours
-            if worker.refused:
+            if worker.refused and self._fallback:
+                self._fall_back(worker.refused)
+            elif worker.refused:
                 raise ConfigError(worker.refused)
             if self._crashes >= START_TRIES:
                 raise InspectdError(f"{said}, {self._crashes} times in a row: see the log above for its last words.")
@@ -214,6 +218,12 @@ class Supervisor:
         self._start_at = now + _back_off(self._crashes, BACK_OFF_BLAMED if held else BACK_OFF_MOST)
         if not hang:
             self._queue.event("worker-died", said, logging.WARNING, worker=worker.process.pid, exit=code)
+
+    def _fall_back(self, why: str) -> None:
+        """Begin with the versions before; those that are current are tried one by one once images are judged."""
+        self.binding, self._fallback = self._fallback or self.binding, None
+        said = f"what is current cannot be served, beginning with the versions before: {why}"
+        self._queue.event("activation-refused", said, logging.WARNING)
 
     def _dismiss(self, worker: WorkerProcess) -> None:
         worker.stopping = True

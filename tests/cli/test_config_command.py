@@ -39,12 +39,13 @@ def test_check_says_what_was_understood_and_touches_nothing(folder: Path) -> Non
     lay_out(folder)
     before = sorted(folder.rglob("*"))
     code, out, _ = run("config", "check")
+    title = load_bundle(folder / "models" / "demo").title
     assert code == 0
     assert out.splitlines() == [
         "config.yaml is right.",
         f"database  {folder}/inspectd.db",
         f"output    {folder}/output",
-        f"watch     a: {folder}/in, judged by {folder}/models/demo, then kept",
+        f"watch     a: {folder}/in, judged by {title} (version 1) in {folder}/models/demo, then kept",
     ]
     assert sorted(folder.rglob("*")) == before
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.golden import golden_bundle, spoilt
 from typer.testing import CliRunner
 
 from inspectd.cli.main import app
@@ -96,6 +97,16 @@ def test_activate_and_rollback(run: Run, models: Path) -> None:
     assert "version 1" in run("rollback", "cracks", "--reason", "too many overkills")[1]
     assert current(models / "cracks") == 1
     assert run("rollback", "cracks")[0] == 1
+
+
+def test_activation_asks_for_the_golden_images(run: Run, models: Path) -> None:
+    unproven = spoilt(golden_bundle(models, "golden"), models / "spoilt", 0.5)
+    publish(models / "cracks", unproven.spec, {}, unproven)
+    code, _, said = run("activate", "cracks", "3")
+    assert (code, current(models / "cracks")) == (1, 1)
+    assert "does not reproduce 8 of its 8 golden images on cpu in float32" in said
+    assert run("activate", "cracks", "3", "--no-prove")[0] == 0
+    assert current(models / "cracks") == 3
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def test_json_tells_counts_ages_models_and_events(waiting: Ledger) -> None:
     first, second, lost = found["watches"]
     assert [watch["configured"] for watch in (first, second, lost)] == [True, True, False]
     assert [watch["model"] for watch in (first, second, lost)] == ["demo@aaaaaaaa", "demo@aaaaaaaa", None]
+    assert [watch["version"] for watch in (first, second, lost)] == [3, 3, None]
     assert (first["oldest_queued_at"], first["oldest_queued_s"], lost["last_verdict_at"]) == (None, None, None)
     assert 7260 <= second["oldest_queued_s"] < 7320
     with sqlite3.connect(waiting.root / "inspectd.db") as connection:
@@ -112,7 +113,7 @@ def test_the_table_has_local_times(waiting: Ledger) -> None:
     assert second == [
         *("line-2", "2", "0", "0", "0", "2", "0", "2", "h"),
         *local_time(found["watches"][1]["last_verdict_at"]).split(),
-        "demo@aaaaaaaa",
+        *("demo@aaaaaaaa", "(version", "3)"),
     ]
     assert " ".join(lost[:4]) == "line-9 (not configured) 1"
     assert rest[1] == ["Last", "verdict:", *local_time(found["last_verdict_at"]).split()]

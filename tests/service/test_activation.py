@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.golden import golden_bundle, spoilt
 from support.site import BRIGHT, DARK, Site, picture, until
 
 from inspectd.model.bundle import load_bundle
@@ -83,14 +84,14 @@ def test_a_version_comes_into_service_under_load_and_goes_again(site: Site, mode
     assert daemon.stop() == 0
 
 
-def test_a_version_that_cannot_be_served_stays_out_and_is_not_tried_for_ever(site: Site, model: Path) -> None:
+def test_a_version_that_is_not_proven_stays_out_and_is_not_tried_for_ever(site: Site, model: Path) -> None:
+    unproven = spoilt(golden_bundle(site.root, "cracks"), site.root / "spoilt", 0.5)
+    publish(model, unproven.spec, {}, unproven)
     daemon = site.start()
     daemon.heard("READY=1")
-    (model / "2" / "card.md").write_text("# another")
-    lead(model, "2")
-    said = daemon.heard(f"STATUS=activation of {model} refused: {model / '2' / 'card.md'} is not what was evaluated")
-    assert said
-    assert title(model, 1) in daemon.heard(f"activation of {model} refused"), "the version before serves"
+    activate(model, 4)
+    why = f"{load_bundle(model / '4').title} does not reproduce 8 of its 8 golden images"
+    until(lambda: title(model, 1) in daemon.heard(f"activation of {model} refused: {why}"), "the version before")
 
     os.kill(daemon.worker(), signal.SIGKILL)
     site.drop("a.png", picture(DARK))
@@ -102,9 +103,8 @@ def test_a_version_that_cannot_be_served_stays_out_and_is_not_tried_for_ever(sit
     site.drop("b.png", picture(BRIGHT))
     activate(model, 3)
     assert site.outcomes(2)["b.png"] == "ok", "another one is taken although none can serve"
-    refused = events(site, "activation-refused")
-    assert len(refused) == 1
-    assert f"(version 1) stays in service: {model / '2' / 'card.md'} is not what was evaluated" in refused[0]
+    (refused,) = events(site, "activation-refused")
+    assert f"(version 1) stays in service: {why}" in refused
     until(lambda: "refused" not in daemon.heard("cracks@"), "a status without the refusal")
     assert daemon.stop() == 0
 
@@ -135,6 +135,27 @@ def test_each_of_several_models_is_seen_to(site: Site, model: Path) -> None:
     until(lambda: len(events(site, "activation")) == 2, "the version that was mended")
     assert events(site, "activation")[1].startswith(f"cracks: {title(model, 2)} in service")
     assert daemon.stop() == 0
+
+
+def test_a_start_with_a_version_that_is_not_proven_begins_with_the_one_before(site: Site, model: Path) -> None:
+    unproven = spoilt(golden_bundle(site.root, "cracks"), site.root / "spoilt", 0.5)
+    publish(model, unproven.spec, {}, unproven)
+    activate(model, 2)
+    activate(model, 4)
+    once = site.start("--once")
+    assert once.ends() == 78, "whoever waits for the end is told, and judges by nothing else"
+    assert "does not reproduce" in once.log.read_text()
+    daemon = site.start()
+    until(lambda: title(model, 2) in daemon.heard(f"activation of {model} refused"), "the version before in service")
+    site.drop("a.png", picture(DARK))
+    assert site.outcomes(1) == {"a.png": "defect"}
+    first, second = events(site, "activation-refused")
+    assert "cannot be served, beginning with the versions before" in first
+    assert f"{title(model, 2)} stays in service" in second
+    assert daemon.stop() == 0
+    shutil.rmtree(model / "2")
+    shutil.rmtree(model / "1")
+    assert site.start().ends() == 78, "there is none before"
 
 
 def test_killed_amid_an_activation_the_daemon_comes_back_with_what_is_current(site: Site, model: Path) -> None:

@@ -40,7 +40,9 @@ def check_models(site: Site) -> Iterator[Finding]:
             yield replace(check_rights(User.present(), str(model), model, READ), check="models")
         else:
             networks.add(bundle.spec.network)
-            yield ok("models", str(model), f"{bundle.title}, every byte as it was evaluated")
+            yield ok(
+                "models", str(model), f"{bundle.title}, version {bundle.spec.version}, every byte as it was evaluated"
+            )
     if "keras" in networks:
         yield device(site.config.worker.device)
 
