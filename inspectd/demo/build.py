@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from inspectd.demo.textures import DEFECTS, SIZE, texture
+from inspectd.evaluation.heat import on_mask
 from inspectd.model.bundle import NETWORK, Bundle, load_bundle, write_bundle
 from inspectd.model.inspector import open_inspector
 from inspectd.training.recipe import Recipe
@@ -72,17 +73,9 @@ def measure(bundle: Bundle, seed: int, pictures: int, batch: int = 16) -> Measur
             rejected = finding.verdict == "defect"
             overkills += rejected and sample.kind is None
             escapes += not rejected and sample.kind is not None
-            on_defect += rejected and sample.kind is not None and peak_is_on(finding.heat, sample.mask)
+            if rejected and sample.kind is not None:
+                on_defect += on_mask(finding.heat, finding.scale, sample.mask > 0).distance <= NEAR
     return Measured(pictures, escapes, overkills, on_defect)
-
-
-def peak_is_on(heat: np.ndarray, mask: np.ndarray) -> bool:
-    """Whether the middle of the hottest cell of `heat` (h, w) lies within `NEAR` pixels of the `mask` (H, W)."""
-    row, column = np.unravel_index(int(np.argmax(heat)), heat.shape)
-    y = int((row + 0.5) * mask.shape[0] / heat.shape[0])
-    x = int((column + 0.5) * mask.shape[1] / heat.shape[1])
-    near = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * NEAR + 1, 2 * NEAR + 1)))
-    return bool(near[y, x])
 
 
 def write_pictures(folder: Path, seed: int, pictures: int) -> None:

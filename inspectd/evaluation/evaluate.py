@@ -131,7 +131,7 @@ def describe(inspector: Inspector, data: Path, part: str, masks: Path | None, id
         masks=masks.resolve().name if masks else None,
         device=inspector.device,
         precision=inspector.precision,
-        remarks=tuple(inspector.remarks),
+        remarks=tuple(inspector.remarks) if identity else (),  # of the very bundle
         at=utc_now(),
         software=f"inspectd {__version__}",
     )
@@ -181,7 +181,7 @@ def _pictures(found: Assessment, judged: Sequence[Judged], spec: Spec) -> dict[s
     recall, rejected = found.caught.value or 0.0, caught + overkill
     precision = caught / rejected if rejected else None
     pictures = {
-        "confusion.png": figures.confusion(found.confusion, [each.name for each in spec.classes]),
+        "confusion.png": figures.confusion(found.confusion, spec.classes),
         "margins.png": figures.margins(good, bad, spec.thresholds),
         "roc.png": figures.roc(found.curves, found.auc, found.overkill.value or 0.0, recall),
         "precision-recall.png": figures.precision_recall(found.curves, found.average_precision, recall, precision),

@@ -21,7 +21,7 @@ from inspectd.evaluation.heat import NEAR
 from inspectd.evaluation.intervals import clopper_pearson
 from inspectd.evaluation.rates import Rate
 from inspectd.evaluation.thresholds import Margins
-from inspectd.model.spec import Thresholds
+from inspectd.model.spec import ImageClass, Thresholds
 
 NAMES = {
     "confusion.png", "margins.png", "roc.png", "precision-recall.png", "calibration.png", "distances.png"
@@ -52,8 +52,12 @@ _LOOK: dict[Any, Any] = {
 }
 
 
-def confusion(found: Confusion, names: Sequence[str]) -> bytes:
-    """What became of each class, as a grid: what is right in green, what is wrong in red, by its share of the row."""
+def confusion(found: Confusion, classes: Sequence[ImageClass]) -> bytes:
+    """What became of each class, as a grid, the stronger the larger its share of the row.
+
+    Green is right, red on the wrong side, amber on the right side by another name, or for a person to look at.
+    """
+    names = [each.name for each in classes]
     counts = np.array(found.counts)
     columns = [index for index, name in enumerate(found.columns) if index < len(names) or counts[:, index].any()]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -61,7 +65,8 @@ def confusion(found: Confusion, names: Sequence[str]) -> bytes:
         figure, axes = _figure(2.6 + 0.95 * len(columns), 1.7 + 0.62 * len(names))
         for row, column in np.ndindex(len(names), len(columns)):
             source = columns[column]
-            colour = GOOD if source == row else (BAD if source < len(names) else REVIEW)
+            astray = source < len(names) and classes[source].ok != classes[row].ok
+            colour = GOOD if source == row else BAD if astray else REVIEW
             share = float(shares[row, source])
             axes.add_patch(_cell(row, column, colour, share))
             axes.text(
@@ -119,17 +124,17 @@ def calibration(found: Reliability) -> bytes:
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 4)), label="perfectly calibrated")
         axes.errorbar(
             said, true, bars.T, fmt="o", color=BLUE, ecolor=BLUE, elinewidth=1.4, capsize=3, markersize=6,
-            label="images of a tenth, 95 % interval", clip_on=False,
+            label="a tenth, 95 % interval", clip_on=False,
         )  # fmt: skip
-        for x, y, each in zip(said, true, found.bins, strict=True):
-            left = x > 0.85
+        for x, (low, high), each in zip(said, limits, found.bins, strict=True):
+            end, offset = (high, 5) if high < 0.9 else (low, -12)
             axes.annotate(
-                f"{each.images}", (x, y), xytext=(-8 if left else 8, 6 if y < 0.5 else -12), textcoords="offset points",
-                ha="right" if left else "left", fontsize=8.5, color=FAINT,
+                f"{each.images}", (x, end), xytext=(0, offset), textcoords="offset points", fontsize=8.5, color=FAINT,
+                ha="left" if x < 0.05 else "right" if x > 0.95 else "center",
             )  # fmt: skip
         axes.set(title=f"Reliability (expected calibration error {found.error:.3f})")
         axes.set(xlabel="calibrated probability of a defect", ylabel="share that are defects")
-        return _square(figure, axes, "upper left")
+        return _square(figure, axes, "upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
 
 
 def margins(good: Margins, bad: Margins, thresholds: Thresholds) -> bytes:
@@ -212,12 +217,12 @@ def _mark(axes: Axes, x: float, y: float) -> None:
     )  # fmt: skip
 
 
-def _square(figure: Figure, axes: Axes, legend: Any) -> bytes:
+def _square(figure: Figure, axes: Axes, legend: Any, **where: Any) -> bytes:
     axes.set(xlim=(0, 1), ylim=(0, 1.0), aspect="equal")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.margins(0.02)
-    axes.legend(loc=legend, fontsize=9)
+    axes.legend(loc=legend, fontsize=9, **where)
     return _png(figure)
 
 

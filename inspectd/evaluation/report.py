@@ -170,7 +170,7 @@ def _classes(rows: Sequence[ClassRow]) -> str:
     body = []
     for row in rows:
         cells = [
-            escape(row.name),
+            f"<b>{escape(row.name)}</b>",
             "OK" if row.ok else "NG",
             str(row.images),
             _count(row.wrong),

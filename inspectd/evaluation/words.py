@@ -3,24 +3,18 @@
 from collections.abc import Iterator, Sequence
 
 from inspectd.evaluation.assessment import Assessment
+from inspectd.evaluation.claims import Outcome, claims
 from inspectd.evaluation.heat import NEAR
 from inspectd.evaluation.judging import Judged
-from inspectd.evaluation.rates import Rate, below
+from inspectd.evaluation.thresholds import Limits
 
 
 def verdict(found: Assessment) -> str:
     """The answer: how many errors there were, and what that says of the rates."""
-    escape, overkill = found.escape, found.overkill
-    text = (
-        f"{escape.count} of {escape.of} defects passed as OK (escapes): with 95 % confidence the escape rate is below "
-        f"{below(escape.at_most)}. {overkill.count} of {overkill.of} good images {_were(overkill)} rejected "
-        f"(overkill): with 95 % confidence the overkill rate is below {below(overkill.at_most)}."
-    )
-    if found.review.count:
-        text += f" {found.review.count} of {found.review.of} images need a person's look (review)."
+    said = claims(Outcome(found.escape, found.overkill, found.review), Limits())
     if found.failed:
-        text += f" {found.failed} {_files(found.failed)} could not be read and failed."
-    return text
+        said.append(f"{found.failed} {'file' if found.failed == 1 else 'files'} could not be read and failed.")
+    return " ".join(said)
 
 
 def heat(found: Assessment) -> str:
@@ -66,11 +60,3 @@ def _misplaced(found: Assessment) -> str:
         return f"it does not tell defects from good images (its own AUC is {found.heat_auc:.3f})."
     near = found.placement.near
     return f"it is hottest on the defect, or within {NEAR:.0f} px of it, for only {near.count} of {near.of} defects."
-
-
-def _were(rate: Rate) -> str:
-    return "was" if rate.count == 1 else "were"
-
-
-def _files(count: int) -> str:
-    return "file" if count == 1 else "files"

@@ -97,15 +97,13 @@ class TestWords:
     def test_the_verdict_comes_with_its_bounds(self) -> None:
         clean = [judged(0, "ok", -5)] * 300 + [judged(1, "crack", 5)] * 150
         sentence = words.verdict(assess(clean, [], CLASSES))
-        assert "0 of 150 defects passed as OK (escapes): with 95 % confidence" in sentence
-        assert "escape rate is below 2.0 %." in sentence
-        assert "0 of 300 good images were rejected (overkill)" in sentence
-        assert "overkill rate is below 1.0 %." in sentence
+        assert "0 of 150 defects missed: the escape rate is below 2.0 % with 95 % confidence" in sentence
+        assert "0 of 300 good images rejected: the overkill rate is below 1.0 %" in sentence
         assert not list(words.doubts(assess(clean, [], CLASSES), clean))
 
     def test_review_and_failures_are_said(self) -> None:
         sentence = words.verdict(assess(MIXED, [0], CLASSES))
-        assert "1 of 8 images need a person's look (review)." in sentence
+        assert "1 of 8 for review." in sentence
         assert "1 file could not be read and failed." in sentence
 
     def test_images_that_made_the_model_are_said(self) -> None:

@@ -120,13 +120,13 @@ class TestReport:
             "Files that could not be read",
         ]
         text = (report / "report.html").read_text()
-        assert text.index("1 of 6 defects passed as OK") < text.index("What was evaluated")
+        assert text.index("1 of 6 defects missed") < text.index("What was evaluated")
         assert "ok/cut.png" in text
 
     def test_what_is_printed(self, report: Path) -> None:
         printed = (report.parent / "printed.txt").read_text()
-        assert printed.startswith("1 of 6 defects passed as OK (escapes): with 95 % confidence")
-        assert "1 of 9 good images was rejected" in printed
+        assert printed.startswith("1 of 6 defects missed: the escape rate is below")
+        assert "1 of 9 good images rejected" in printed
         assert "1 file could not be read" in printed
         assert "Note: 1 of 15 images are ones that the network learned from" in printed
         assert "Note: The mask 0.png marks nothing." in printed
@@ -166,7 +166,7 @@ def test_no_mistakes_leave_the_nearest_to_see(tmp_path: Path) -> None:
     for index in range(4):
         write(tmp_path / ("defect" if index % 2 else "ok") / f"{index}.png", index, index % 2 == 1)
     found = evaluate_folder(load_bundle(MODEL), tmp_path, None, lambda _done, _total: None, "cpu")
-    assert "0 of 2 defects passed as OK" in found.answer[0]
+    assert "0 of 2 defects missed" in found.answer[0]
     sheet = np.asarray(Image.open(io.BytesIO(found.files["mistakes.png"])))
     assert sheet.shape == (64 + 256 + 46 + 16, 16 + 4 * (256 + 16), 3)
 
