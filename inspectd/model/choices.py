@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from inspectd import __version__
 from inspectd.durable import write_all
 from inspectd.model.bundle import Bundle
-from inspectd.model.spec import Precision
+from inspectd.model.spec import Method, Precision
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _KNOWN = TypeAdapter(dict[str, Choice])
 
 @dataclass(frozen=True)
 class Choices:
-    """A file of choices, by bundle, device and versions."""
+    """A file of choices, by bundle, method, device and versions."""
 
     path: Path
 
@@ -59,7 +59,7 @@ class Choices:
             return {}
 
 
-def choice_key(bundle: Bundle, device: str) -> str:
-    """What a choice depends on: the bundle, the device, and who computes."""
+def choice_key(bundle: Bundle, device: str, method: Method) -> str:
+    """What a choice depends on: the bundle, the heat, the device, and who computes."""
     versions = f"inspectd {__version__}, keras {version('keras')}, tensorflow {version('tensorflow')}"
-    return f"{bundle.identity} on {device} with {versions}"
+    return f"{bundle.identity} with {method} on {device} by {versions}"

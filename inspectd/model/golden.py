@@ -76,10 +76,10 @@ class Sighting:
 
 @dataclass(frozen=True)
 class GoldenFiles:
-    """What a bundle takes: the content of each file by its path in it; none, with a sentence that says why."""
+    """What a bundle takes: the content of each file by its path in it; none, and a sentence that says why."""
 
     files: dict[str, bytes]
-    remark: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def read_golden(bundle: Bundle) -> Golden | None:
@@ -112,7 +112,7 @@ def golden_files(inspector: Inspector, sightings: Sequence[Sighting], threshold:
     classes = inspector.bundle.spec.classes
     gap = logit_gap(sightings, classes)
     if gap <= 0:
-        return GoldenFiles({}, _useless(gap))
+        return GoldenFiles({}, (_useless(gap),))
     files: dict[str, bytes] = {}
     images: list[GoldenImage] = []
     for index, each in enumerate(classes):
@@ -124,7 +124,7 @@ def golden_files(inspector: Inspector, sightings: Sequence[Sighting], threshold:
             files[name] = data
             images.append(GoldenImage(name, each.name, seen["gradcam"].logits, heat))
     if not images:
-        return GoldenFiles({}, "No golden images: none of the images is at hand as a file of at most 20 MB.")
+        return GoldenFiles({}, ("No golden images: none of the images is at hand as a file of at most 20 MB.",))
     content = _GOLDEN.dump_python(Golden(gap, tuple(images)), mode="json")
     return GoldenFiles({**files, INDEX: json.dumps(content, indent=1).encode() + b"\n"})
 

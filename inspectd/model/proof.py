@@ -104,7 +104,7 @@ def open_proven(
     if wanted != "auto":
         possible = (wanted,)
     remembers = choices is not None and len(possible) > 1
-    name = choice_key(bundle, place)
+    name = choice_key(bundle, place, method)
     known = choices.recall(name) if choices and remembers else None
     order = possible[possible.index(known.precision) :] if known else possible
     *refused, (inspector, proof) = _attempts(bundle, device, method, golden, order, alive)

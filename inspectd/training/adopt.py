@@ -142,7 +142,7 @@ def _publish(out: Path, network: Path, inspector: Inspector, images: Path | None
         seen = [Sighting(images / from_text(each.path), each.target, each.margin) for each in cases]
         golden = golden_files(inspector, seen, found.thresholds.defect)
         files = {FINDINGS: cases_text(cases, spec.classes), **golden.files}
-        remarks = (*found.remarks, *([golden.remark] if golden.remark else []))
+        remarks = (*found.remarks, *golden.remarks)
     for remark in remarks:
         witness.say(remark)
     return publish(out, spec, {NETWORK: network, "card.md": card(spec, remarks), **files})

@@ -68,7 +68,7 @@ def test_originals_are_kept_byte_for_byte_under_plain_names(tmp_path: Path) -> N
         open_inspector(write_null_bundle(tmp_path / "null")), [replace(seen[0], path=odd), seen[-1]], 0.0
     )
     assert made.files["golden/000-Teil_1___gr__er.PNG"] == odd.read_bytes()
-    assert made.remark is None
+    assert made.remarks == ()
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,7 @@ def test_a_useless_network_has_none(keep: slice, sentence: str, tmp_path: Path) 
     seen = [replace(each, margin=-each.margin) for each in null_sightings(tmp_path)][keep]
     made = golden_files(open_inspector(write_null_bundle(tmp_path / "null")), seen, 0.0)
     assert made.files == {}
-    assert made.remark is not None
-    assert sentence in made.remark
+    assert sentence in made.remarks[0]
 
 
 def test_heat_of_any_size_becomes_16_by_16() -> None:

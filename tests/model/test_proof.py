@@ -4,17 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from support.golden import golden_bundle, spoilt, turned
-from support.networks import sequential
+from support.networks import sequential, with_golden_images
 
 from inspectd.errors import BundleError
 from inspectd.model import choices, devices
 from inspectd.model.bundle import Bundle, write_bundle
 from inspectd.model.choices import Choices
-from inspectd.model.golden import Sighting, golden_files, read_golden
+from inspectd.model.golden import read_golden
 from inspectd.model.inspector import open_inspector
 from inspectd.model.keras_inspector import KerasInspector
 from inspectd.model.null import write_null_bundle
@@ -33,21 +32,8 @@ def with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, float], Bundle]:
-    """Makes bundles of one small network with golden images, of which one measures by the gap that is asked for."""
-    folder = tmp_path_factory.mktemp("network")
-    case = sequential()
-    draft = case.bundle(folder)
-    paths = []
-    for number, pixels in enumerate(case.images(2)):
-        paths.append(folder / f"{number}.png")
-        cv2.imwrite(str(paths[-1]), pixels)
-    inspector = KerasInspector(draft, "cpu")
-
-    def make(path: Path, gap: float) -> Bundle:
-        seen = [Sighting(paths[0], 0, 0.0), Sighting(paths[1], 1, gap)]
-        return write_bundle(path, draft.spec, dict(golden_files(inspector, seen, 0.0).files), draft)
-
-    return make
+    """Makes bundles of one small network with golden images, of the gap that is asked for."""
+    return with_golden_images(tmp_path_factory.mktemp("network"))
 
 
 @pytest.mark.usefixtures("with_bfloat16")

@@ -23,7 +23,7 @@ def null_sightings(folder: Path) -> list[Sighting]:
 
 def golden_bundle(folder: Path, name: str = "golden") -> Bundle:
     """A null bundle `folder/name` with golden images."""
-    (folder / "pictures").mkdir(exist_ok=True)
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
     draft = write_null_bundle(folder / f"{name}-draft", name)
     files = golden_files(open_inspector(draft), null_sightings(folder / "pictures"), 0.0).files
     return write_bundle(folder / name, draft.spec, dict(files), draft)

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from inspectd.model.backend import keras, tf
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
+from inspectd.model.golden import Sighting, golden_files
+from inspectd.model.inspector import load_inspector
 from inspectd.model.networks import build_network
 from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Method, Preparation, Spec, Thresholds
 
@@ -191,3 +194,20 @@ CASES = {
     "subclassed": subclassed,
     "subclassed, loose": lambda: subclassed(loose=True),
 }
+
+
+def with_golden_images(folder: Path) -> Callable[[Path, float], Bundle]:
+    """Makes bundles of one small network, each with one golden image a class and the logit gap that is asked for."""
+    case = sequential()
+    draft = case.bundle(folder)
+    paths = []
+    for number, pixels in enumerate(case.images(2)):
+        paths.append(folder / f"{number}.png")
+        cv2.imwrite(str(paths[-1]), pixels)
+    inspector = load_inspector(draft, "cpu", "float32")
+
+    def make(path: Path, gap: float) -> Bundle:
+        seen = [Sighting(paths[0], 0, 0.0), Sighting(paths[1], 1, gap)]
+        return write_bundle(path, draft.spec, dict(golden_files(inspector, seen, 0.0).files), draft)
+
+    return make

@@ -1,12 +1,12 @@
 """Files that wait to be moved or deleted: each is tried in its turn, and none that refuses holds up another."""
 
 import logging
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from support.line import StubLine
 from support.site import DARK, Site, picture
 
 from inspectd import config
@@ -15,21 +15,7 @@ from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Failed, Stat
 from inspectd.model.null import NullInspector, write_null_bundle
 from inspectd.worker import worker
-from inspectd.worker.channel import Settings
 from inspectd.worker.worker import Line, Worker
-
-
-class StubLine:
-    """A line to nobody, which counts what is said."""
-
-    def __init__(self) -> None:
-        self.settings = Settings("", "me", 4, 60.0)
-        self.stop = threading.Event()
-        self.wake = threading.Event()
-        self.said = 0
-
-    def say(self, _: Any) -> None:
-        self.said += 1
 
 
 @pytest.fixture
