@@ -53,9 +53,8 @@ def facts(detail: Detail, overlay: str | None, source: str, others: Sequence[Row
         yield "reason", row.reason
     if detail.fields:
         yield "fields", ", ".join(f"{name} {value}" for name, value in detail.fields.items())
-    current = detail.inspections[-1] if detail.inspections else None
-    if current and row.model:
-        yield from _inspection(current)
+    if detail.in_force:
+        yield from _inspection(detail.in_force)
         yield "overlay", overlay or "none was written, or retention has removed it"
     yield "source", source
     if detail.pinned:
@@ -63,8 +62,9 @@ def facts(detail: Detail, overlay: str | None, source: str, others: Sequence[Row
     yield "sha256", row.sha256 or "not read yet"
     yield "seen", local_time(detail.seen_at)
     yield "attempts", str(detail.attempt) + (f", {detail.deaths} of them ended the worker" if detail.deaths else "")
-    for earlier in detail.inspections[:-1]:
-        yield "earlier", f"{local_time(earlier.inspected_at)} {_verdict(earlier)}"
+    for each in detail.inspections:
+        if each.id != detail.inspection_id:
+            yield "judged also", f"{local_time(each.inspected_at)} {_verdict(each)}"
     for review in detail.reviews:
         note = f": {review.note}" if review.note else ""
         yield "review", f"{local_time(review.reviewed_at)} {review.reviewed_as} by {review.reviewer}{note}"
@@ -88,7 +88,8 @@ def _inspection(found: InspectionDetail) -> Iterator[tuple[str, str]]:
 
 
 def _verdict(found: InspectionDetail) -> str:
-    return f"{found.verdict} ({found.label}, score {_number(found.score)}) by {found.model}"
+    drawn = f", drawn in {found.overlay}" if found.overlay else ""
+    return f"{found.verdict} ({found.label}, score {_number(found.score)}) by {found.model}{drawn}"
 
 
 def _regions(regions: Sequence[dict[str, float]]) -> str:
@@ -101,7 +102,7 @@ def _regions(regions: Sequence[dict[str, float]]) -> str:
 
 def _where(detail: Detail) -> str:
     """The hottest region, which is why."""
-    regions = detail.inspections[-1].regions if detail.inspections else []
+    regions = detail.in_force.regions if detail.in_force else []
     return f", seen in {_regions(regions[:1])}" if regions else ""
 
 

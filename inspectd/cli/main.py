@@ -40,6 +40,7 @@ COMMANDS = {
     "model": Entry("model", "app", "Set up"),
     "run": Entry("run", "run", "Inspect"),
     "inspect": Entry("inspect", "inspect", "Inspect"),
+    "reinspect": Entry("reinspect", "reinspect", "Inspect"),
     "pin": Entry("pin", "pin", "Inspect"),
     "demo": Entry("demo", "demo", "Inspect"),
     "simulate": Entry("simulate", "simulate", "Inspect"),

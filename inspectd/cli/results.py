@@ -28,7 +28,10 @@ from inspectd.cli.lookup import (
 from inspectd.cli.options import ConfigOption, CsvOption, JsonOption, refuse_both
 
 if TYPE_CHECKING:
-    from inspectd.ledger.query import Follower, Row
+    from sqlalchemy import Engine
+
+    from inspectd.config import Config
+    from inspectd.ledger.query import Filter, Follower, Row
 
 IN_A_TABLE = 50
 POLL = 1.0  # seconds between two looks for new outcomes
@@ -56,6 +59,12 @@ def results(
         ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print outcomes as they come, until Ctrl-C.")] = False,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--compare", metavar="A B", help="Only where these two models disagree: a name, NAME@HASH or a version."
+        ),
+    ] = None,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
@@ -84,6 +93,10 @@ def results(
         limit=most and most + for_people,  # a table asks for one more, to know whether it shows all
     )
 
+    if compare:
+        _compare(settings, engine, compare, wanted, follow, as_json=as_json, as_csv=as_csv)
+        return
+
     def record(row: Row) -> dict[str, Any]:
         return {**asdict(row), "overlay": overlay_path(settings, row)}
 
@@ -101,6 +114,23 @@ def results(
         output.write_table(shown, map(_cells, islice(rows, most)), right=("id", "score"))
         if next(rows, None):
             print(f"Only the newest {most} are shown; --limit 0 shows all.", file=sys.stderr)  # noqa: T201
+
+
+def _compare(
+    settings: "Config",
+    engine: "Engine",
+    pair: tuple[str, str],
+    wanted: "Filter",
+    follow: bool,
+    *,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    if follow:
+        raise typer.BadParameter("it cannot go with --compare.", param_hint="--follow")
+    from inspectd.cli.compare import compare
+
+    compare(settings, engine, pair, wanted, as_json=as_json, as_csv=as_csv)
 
 
 def _as_they_come(follower: "Follower") -> Iterator["Row"]:

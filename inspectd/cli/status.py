@@ -43,6 +43,8 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     )
     output.say("")
     output.say(f"Last verdict: {output.local_time(found.last_verdict_at) or 'none yet'}")
+    if found.reinspecting:
+        output.say(f"Waiting:      {found.reinspecting:,} past images to be judged again")
     for line in (*_lately(lately), *map(_free, disks)):
         output.say(line)
     if found.events:

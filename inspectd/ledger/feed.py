@@ -23,7 +23,7 @@ LATE = timedelta(seconds=10)  # by how much the wall clock may step back unnotic
 
 @dataclass(frozen=True)
 class Verdicted:
-    """One image that got a verdict.
+    """One image that got its verdict; what is judged again has none to get.
 
     Attributes:
         latency: seconds from the moment the file was first seen whole to its verdict; 0 where the clock was set back.
@@ -100,7 +100,7 @@ class Feed:
             rows = [row for row in rows if _batch(row) != _batch(rows[-1])]
         if rows:
             self._inspection = rows[-1].id
-        return rows, is_full
+        return [row for row in rows if row.is_in_force], is_full
 
     def _take_events(self, connection: Connection) -> tuple[tuple[tuple[str, str], ...], bool]:
         rows = connection.execute(_EVENTS, {"after": self._event}).all()
@@ -133,6 +133,7 @@ _INSPECTIONS = (
     select(
         *(inspections.c.id, inspections.c.model_id, inspections.c.inspected_at, inspections.c.verdict),
         *(inspections.c.timings, images.c.watch, images.c.seen_at),
+        (images.c.inspection_id == inspections.c.id).label("is_in_force"),
     )
     .join(images, images.c.id == inspections.c.image_id)
     .where(inspections.c.id > bindparam("after"))

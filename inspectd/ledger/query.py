@@ -5,7 +5,7 @@ here reads as in the view `verdicts`, with the image's id before it.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -114,8 +114,14 @@ class Detail:
     after: str | None
     moved_to: str | None
     pinned: bool
+    inspection_id: int | None  # the inspection in force
     inspections: tuple[InspectionDetail, ...]
     reviews: tuple[ReviewDetail, ...]
+
+    @property
+    def in_force(self) -> InspectionDetail | None:
+        """The inspection whose verdict stands: what was acted upon."""
+        return next((each for each in self.inspections if each.id == self.inspection_id), None)
 
 
 VERDICT = case(
@@ -152,13 +158,17 @@ def results(engine: Engine, wanted: Filter) -> Iterator[Row]:
 
     Which they are is decided in one read when the first row is taken; the rows follow in pages.
     """
-    found = select(images.c.id).select_from(JOINED).where(*conditions(wanted)).order_by(images.c.id.desc())
-    with engine.connect() as connection:
-        ids = connection.scalars(found.limit(wanted.limit)).all()
-    for chunk in chunks(ids):
+    for chunk in chunks(image_ids(engine, wanted)):
         with engine.connect() as connection:
             rows = connection.execute(_ROWS.where(images.c.id.in_(chunk)).order_by(images.c.id.desc())).all()
         yield from (Row(*tuple(row)) for row in rows)
+
+
+def image_ids(engine: Engine, wanted: Filter) -> Sequence[int]:
+    """The images that the filter names, newest arrival first, in one read."""
+    found = select(images.c.id).select_from(JOINED).where(*conditions(wanted)).order_by(images.c.id.desc())
+    with engine.connect() as connection:
+        return connection.scalars(found.limit(wanted.limit)).all()
 
 
 class Follower:
@@ -277,7 +287,10 @@ def _detail(engine: Engine, image_id: int) -> Iterator[Detail]:
     )
 
 
-_PLAIN = ("state", "seen_at", "finished_at", "fields", "attempt", "alone", "deaths", "after", "moved_to", "pinned")
+_PLAIN = (
+    *("state", "seen_at", "finished_at", "fields", "attempt", "alone", "deaths", "after", "moved_to", "pinned"),
+    "inspection_id",
+)
 _INSPECTIONS = (
     select(
         *(inspections.c[field.name] for field in fields(InspectionDetail) if field.name in inspections.c),

@@ -58,10 +58,8 @@ def recent(engine: Engine, now: datetime) -> Recent:
     """The figures of the `SPAN` before `now`, in one read."""
     since = utc_text(now - SPAN)
     with engine.connect() as connection:
-        outcomes = {
-            verdict.value: connection.scalar(_VERDICTS, {"verdict": verdict, "since": since}) or 0
-            for verdict in Verdict
-        }
+        outcomes = dict.fromkeys(map(str, Verdict), 0)
+        outcomes |= dict(connection.execute(_VERDICTS, {"since": since}).all())
         failures: Counter[str] = Counter()
         for reason, number in connection.execute(_FAILURES, {"since": since}):
             failures[reason_code(reason or "unknown")] += number
@@ -103,8 +101,12 @@ def _workers(connection: Connection, since: str) -> tuple[int, dict[str, int]]:
     return expired, restarts
 
 
-_VERDICTS = select(func.count()).where(
-    inspections.c.verdict == bindparam("verdict"), inspections.c.inspected_at >= bindparam("since")
+_IN_FORCE = images.join(inspections, inspections.c.id == images.c.inspection_id)  # not what was judged again since
+_VERDICTS = (
+    select(inspections.c.verdict, func.count())
+    .select_from(_IN_FORCE)
+    .where(images.c.finished_at >= bindparam("since"))
+    .group_by(inspections.c.verdict)
 )
 _FAILURES = (
     select(images.c.reason, func.count())
@@ -113,8 +115,8 @@ _FAILURES = (
 )
 _NEWEST = (
     select(images.c.seen_at, inspections.c.inspected_at, inspections.c.timings)
-    .join(images, images.c.id == inspections.c.image_id)
-    .order_by(inspections.c.id.desc())
+    .select_from(_IN_FORCE)
+    .order_by(images.c.finished_at.desc(), images.c.id.desc())
     .limit(literal_column(str(SAMPLE)))
 )
 _EVENTS = select(events.c.kind, events.c.detail).where(

@@ -112,6 +112,7 @@ class Request:
     id: int
     bundle: str  # its identity
     path: str  # the folder of its bundle, absolute, as ledger text
+    waits: bool  # whether any image still waits for it
 
 
 @dataclass(frozen=True)

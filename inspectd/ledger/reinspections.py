@@ -89,13 +89,14 @@ class Reinspections(Transactions):
     def reinspecting(self) -> int:
         """How many images wait on the list."""
         with self._reading() as connection:
-            return connection.scalar(_WAITING) or 0
+            return reinspecting(connection)
 
     def next_reinspection(self) -> Request | None:
         """The oldest request that is open."""
-        query = select(_requests.c.id, _requests.c.bundle, _requests.c.path).where(IS_OPEN).order_by(_requests.c.id)
+        waits = exists().where(_listed.c.reinspection_id == _requests.c.id, WAITS)
+        query = select(_requests.c.id, _requests.c.bundle, _requests.c.path, waits).where(IS_OPEN)
         with self._reading() as connection:
-            row = connection.execute(query.limit(1)).one_or_none()
+            row = connection.execute(query.order_by(_requests.c.id).limit(1)).one_or_none()
         return Request(*row) if row else None
 
     def begin_opening(self, request: Request) -> bool:
@@ -158,7 +159,7 @@ class Reinspections(Transactions):
                 connection.execute(_entries(request, [image_id]).values(reason=reason))
         return len(judged)
 
-    def close_reinspection(self, request: Request, title: str) -> None:
+    def close_reinspection(self, request: Request) -> None:
         """Nothing of it waits any more: say in the audit trail what came of it."""
         reasons = select(_listed.c.reason).where(_listed.c.reinspection_id == request.id, _listed.c.reason.is_not(None))
         with self._writing() as connection:
@@ -166,7 +167,7 @@ class Reinspections(Transactions):
             judged = _finish(connection, request, None)
             if judged is None:
                 return
-            detail = f"{title} has judged {judged} past images again"
+            detail = f"{_title(connection, request.bundle)} has judged {judged} past images again"
             if codes:
                 listed = ", ".join(f"{number} {code}" for code, number in codes.most_common())
                 detail += f"; {codes.total()} could not be: {listed}"
@@ -180,9 +181,14 @@ class Reinspections(Transactions):
             waits = connection.scalar(select(func.count()).select_from(_listed).where(of_this))
             if _finish(connection, request, reason) is None:
                 return
-            detail = f"{waits} past images are not judged again by the model {request.bundle[:8]}: {reason}"
+            detail = f"{waits} past images are not judged again by {_title(connection, request.bundle)}: {reason}"
             trail.write(connection, REFUSED, detail)
         trail.say(REFUSED, detail, WARNING)
+
+
+def reinspecting(connection: Connection) -> int:
+    """How many past images are still to be judged again."""
+    return connection.scalar(_WAITING) or 0
 
 
 def _standing(bundle: str) -> Select[Any]:
@@ -224,6 +230,12 @@ def _finish(connection: Connection, request: Request, reason: str | None) -> int
         this.values(finished_at=utc_now(), reason=reason).returning(_requests.c.judged)
     )
     return judged
+
+
+def _title(connection: Connection, bundle: str) -> str:
+    """A model as people name it, by the name it had in service if it ever was."""
+    name = connection.scalar(select(models.c.name).where(models.c.bundle == bundle))
+    return f"{name or 'the model '}{'@' if name else ''}{bundle[:8]}"
 
 
 def _entries(request: Request, image_ids: Sequence[int]) -> Update:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, bindparam, func, select
 
+from inspectd.ledger.reinspections import reinspecting
 from inspectd.ledger.schema import State, events, images, inspections, models
 
 
@@ -46,6 +47,7 @@ class Status:
     """The ledger at one moment; configured watches first, events in the order in which they happened."""
 
     last_verdict_at: str | None
+    reinspecting: int  # past images that are still to be judged again
     watches: tuple[WatchStatus, ...]
     events: tuple[LastEvent, ...]
 
@@ -59,7 +61,8 @@ def status(engine: Engine, configured: Sequence[str]) -> Status:
         oldest = dict(connection.execute(_OLDEST).all())
         names = [*configured, *sorted(set(counts) - set(configured))]
         return Status(
-            last_verdict_at=connection.scalar(select(func.max(inspections.c.inspected_at))),
+            last_verdict_at=connection.scalar(_LAST),
+            reinspecting=reinspecting(connection),
             watches=tuple(
                 WatchStatus(name, name in configured, counts[name], oldest.get(name), *_last(connection, name))
                 for name in names
@@ -71,6 +74,12 @@ def status(engine: Engine, configured: Sequence[str]) -> Status:
 _COUNTS = select(images.c.watch, images.c.state, func.count()).group_by(images.c.state, images.c.watch)
 _OLDEST = (
     select(images.c.watch, func.min(images.c.seen_at)).where(images.c.state == State.QUEUED).group_by(images.c.watch)
+)
+_LAST = (
+    select(images.c.finished_at)
+    .where(images.c.inspection_id.is_not(None))
+    .order_by(images.c.finished_at.desc(), images.c.id.desc())
+    .limit(1)
 )
 _newest = select(func.max(events.c.id)).group_by(events.c.kind)
 _EVENTS = select(events.c.kind, events.c.at, events.c.detail).where(events.c.id.in_(_newest)).order_by(events.c.id)

@@ -216,7 +216,7 @@ class Daemon:
         names = [watch.name for watch in self._config.watch]
         counts = self._queue.open_count(names)
         there = self._queue.open_count([watch.name for watch in self._config.watch if watch.name not in missing])
-        if counts.queued + counts.claimed + there.settling + self._queue.redraws(names):
+        if counts.queued + counts.claimed + there.settling + self._queue.redraws(names) + self._queue.reinspecting():
             return False
         if missing:
             raise InspectdError(f"the folder of watch {missing[0]} went away; what lay in it waits for the next run.")

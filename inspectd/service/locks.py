@@ -7,6 +7,8 @@ from pathlib import Path
 
 from inspectd.errors import InspectdError
 
+LISTED = Path("/proc/locks")
+
 
 class Locks:
     """Exclusive locks of this process on files and folders, until `release` or the end of the process."""
@@ -47,3 +49,25 @@ class Locks:
         """Let go of every path but these, such as those of a configuration that was not taken."""
         for path in [path for path in self._held if path not in paths]:
             os.close(self._held.pop(path))
+
+
+def holder(lock: Path) -> int | None:
+    """The process that holds the daemon's lock on the ledger; None if none does.
+
+    The kernel's list is read: to try the lock could bar a daemon that starts at this very moment.
+    """
+    try:
+        found = lock.stat()
+        lines = LISTED.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        fields = line.split()
+        if fields[1] != "FLOCK" or len(fields) < 6:
+            continue
+        major, minor, inode = fields[5].split(":")
+        # Where the file system has no device of its own (btrfs, overlay) the list may name another number.
+        same = (int(major, 16), int(minor, 16)) == (os.major(found.st_dev), os.minor(found.st_dev))
+        if int(inode) == found.st_ino and (same or int(major, 16) == os.major(found.st_dev) == 0):
+            return int(fields[4])
+    return None

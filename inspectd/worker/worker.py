@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -23,16 +23,16 @@ import cv2
 from inspectd.config import Config
 from inspectd.durable import write_all
 from inspectd.errors import ConfigError, InspectdError, LedgerDamaged, LedgerUnavailable
-from inspectd.ledger.database import database_file, open_writer
+from inspectd.ledger.database import open_writer
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Claim, Finished, Replay
-from inspectd.model.bundle import Bundle, load_bundle
-from inspectd.model.choices import Choices
-from inspectd.model.inspector import Inspector, open_inspector
+from inspectd.ledger.records import Claim, Finished
+from inspectd.model.inspector import Inspector
 from inspectd.worker.after import carry_out
 from inspectd.worker.batch import Judged, Pipeline
 from inspectd.worker.channel import Channel, Progress, Ready, Refused, Settings, Stop, Wake
+from inspectd.worker.opening import Opened, open_model, register
 from inspectd.worker.redraw import redrawn
+from inspectd.worker.reinspect import Reinspector
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,6 @@ OWED_EVERY = 60.0  # seconds between two looks for source files that still wait 
 OWED_AT_ONCE = 200  # of them are seen to before new images have their turn again
 PULSE = 0.5  # seconds between two signs of life while images are in hand
 TROUBLE = 1.0  # seconds to wait before trying again what the disk or the ledger refused
-CHOICES = "precisions.json"  # beside the ledger: which precision passed the proof
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -82,10 +81,14 @@ class Line:
 class Lane:
     """One bundle with the watches it judges."""
 
-    inspector: Inspector
+    opened: Opened
     pipeline: Pipeline
     model_id: int
     watches: list[str]
+
+    @property
+    def inspector(self) -> Inspector:
+        return self.opened.inspector
 
 
 class Worker:
@@ -114,41 +117,43 @@ class Worker:
         names: dict[Path, list[str]] = {}
         for watch in self._config.watch:
             names.setdefault(watch.model, []).append(watch.name)
-        choices = Choices(database_file(self._config.database).with_name(CHOICES))
         lanes: list[Lane] = []
-        slowest = 0.0
         for path, watches in names.items():
-            bundle = load_bundle(path)
-            worker = self._config.worker
-            inspector = open_inspector(bundle, worker.device, worker.precision, worker.method, choices, self._alive)
-            for remark in inspector.remarks:
-                log.warning("%s", remark)
-            slowest = max(slowest, inspector.warm_up(self._settings.batch))
+            opened = open_model(self._config, path, self._settings.batch, self._alive)
+            inspector = opened.inspector
             pipeline = Pipeline(self._config, inspector, self._queue, self._settings.owner, pool, self._alive)
-            lanes.append(Lane(inspector, pipeline, self._register(bundle), watches))
+            lanes.append(Lane(opened, pipeline, register(self._queue, inspector.bundle), watches))
         first = lanes[0].inspector
         bundles = [lane.inspector.bundle for lane in lanes]
         titles, versions = [bundle.title for bundle in bundles], [bundle.spec.version for bundle in bundles]
+        slowest = max(lane.opened.slowest for lane in lanes)
         self._line.say(Ready(first.device, first.precision, titles, versions, [str(path) for path in names], slowest))
         return lanes
 
-    def run(self, lanes: Sequence[Lane]) -> None:
+    def run(self, lanes: Sequence[Lane], pool: ThreadPoolExecutor) -> None:
         """Work until told to stop; a batch in hand is always finished."""
+        serving = {lane.inspector.bundle.identity: lane.opened for lane in lanes}
+        reinspector = Reinspector(
+            *(self._config, self._queue, pool, serving),
+            batch=self._settings.batch,
+            progress=self._alive,
+            wake=self._line.wake.set,
+        )
         while not self._line.stop.is_set():
             if time.monotonic() >= self._owed_at:
                 self._persist(self._put_away_owed)
             worked = [self._step(lane) for lane in lanes if not self._line.stop.is_set()]
-            if not any(worked) and not self._persist(lambda: self._redraw(lanes)):
+            if not any(worked) and not self._line.stop.is_set() and not self._look_back(lanes, reinspector):
                 self._say_progress()
                 self._line.wake.wait(IDLE)
                 self._line.wake.clear()
+        self._persist(reinspector.close)
+        if reinspector.is_opening:
+            os._exit(0)  # nothing is in hand, and a thread deep in TensorFlow would crash the interpreter's end
 
-    def _register(self, bundle: Bundle) -> int:
-        """The ledger's row of a bundle that is about to judge."""
-        spec = bundle.spec
-        classes = [each.name for each in spec.classes]
-        replay = Replay(tuple(each.ok for each in spec.classes), spec.activation, asdict(spec.calibration))
-        return self._queue.register_model(bundle.identity, spec.name, spec.version, classes, spec.metrics, replay)
+    def _look_back(self, lanes: Sequence[Lane], reinspector: Reinspector) -> bool:
+        """A little of what past images still want; False when there is nothing of it."""
+        return bool(self._persist(lambda: self._redraw(lanes)) or self._persist(reinspector.step))
 
     def _alive(self) -> None:
         """A sign of life; called for every image, said a few times a second."""
@@ -273,7 +278,7 @@ def main(channel_fd: int) -> int:
     with ThreadPoolExecutor(threads, thread_name_prefix="image") as pool:
         try:
             worker = Worker(config, Queue(open_writer(config.database)), line)
-            worker.run(worker.open_lanes(pool))
+            worker.run(worker.open_lanes(pool), pool)
         except InspectdError as error:
             line.say(Refused(str(error)))
             return _exit_code(error)

@@ -9,10 +9,11 @@ from inspectd.service.doctor.disks import check_kinds, check_space
 from inspectd.service.doctor.events import check_events
 from inspectd.service.doctor.finding import Finding, Site, ok
 from inspectd.service.doctor.folders import check_folders, check_user
-from inspectd.service.doctor.ledger import check_ledger, holder
+from inspectd.service.doctor.ledger import check_ledger
 from inspectd.service.doctor.limits import check_limits
 from inspectd.service.doctor.models import check_models
 from inspectd.service.doctor.sandbox import check_sandbox
+from inspectd.service.locks import holder
 
 
 def examine(site: Site) -> Iterator[Finding]:

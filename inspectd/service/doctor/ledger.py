@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 from inspectd.errors import LedgerError
 from inspectd.ledger.backup import RESTORE
@@ -14,7 +13,6 @@ from inspectd.service.doctor.disks import MIB, size
 from inspectd.service.doctor.finding import Finding, Site, fault, is_folder, ok, standing, warn
 
 WAL_MOST = 64 * MIB  # sixteen times what SQLite lets gather before it writes it back
-LOCKS = Path("/proc/locks")
 
 
 def check_ledger(site: Site) -> Iterator[Finding]:
@@ -48,25 +46,3 @@ def log_size(subject: str, wal: int) -> Finding:
         who = f"close what keeps the ledger open for reading: `fuser -v {subject}`"
         return warn("ledger", subject, f"{size(wal)}: something keeps it from being written back", who)
     return ok("ledger", subject, size(wal))
-
-
-def holder(lock: Path) -> int | None:
-    """The process that holds the daemon's lock on the ledger; None if none does.
-
-    The kernel's list is read: to try the lock could bar a daemon that starts at this very moment.
-    """
-    try:
-        found = lock.stat()
-        lines = LOCKS.read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        fields = line.split()
-        if fields[1] != "FLOCK" or len(fields) < 6:
-            continue
-        major, minor, inode = fields[5].split(":")
-        # Where the file system has no device of its own (btrfs, overlay) the list may name another number.
-        same = (int(major, 16), int(minor, 16)) == (os.major(found.st_dev), os.minor(found.st_dev))
-        if int(inode) == found.st_ino and (same or int(major, 16) == os.major(found.st_dev) == 0):
-            return int(fields[4])
-    return None

@@ -1,0 +1,144 @@
+"""`inspectd reinspect`: past images judged again by another model, and how far that is."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from inspectd.cli import output
+from inspectd.cli.lookup import (
+    LabelOption,
+    PartOption,
+    PathOption,
+    ScoreMaxOption,
+    ScoreMinOption,
+    SinceOption,
+    UntilOption,
+    VerdictOption,
+    WatchOption,
+    moment,
+    open_ledger,
+)
+from inspectd.cli.options import ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from inspectd.service.reinspect import Answer
+
+SHOWN = 50  # images with their reasons that people are shown
+
+
+def reinspect(
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="MODEL", help="The model that is to judge: a folder, or a name."),
+    ] = None,
+    config: ConfigOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    watch: WatchOption = None,
+    part: PartOption = None,
+    verdict: VerdictOption = None,
+    label: LabelOption = None,
+    score_min: ScoreMinOption = None,
+    score_max: ScoreMaxOption = None,
+    path: PathOption = None,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="Take off the list what waits, for this model or for any.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Have past images judged again by a model; without --model, show how far that is.
+
+    The daemon does it when no new image waits. The verdicts that were acted upon stand: compare the new ones with
+    `inspectd results --compare`.
+    """
+    settings, engine = open_ledger(config)
+    from inspectd.ledger.query import Filter
+    from inspectd.service import reinspect as service
+
+    wanted = Filter(
+        since=moment(since, "--since"),
+        until=moment(until, "--until"),
+        watch=watch,
+        part=part,
+        verdict=verdict,
+        label=label,
+        score_min=score_min,
+        score_max=score_max,
+        path=path,
+    )
+    if cancel:
+        output.say(f"{service.cancel(settings, model):,} images are off the list.")
+    elif model is not None:
+        _tell(service.reinspect(settings, engine, model, wanted), as_json)
+    elif wanted != Filter():
+        raise typer.BadParameter("it says which model is to judge the images.", param_hint="--model")
+    else:
+        _show(engine, as_json)
+
+
+def _tell(answer: "Answer", as_json: bool) -> None:
+    asked, title = answer.asked, answer.bundle.title
+    if as_json:
+        output.write_json_lines([{"model": title, **asdict(asked), "daemon": answer.daemon}])
+        return
+    output.say(f"{title}: {asked.listed:,} images wait to be judged again.")
+    for number, what in (
+        (asked.waiting, "were on its list already"),
+        (asked.judged, "it has judged already"),
+        (asked.gone, "cannot be: their file was deleted, or removed by retention"),
+        (asked.without, "are left out: they have no verdict"),
+    ):
+        if number:
+            output.say(f"  {number:,} {what}.")
+    if asked.listed or asked.waiting:
+        output.say(
+            f"The daemon does it when no new image waits; `{output.program()} reinspect` shows how far it is."
+            if answer.daemon
+            else f"No daemon serves this ledger: they wait for `{output.program()} run`."
+        )
+
+
+def _show(engine: "Engine", as_json: bool) -> None:
+    from inspectd.ledger.reinspected import not_judged, standings
+
+    found = standings(engine)
+    if as_json:
+        output.write_json_lines(
+            [
+                {
+                    "requests": [asdict(each) for each in found],
+                    "not_judged": [asdict(each) for each in not_judged(engine)],
+                }
+            ]
+        )
+        return
+    columns = ("asked", "model", "waiting", "judged", "could not be", "finished", "reason")
+    rows = (
+        (
+            output.local_time(each.requested_at),
+            each.model,
+            *(f"{number:,}" for number in (each.waiting, each.judged, each.failed)),
+            output.local_time(each.finished_at),
+            each.reason or "",
+        )
+        for each in found
+    )
+    output.write_table(columns, rows, right=columns[2:5], nothing="Nothing was asked to be judged again.")
+    for line in _reasons(engine, sum(each.failed for each in found)):
+        output.say(line)
+
+
+def _reasons(engine: "Engine", number: int) -> Iterator[str]:
+    from inspectd.ledger.reinspected import not_judged
+
+    if number:
+        yield ""
+    for each in islice(not_judged(engine), SHOWN):
+        yield f"{each.model}: {each.watch}: {each.path}: {each.reason}"
+    if number > SHOWN:
+        yield f"and {number - SHOWN:,} more; --json has them all."

@@ -1,0 +1,51 @@
+"""A bundle on its way into service: verified, opened, warmed, and known to the ledger."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from inspectd.config import Config
+from inspectd.ledger.database import database_file
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Replay
+from inspectd.model.bundle import Bundle, load_bundle
+from inspectd.model.choices import Choices
+from inspectd.model.inspector import Inspector, open_inspector
+
+log = logging.getLogger(__name__)
+
+CHOICES = "precisions.json"  # beside the ledger: which precision passed the proof
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model that can judge; `slowest` is what its slowest warm-up batch took, in seconds."""
+
+    inspector: Inspector
+    slowest: float
+
+
+def open_model(config: Config, path: Path, batch: int, alive: Callable[[], None] = lambda: None) -> Opened:
+    """Open a bundle as the configuration says, and run every batch size up to `batch` once.
+
+    Args:
+        alive: Is called as the work goes on.
+
+    Raises:
+        InspectdError: for a bundle or a device that cannot be used.
+    """
+    bundle, worker = load_bundle(path), config.worker
+    choices = Choices(database_file(config.database).with_name(CHOICES))
+    inspector = open_inspector(bundle, worker.device, worker.precision, worker.method, choices, alive)
+    for remark in inspector.remarks:
+        log.warning("%s", remark)
+    return Opened(inspector, inspector.warm_up(batch))
+
+
+def register(queue: Queue, bundle: Bundle) -> int:
+    """The ledger's row of a bundle that is about to judge."""
+    spec = bundle.spec
+    classes = [each.name for each in spec.classes]
+    replay = Replay(tuple(each.ok for each in spec.classes), spec.activation, asdict(spec.calibration))
+    return queue.register_model(bundle.identity, spec.name, spec.version, classes, spec.metrics, replay)
