@@ -139,6 +139,10 @@ def import_model(
     layer: Annotated[
         str | None, typer.Option(metavar="NAME", help="The layer that Grad-CAM looks at. Default: the last map.")
     ] = None,
+    tiles: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="OVERLAP", help="Cut images into tiles of the input's size that share N pixels."),
+    ] = None,
 ) -> None:
     """Make a network that was trained elsewhere the next version of a model."""
     from inspectd.cli.bundle import whats_next
@@ -154,6 +158,7 @@ def import_model(
         preprocess=preprocess,
         backbone=backbone,
         layer=layer,
+        tiles=tiles,
     )
     with screen() as shown:
         bundle = adopt(file, out, said, golden, shown)

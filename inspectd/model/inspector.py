@@ -76,7 +76,10 @@ class Inspector(Protocol):
         """
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """An upright RGB image, uint8 (H, W, 3), as the network's input, uint8 (height, width, channels)."""
+        """An upright RGB image, uint8 (H, W, 3), as the network's input, uint8 (height, width, channels).
+
+        With `tiles` in the bundle the image stays as large as it is.
+        """
 
     def inspect(self, prepared: Sequence[NDArray[np.uint8]], methods: Sequence[Method] = ()) -> list[Finding]:
         """Judges images that `prepare` made, in their order.
@@ -103,7 +106,7 @@ def open_inspector(
             float32 where the device lacks it.
         method: How the heat is computed.
         choices: Where the choice of `auto` is remembered.
-        alive: Is called for each golden image.
+        alive: Is called for each golden image, and later for each call of the network where images come in tiles.
 
     Raises:
         BundleError: the network is not what the bundle says, does not reproduce them, or has no scale for the heat.
@@ -114,7 +117,13 @@ def open_inspector(
     return open_proven(bundle, device, precision, method, choices, alive)
 
 
-def load_inspector(bundle: Bundle, device: str, precision: Precision, method: Method = "gradcam") -> Inspector:
+def load_inspector(
+    bundle: Bundle,
+    device: str,
+    precision: Precision,
+    method: Method = "gradcam",
+    alive: Callable[[], None] = lambda: None,
+) -> Inspector:
     """Loads a bundle's network onto a device; what it does there is still to be proven.
 
     Raises:
@@ -125,6 +134,15 @@ def load_inspector(bundle: Bundle, device: str, precision: Precision, method: Me
             f"{bundle.path} has no heat scale for {method}, so that its heat could not be read. "
             f"Choose {' or '.join(bundle.spec.heat_scale)}, or train it again: training measures every method."
         )
+    inspector = _load_network(bundle, device, precision, method)
+    if bundle.spec.tiles is None:
+        return inspector
+    from inspectd.model.tiled_inspector import TiledInspector
+
+    return TiledInspector(inspector, bundle.spec.tiles, alive)
+
+
+def _load_network(bundle: Bundle, device: str, precision: Precision, method: Method) -> Inspector:
     if bundle.spec.network == "null":
         from inspectd.model.null import NullInspector
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from inspectd.model.bundle import Bundle, write_bundle
 from inspectd.model.inspector import Finding, find
 from inspectd.model.preparation import prepare
-from inspectd.model.spec import HeatScale, ImageClass, Method, Precision, Preparation, Spec, Thresholds
+from inspectd.model.spec import HeatScale, ImageClass, Method, Precision, Preparation, Spec, Thresholds, Tiles
 
 SIZE, BLOCKS = 64, 8
 STEEPNESS = 10.0  # logit of white 5, of black −5
@@ -52,7 +52,9 @@ class NullInspector:
         return find(self.bundle.spec, logit, "defect", heat, dict.fromkeys(methods, float(heat.max())))
 
 
-def write_null_bundle(path: Path, name: str = "null", thresholds: Thresholds | None = None) -> Bundle:
+def write_null_bundle(
+    path: Path, name: str = "null", thresholds: Thresholds | None = None, tiles: Tiles | None = None
+) -> Bundle:
     """Writes a bundle of the null network; `thresholds` in its logits (default: brighter than mid-grey is a defect)."""
     spec = Spec(
         name=name,
@@ -62,5 +64,6 @@ def write_null_bundle(path: Path, name: str = "null", thresholds: Thresholds | N
         preparation=Preparation(width=SIZE, height=SIZE),
         thresholds=thresholds or Thresholds(defect=0.0),
         heat_scale={"gradcam": {"defect": HeatScale(low=0.5, high=1.0)}},
+        tiles=tiles,
     )
     return write_bundle(path, spec, {})

@@ -22,8 +22,7 @@ _TORCH_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32) * np.float32(255)
 def prepare(pixels: NDArray[np.uint8], to: Preparation) -> NDArray[np.uint8]:
     """Resizes an RGB image (H, W, 3) to (height, width, channels). Safe in any thread; the input is not changed."""
     height, width = pixels.shape[:2]
-    if to.channels == 1:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+    pixels = to_channels(pixels, to.channels)
     if (height, width) != (to.height, to.width):
         # Averaging keeps a thin scratch visible where point sampling would step over it.
         shrinks = to.height <= height and to.width <= width
@@ -32,6 +31,13 @@ def prepare(pixels: NDArray[np.uint8], to: Preparation) -> NDArray[np.uint8]:
         )
         pixels = resized.astype(np.uint8, copy=False)
     return np.ascontiguousarray(pixels.reshape(to.height, to.width, to.channels))
+
+
+def to_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """An RGB image (H, W, 3) as (H, W, channels): itself, or grey."""
+    if channels == 3:
+        return pixels
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)[..., np.newaxis]
 
 
 def normalise(pixels: Any, to: Preparation) -> Any:

@@ -100,7 +100,7 @@ def open_proven(
     golden = read_golden(bundle)
     if golden is None:
         precision = _of_the_evaluation(bundle, possible) if wanted == "auto" else wanted
-        return _open_unproven(bundle, device, precision, method)
+        return _open_unproven(bundle, device, precision, method, alive)
     if wanted != "auto":
         possible = (wanted,)
     remembers = choices is not None and len(possible) > 1
@@ -164,7 +164,7 @@ def _attempts(
 ) -> Iterator[tuple[Inspector, Proof]]:
     """The bundle in one precision after the other, until one passes."""
     for precision in order:
-        inspector = load_inspector(bundle, device, precision, method)
+        inspector = load_inspector(bundle, device, precision, method, alive)
         proof = prove(inspector, golden, alive)
         yield inspector, proof
         if proof.passed:
@@ -189,9 +189,11 @@ def _reproduce(inspector: Inspector, image: GoldenImage, gap: float) -> Reproduc
     )
 
 
-def _open_unproven(bundle: Bundle, device: str, precision: Precision, method: Method) -> Inspector:
+def _open_unproven(
+    bundle: Bundle, device: str, precision: Precision, method: Method, alive: Callable[[], None]
+) -> Inspector:
     """A bundle without golden images, as it comes, with a remark; the null network is arithmetic and needs none."""
-    inspector = load_inspector(bundle, device, precision, method)
+    inspector = load_inspector(bundle, device, precision, method, alive)
     spec = bundle.spec
     if spec.network != "null":
         inspector.remarks.append(f"{bundle.title} has no golden images: nobody has proven it on this device. {ADVICE}")

@@ -55,6 +55,16 @@ class Preparation:
 
 
 @checked(frozen=True, config=_RULES)
+class Tiles:
+    """Large images are cut, not resized: into tiles of the network's input size that share `overlap` pixels.
+
+    A defect that is no larger than the overlap lies whole in one of them.
+    """
+
+    overlap: Annotated[int, Field(ge=0)]
+
+
+@checked(frozen=True, config=_RULES)
 class Thresholds:
     """Where the margin (a logit, see `verdict.margin`) becomes a defect; from `review` up to there a person decides."""
 
@@ -103,6 +113,7 @@ class Spec:
         activation: How the outputs are read. Decisions are taken from the logits below it.
         layer: The layer whose activations the heat weighs; None for the null network.
         explain: Whose logit the heat explains: the strongest `defect` class, or the `predicted` class.
+        tiles: How images are cut at their own resolution; None where the whole image is resized to the network's input.
         heat_scale: By method, then by class name, for every class that can be explained. Grad-CAM is always there;
             another method can be used where it has its own numbers, because the heats differ in size.
         evaluated_in: The precision in which thresholds, scale and metrics were measured.
@@ -120,6 +131,7 @@ class Spec:
     network: Literal["keras", "null"] = "keras"
     layer: str | None = None
     explain: Literal["defect", "predicted"] = "defect"
+    tiles: Tiles | None = None
     calibration: Calibration = Field(default_factory=Calibration)
     evaluated_in: Precision = "float32"
     metrics: dict[str, Any] = Field(default_factory=dict)
@@ -134,6 +146,12 @@ class Spec:
             raise ValueError("`classes` needs at least one class with `ok: true` and one with `ok: false`")
         if self.network == "keras" and self.layer is None:
             raise ValueError("`layer` must name the layer whose activations explain a verdict")
+        if self.tiles and self.explain != "defect":
+            raise ValueError(
+                "`tiles` needs `explain: defect`, because tiles of one image would explain different things"
+            )
+        if self.tiles and 2 * self.tiles.overlap > min(self.preparation.width, self.preparation.height):
+            raise ValueError("`tiles.overlap` may be half of the network's input at most")
         explained = [each.name for each in self.classes if self.explain == "predicted" or not each.ok]
         for method in ("gradcam", *self.heat_scale):
             if missing := [name for name in explained if name not in self.heat_scale.get(method, {})]:

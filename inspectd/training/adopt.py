@@ -29,7 +29,17 @@ from inspectd.model.foreign import Architecture, activation_of, read_network, tu
 from inspectd.model.golden import Sighting, golden_files
 from inspectd.model.inspector import Finding, Inspector, load_inspector
 from inspectd.model.networks import target_layer
-from inspectd.model.spec import ALL_METHODS, Backbone, HeatScale, ImageClass, Preparation, Preprocess, Spec, Thresholds
+from inspectd.model.spec import (
+    ALL_METHODS,
+    Backbone,
+    HeatScale,
+    ImageClass,
+    Preparation,
+    Preprocess,
+    Spec,
+    Thresholds,
+    Tiles,
+)
 from inspectd.model.surgery import examine
 from inspectd.model.versions import publish, refuse_unfit
 from inspectd.paths import from_text
@@ -57,6 +67,7 @@ class Statement:
         channels: 1 or 3; None: as the network says.
         preprocess, backbone: How pixels are brought to scale.
         layer: That Grad-CAM looks at; None: the last that gives a map.
+        tiles: Pixels that tiles of large images share; None: the whole image is resized.
     """
 
     classes: tuple[str, ...]
@@ -67,6 +78,7 @@ class Statement:
     preprocess: Preprocess = "scale"
     backbone: Backbone | None = None
     layer: str | None = None
+    tiles: int | None = None
 
 
 def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: Witness) -> Bundle:
@@ -97,6 +109,7 @@ def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: 
             thresholds=Thresholds(0.0),
             heat_scale=dict.fromkeys(ALL_METHODS, unmeasured),
             layer=said.layer or target_layer(network),
+            tiles=None if said.tiles is None else Tiles(said.tiles),
             training=_origin(file, said, network),
         )
     if to.preprocess != "none" and (scaling := [each.name for each in anatomy.called if isinstance(each, SCALING)]):

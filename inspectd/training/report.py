@@ -41,11 +41,12 @@ def curves(epochs: Sequence[Epoch], best: int) -> bytes:
 def card(spec: Spec, remarks: Sequence[str]) -> bytes:
     """The model card: what the bundle is, what it was made of and what it was measured to do, in Markdown."""
     to = spec.preparation
+    way = "Images are cut into tiles of" if spec.tiles else "Images are resized to"
     classes = ", ".join(f"{each.name} ({'OK' if each.ok else 'NG'})" for each in spec.classes)
     lines = [
         f"# {spec.name}",
         "",
-        f"Tells {classes}. Images are resized to {to.width}×{to.height}; a margin (logit) of "
+        f"Tells {classes}. {way} {to.width}×{to.height}; a margin (logit) of "
         f"{spec.thresholds.defect:.6g} or more is a defect. The heat comes from `{spec.layer}`.",
         "",
         *(f"- {remark}" for remark in remarks),

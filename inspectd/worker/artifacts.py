@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from inspectd.ledger.records import Failed, Heat, Inspected
 from inspectd.ledger.schema import State
+from inspectd.vision.heat import block_maxima
 
 HEAT_STORED = 32  # cells a side, at most, of the heatmap that the ledger keeps
 
@@ -41,10 +42,8 @@ def stored_heat(heat: NDArray[np.float32]) -> Heat:
     Args:
         heat: float32 (h, w), ≥ 0. Larger maps are reduced by the maximum of each block, which keeps thin cracks.
     """
-    rows = -(-heat.shape[0] // HEAT_STORED)
-    columns = -(-heat.shape[1] // HEAT_STORED)
-    padded = np.pad(np.nan_to_num(heat), ((0, -heat.shape[0] % rows), (0, -heat.shape[1] % columns)))
-    small = padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns).max(axis=(1, 3))
+    rows, columns = (-(-side // HEAT_STORED) for side in heat.shape)
+    small = block_maxima(np.nan_to_num(heat), rows, columns)
     top = float(small.max())
     cells = np.zeros(small.shape, np.uint8) if top <= 0 else np.round(small * (255 / top)).astype(np.uint8)
     return Heat(cells.tobytes(), small.shape[1], small.shape[0], max(top, 0.0))

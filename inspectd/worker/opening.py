@@ -25,6 +25,13 @@ class Opened:
     inspector: Inspector
     slowest: float
 
+    def at_once(self, batch: int) -> int:
+        """How many images to take where `batch` fill a call of the network.
+
+        A large image in tiles fills it by itself, and several of them would fill the memory.
+        """
+        return 1 if self.inspector.bundle.spec.tiles else batch
+
 
 def open_model(config: Config, path: Path, batch: int, alive: Callable[[], None] = lambda: None) -> Opened:
     """Open a bundle as the configuration says, and run every batch size up to `batch` once.

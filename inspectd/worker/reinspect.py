@@ -195,7 +195,7 @@ class Reinspector:
         model = _Open(
             judge=Judge(self._config, inspector),
             model_id=register(self._queue, inspector.bundle),
-            batch=max(1, min(self._batch, int(self._batch * WAIT / max(opened.slowest, 1e-3)))),
+            batch=opened.at_once(max(1, min(self._batch, int(self._batch * WAIT / max(opened.slowest, 1e-3))))),
             patience=max(HANG_LEAST, HANG_BATCHES * opened.slowest),
         )
         self._open = {request.bundle: model}

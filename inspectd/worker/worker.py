@@ -173,7 +173,8 @@ class Worker:
     def _step(self, lane: Lane) -> bool:
         """Judge one batch of one bundle; False when its watches have nothing queued."""
         settings = self._settings
-        claims = self._persist(lambda: self._queue.claim(settings.owner, lane.watches, self._batch, settings.lease))
+        most = lane.opened.at_once(self._batch)
+        claims = self._persist(lambda: self._queue.claim(settings.owner, lane.watches, most, settings.lease))
         if not claims:
             return False
         self._judge(lane, claims)
