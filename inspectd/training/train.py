@@ -26,11 +26,13 @@ from inspectd.evaluation.validation import validate
 from inspectd.model.backend import keras, tf
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.devices import Device, open_device
+from inspectd.model.golden import Sighting, golden_files
 from inspectd.model.inspector import Finding, Inspector, open_inspector
 from inspectd.model.networks import target_layer
 from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Precision, Spec, Thresholds
 from inspectd.model.surgery import examine
 from inspectd.model.versions import publish, refuse_unfit
+from inspectd.paths import from_text
 from inspectd.training.batches import class_weights
 from inspectd.training.course import Course, Workplace
 from inspectd.training.learn import Witness, learn
@@ -88,7 +90,7 @@ def train(data: Path, out: Path, recipe: Recipe, witness: Witness, resume: bool 
             "finished_at": utc_now(),
             "software": f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
         }
-        draft = _draft(out.name, manifest.classes, network, recipe, precision, used)
+        draft = _draft(out.name, manifest.classes, network, recipe, used)
         return _finish(out, draft, network, data, manifest, dataset, watched, course, place, witness)
 
 
@@ -140,9 +142,7 @@ def _precision(recipe: Recipe, device: Device) -> Precision:
     return "bfloat16" if device.bfloat16 else "float32"
 
 
-def _draft(
-    name: str, classes: tuple[ImageClass, ...], network: Any, recipe: Recipe, precision: Precision, used: dict[str, Any]
-) -> Spec:
+def _draft(name: str, classes: tuple[ImageClass, ...], network: Any, recipe: Recipe, used: dict[str, Any]) -> Spec:
     """The bundle's description before anything is measured."""
     unmeasured = {each.name: HeatScale(0.0, 1.0) for each in classes if not each.ok}
     return Spec(
@@ -153,7 +153,6 @@ def _draft(
         thresholds=Thresholds(0.0),
         heat_scale=dict.fromkeys(ALL_METHODS, unmeasured),
         layer=target_layer(network),
-        evaluated_in=precision,
         training=used,
     )
 
@@ -187,7 +186,9 @@ def _finish(
             chosen = unseen.of("test")
             cases += _cases(unseen, chosen, _inspect(inspector, unseen, chosen, at_once, witness), draft)
         found = validate(findings, dataset.targets[validation], draft.classes, draft.activation)
-        for remark in found.remarks:
+        unlearned = [Sighting(data / from_text(each.path), each.target, each.margin) for each in cases]
+        golden = golden_files(inspector, unlearned, found.thresholds.defect)
+        for remark in (*found.remarks, *golden.remarks):
             witness.say(remark)
         spec = replace(
             draft,
@@ -198,7 +199,7 @@ def _finish(
         )
         pictures = {"curves.png": curves(course.epochs, course.best), "card.md": card(spec, found.remarks)}
         lists = {DATA: manifest.as_csv(), FINDINGS: cases_text(cases, spec.classes)}
-        return publish(out, spec, {NETWORK: saved, **lists, **pictures})
+        return publish(out, spec, {NETWORK: saved, **lists, **pictures, **golden.files})
 
 
 def _inspect(

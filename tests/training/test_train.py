@@ -16,6 +16,7 @@ from inspectd.evaluation.cases import read_cases
 from inspectd.ledger.schema import Verdict
 from inspectd.model.backend import keras
 from inspectd.model.bundle import load_bundle
+from inspectd.model.golden import read_golden
 from inspectd.model.inspector import open_inspector
 from inspectd.training.recipe import Recipe
 from inspectd.training.train import train
@@ -81,7 +82,12 @@ def test_a_folder_becomes_a_bundle_that_inspects(data: Path, tmp_path: Path) -> 
     assert "| escapes | 0 |" in (bundle.path / "card.md").read_text()
     assert str(tmp_path) not in (bundle.path / "bundle.yaml").read_text()
 
-    inspector = open_inspector(bundle, "cpu")
+    golden = read_golden(bundle)
+    assert golden is not None
+    assert [image.target for image in golden.images] == ["ok"] * 4 + ["bar"] * len(golden.images[4:])
+    kept = {(bundle.path / image.file).read_bytes() for image in golden.images}
+    assert kept <= {(data / each.path).read_bytes() for each in cases}
+    inspector = open_inspector(bundle, "cpu", "float32")
     for each in cases:
         image = inspector.prepare(decode((data / each.path).read_bytes(), 10**6).pixels)
         assert inspector.inspect([image])[0].logits == pytest.approx(each.logits, rel=1e-4)
@@ -103,7 +109,7 @@ def test_every_kind_of_answer_is_trained_in_bfloat16_and_saved_in_float32(
     recipe = replace(RECIPE, head="flatten", cut="stage2_relu", epochs=1, precision="bfloat16", width=32, height=32)
     bundle = train(data, tmp_path / "bundle", recipe, Witness())
     network = keras.saving.load_model(bundle.path / "model.keras")
-    assert bundle.spec.evaluated_in == "bfloat16"
+    assert (bundle.spec.training["precision"], bundle.spec.evaluated_in) == ("bfloat16", "float32")
     assert bundle.spec.activation == network.layers[-1].activation.__name__ == ("sigmoid", "softmax")[classes - 2]
     assert network.output_shape == (None, classes)
     assert {layer.dtype_policy.name for layer in network.layers} == {"float32"}
