@@ -36,7 +36,8 @@ from inspectd.ledger.schema import After, State, images, inspections, models, re
 from inspectd.ledger.transactions import Found, Transactions
 
 DONE, REFUSED = "reinspect", "reinspect-refused"  # kinds of events
-ATTEMPTS = 3  # at an image, or at opening a model, before it is given up
+ATTEMPTS = 3  # at an image, before it is given up
+OPENINGS = 5  # of a model with nothing judged between them: more than one image alone can cost
 GONE = {
     After.DELETED: "deleted: the file was deleted after its verdict, as `after: delete` says",
     After.EXPIRED: "expired: the file was moved after its verdict, and removed by retention since",
@@ -100,16 +101,16 @@ class Reinspections(Transactions):
         return Request(*row) if row else None
 
     def begin_opening(self, request: Request) -> bool:
-        """Note that its model is about to be opened; False when workers have ended over it too often."""
+        """Note that its model is about to be opened; False when too many workers have ended over it in a row."""
         this = update(_requests).where(_requests.c.id == request.id)
         with self._writing() as connection:
             opened = connection.execute(
                 this.values(openings=_requests.c.openings + 1).returning(_requests.c.openings)
             ).scalar_one()
-        return bool(opened <= ATTEMPTS)
+        return bool(opened <= OPENINGS)
 
-    def opened(self, request: Request) -> None:
-        """Its model is open, or no longer being opened."""
+    def break_off_opening(self, request: Request) -> None:
+        """The worker was asked to end meanwhile: its model is not to blame."""
         with self._writing() as connection:
             connection.execute(update(_requests).where(_requests.c.id == request.id).values(openings=0))
 
@@ -153,8 +154,9 @@ class Reinspections(Transactions):
             judged = [each for each in inspected if each.claim.image_id in listed]
             insert_inspections(connection, model_id, judged, now)
             connection.execute(delete(_listed).where(this, _listed.c.image_id.in_(listed)))
-            counted = {"judged": _requests.c.judged + len(judged)}
-            connection.execute(update(_requests).where(_requests.c.id == request.id).values(counted))
+            if judged:
+                counted = {"judged": _requests.c.judged + len(judged), "openings": 0}
+                connection.execute(update(_requests).where(_requests.c.id == request.id).values(counted))
             for image_id, reason in failed:
                 connection.execute(_entries(request, [image_id]).values(reason=reason))
         return len(judged)

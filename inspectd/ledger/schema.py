@@ -205,7 +205,7 @@ class Reinspection(Base):
     path: Mapped[str]  # the folder it lies in, absolute; like `images.path` as inspectd.paths.to_text writes it
     requested_at: Mapped[str] = mapped_column(String(24))
     judged: Mapped[int] = mapped_column(default=0)  # how many images so far
-    openings: Mapped[int] = mapped_column(default=0)  # since a worker last had the model open
+    openings: Mapped[int] = mapped_column(default=0)  # by workers, since the model last judged an image
     finished_at: Mapped[str | None] = mapped_column(String(24))
     reason: Mapped[str | None]  # why the model cannot be used; for all images that had not been judged by then
 

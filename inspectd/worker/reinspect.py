@@ -22,6 +22,7 @@ from inspectd.durable import write_all
 from inspectd.errors import BundleError, InspectdError
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Inspected, Past, Request
+from inspectd.ledger.reinspections import OPENINGS
 from inspectd.model.inspector import Finding
 from inspectd.paths import from_text
 from inspectd.vision.decode import DecodeError
@@ -37,6 +38,7 @@ MOST = 8  # images in a batch
 WAIT = 1.0  # seconds that a batch may keep a live image waiting, unless a single image takes longer
 PULSE = 0.5  # seconds between two signs of life while a network computes
 
+CRASHES = f"crashes the worker: {OPENINGS} workers in a row ended over it, with no image judged"
 TOO_LARGE = "too large: there is not enough memory to judge it"
 
 Item = TypeVar("Item")
@@ -156,7 +158,7 @@ class Reinspector:
     def close(self) -> None:
         """The worker ends: a model that is just being opened is not to blame for it."""
         if self._opening:
-            self._queue.opened(self._opening.request)
+            self._queue.break_off_opening(self._opening.request)
 
     def _let_go(self) -> None:
         """Nothing waits: keep no model."""
@@ -177,14 +179,13 @@ class Reinspector:
             if self._queue.begin_opening(request):
                 self._opening = _Opening(self._config, request, self._batch, self._wake)
             else:
-                self._queue.refuse_reinspection(request, "crashes the worker: workers ended while they opened it")
+                self._queue.refuse_reinspection(request, CRASHES)
             return None
         if self.is_opening:
             return None
         of, result = self._opening.request, self._opening.result
         if isinstance(result, Opened):
             model = self._take_in(of, result)
-            self._queue.opened(of)
         else:
             self._queue.refuse_reinspection(of, f"refused: {result}")
         self._opening = None

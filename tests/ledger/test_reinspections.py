@@ -124,11 +124,15 @@ def test_an_image_whose_attempt_came_to_no_end_is_taken_alone_and_given_up_in_th
     assert queue.judge_again(request, other, again(past), []) == 1, "late, and it still counts: it is on the list"
 
 
-def test_a_model_that_workers_die_of_is_opened_three_times(queue: Queue, model: int) -> None:
-    request = asked(queue, judged(queue, model, 1))
-    assert [queue.begin_opening(request) for _ in range(3)] == [True] * 3
-    queue.opened(request)
-    assert [queue.begin_opening(request) for _ in range(4)] == [True] * 3 + [False]
+def test_a_model_that_workers_die_of_is_opened_no_more_unless_it_judges_something(
+    queue: Queue, model: int, other: int
+) -> None:
+    request = asked(queue, judged(queue, model, 2))
+    assert [queue.begin_opening(request) for _ in range(4)] == [True] * 4
+    queue.break_off_opening(request)
+    assert [queue.begin_opening(request) for _ in range(4)] == [True] * 4
+    queue.judge_again(request, other, again(queue.take_past(request, 1)), [])
+    assert [queue.begin_opening(request) for _ in range(6)] == [True] * 5 + [False]
 
 
 def test_what_two_workers_took_counts_once(queue: Queue, model: int, other: int, engine: Engine) -> None:
