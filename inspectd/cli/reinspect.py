@@ -43,9 +43,13 @@ def reinspect(
     part: PartOption = None,
     verdict: VerdictOption = None,
     label: LabelOption = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="NAME[@HASH]", help="With a verdict by this model.")] = None,
     score_min: ScoreMinOption = None,
     score_max: ScoreMaxOption = None,
     path: PathOption = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many, the newest.")
+    ] = None,
     cancel: Annotated[
         bool, typer.Option("--cancel", help="Take off the list what waits, for this model or for any.")
     ] = False,
@@ -67,9 +71,11 @@ def reinspect(
         part=part,
         verdict=verdict,
         label=label,
+        model=by,
         score_min=score_min,
         score_max=score_max,
         path=path,
+        limit=limit,
     )
     if cancel:
         output.say(f"{service.cancel(settings, model):,} images are off the list.")
