@@ -1,7 +1,7 @@
 """One model in words: its row in a list, and everything that is known of it."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from inspectd.model.catalog import Entry
 from inspectd.model.versions import current
 
 COLUMNS = ("model", "version", "current", "bundle", "written", "AUC", "escapes", "overkills")
+
+GOLDEN_COLUMNS = ("image", "class", "expected", "found", "logits", "found", "off by", "heat", "")
 
 
 def row(entry: Entry) -> tuple[str, ...]:
@@ -29,6 +31,25 @@ def row(entry: Entry) -> tuple[str, ...]:
         _share(spec.metrics, "escapes", "defects"),
         _share(spec.metrics, "overkills", "good"),
     )
+
+
+def golden_row(image: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cells of one golden image that was reproduced."""
+    return (
+        image["image"],
+        image["class"],
+        image["expected_verdict"],
+        image["verdict"],
+        _numbers(image["expected_logits"]),
+        _numbers(image["logits"]),
+        "no number" if image["share"] is None else f"{image['share']:.2%}",
+        "" if image["cosine"] is None else f"{image['cosine']:.4f}",
+        "passes" if image["passes"] else "FAILS",
+    )
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.5g}" for value in values)
 
 
 def facts(bundle: Bundle) -> Iterator[tuple[str, str]]:

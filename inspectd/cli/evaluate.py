@@ -1,12 +1,11 @@
 """`inspectd evaluate`: a bundle against images of known class."""
 
-import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from inspectd.cli.options import JsonOption
+from inspectd.cli.options import DeviceOption, JsonOption, PrecisionOption
 from inspectd.cli.output import say
 from inspectd.cli.progress import screen
 
@@ -23,18 +22,13 @@ def evaluate(
         "evaluation"
     ),
     as_json: JsonOption = False,
-    device: Annotated[str, typer.Option(help="Where the network runs: auto, cpu, gpu or gpu:N.")] = "auto",
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"], typer.Option(help="The arithmetic of the network.")
-    ] = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
 ) -> None:
     """Measure a bundle on images of known class: errors with confidence, heat, speed; one report with pictures."""
-    from inspectd.config.schema import DEVICE, IN_WORDS
     from inspectd.evaluation.evaluate import METRICS, REPORT, evaluate_folder, write
     from inspectd.model.bundle import load_bundle
 
-    if not re.search(DEVICE, device):
-        raise typer.BadParameter(f"it must be {IN_WORDS[DEVICE]}", param_hint="--device")
     loaded = load_bundle(bundle)
     with screen(stderr=True) as shown:
         found = evaluate_folder(

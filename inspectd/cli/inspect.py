@@ -3,15 +3,14 @@
 The same decoder, network and overlay as in the daemon, one small batch after the other.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from inspectd.cli.options import JsonOption
+from inspectd.cli.options import DeviceOption, JsonOption, MethodOption, PrecisionOption
 from inspectd.cli.output import printable, say, write_json
 from inspectd.errors import InspectdError
 from inspectd.paths import to_text
@@ -43,24 +42,17 @@ def inspect(
     model: Annotated[Path, typer.Option("--model", "-m", metavar="BUNDLE", help="The bundle that judges them.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the overlays go.")] = Path("overlays"),
     as_json: JsonOption = False,
-    device: Annotated[str, typer.Option(help="Where the network runs: auto, cpu, gpu or gpu:N.")] = "auto",
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"], typer.Option(help="The arithmetic of the network.")
-    ] = "auto",
-    method: Annotated[
-        Literal["gradcam", "layercam", "hirescam"], typer.Option(help="How the heat is computed.")
-    ] = "gradcam",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    method: MethodOption = "gradcam",
 ) -> None:
     """Judge files and draw their overlays, with no daemon and no ledger.
 
     Exits 1 if any of them could not be judged; the others are judged all the same.
     """
-    from inspectd.config.schema import DEVICE, IN_WORDS
     from inspectd.model.bundle import load_bundle
     from inspectd.model.inspector import open_inspector
 
-    if not re.search(DEVICE, device):
-        raise typer.BadParameter(f"it must be {IN_WORDS[DEVICE]}", param_hint="--device")
     inspector = open_inspector(load_bundle(model), device, precision, method)
     for remark in inspector.remarks:
         typer.echo(f"inspectd: {remark}", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from inspectd.cli.options import ConfigOption, JsonOption, config_path
+from inspectd.cli.options import ConfigOption, DeviceOption, JsonOption, MethodOption, PrecisionOption, config_path
 from inspectd.cli.output import program, say, write_json, write_table
 from inspectd.cli.progress import screen
 from inspectd.errors import ConfigError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List models, look at one, choose the version that judges, import one.", no_args_is_help=True)
 
+BundleArgument = Annotated[
+    str, typer.Argument(metavar="BUNDLE", help="A bundle, a folder of versions, or a model of the configuration.")
+]
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="A folder of versions, or the name of one in the configuration.")
 ]
@@ -55,9 +58,7 @@ def list_models(
 
 @app.command()
 def show(
-    bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="A bundle, a folder of versions, or a model of the configuration.")
-    ],
+    bundle: BundleArgument,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,6 +72,33 @@ def show(
         return
     for name, value in facts(found):
         say(f"{name:<12} {value}")
+
+
+@app.command()
+def verify(
+    bundle: BundleArgument,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    method: MethodOption = "gradcam",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have a model reproduce its golden images on this device, as a worker does before it takes work.
+
+    Exits 1 if it does not.
+    """
+    from inspectd.cli.bundle import GOLDEN_COLUMNS, golden_row
+    from inspectd.model.bundle import load_bundle
+    from inspectd.model.proof import verify
+
+    proofs = verify(load_bundle(_named(bundle, _settings(config))), device, precision, method)
+    if as_json:
+        write_json(each for proof in proofs for each in proof.as_dicts())
+    else:
+        for proof in proofs:
+            write_table(GOLDEN_COLUMNS, map(golden_row, proof.as_dicts()), right=GOLDEN_COLUMNS[4:8])
+            say(f"{proof}.")
+    raise typer.Exit(0 if proofs[-1].passed else 1)
 
 
 @app.command()

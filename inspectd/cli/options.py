@@ -1,13 +1,16 @@
 """Options that several commands share, defined once."""
 
 import os
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from inspectd.errors import ConfigError
 
+Precision = Literal["auto", "float32", "bfloat16"]
+Method = Literal["gradcam", "layercam", "hirescam"]
 CONFIG_VARIABLE = "INSPECTD_CONFIG"
 CONFIG_PLACES = (Path("config.yaml"), Path("/etc/inspectd/config.yaml"))
 
@@ -23,6 +26,21 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+
+
+def _device(text: str) -> str:
+    from inspectd.config.schema import DEVICE, IN_WORDS
+
+    if not re.search(DEVICE, text):
+        raise typer.BadParameter(f"it must be {IN_WORDS[DEVICE]}")
+    return text
+
+
+DeviceOption = Annotated[
+    str, typer.Option("--device", callback=_device, help="Where the network runs: auto, cpu, gpu or gpu:N.")
+]
+PrecisionOption = Annotated[Precision, typer.Option("--precision", help="The arithmetic of the network.")]
+MethodOption = Annotated[Method, typer.Option("--method", help="How the heat is computed.")]
 
 
 def refuse_both(as_json: bool, as_csv: bool) -> None:

@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,25 @@ class Proof:
     def passed(self) -> bool:
         return all(each.passes(self.precision) for each in self.images)
 
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """One for each image, as JSON has it: a number that is none is null."""
+        return [
+            {
+                "precision": self.precision,
+                "device": self.device,
+                "image": each.image.file,
+                "class": each.image.target,
+                "expected_verdict": str(each.expected),
+                "verdict": str(each.found.verdict),
+                "expected_logits": list(each.image.logits),
+                "logits": [logit if math.isfinite(logit) else None for logit in each.found.logits],
+                "share": each.share if math.isfinite(each.share) else None,
+                "cosine": each.cosine,
+                "passes": each.passes(self.precision),
+            }
+            for each in self.images
+        ]
+
     def __str__(self) -> str:
         """The result in a sentence without a full stop."""
         where = f"on {self.device} in {self.precision}"
@@ -120,7 +139,9 @@ def open_proven(
     return inspector
 
 
-def verify(bundle: Bundle, device: str, wanted: Literal["auto", "float32", "bfloat16"]) -> list[Proof]:
+def verify(
+    bundle: Bundle, device: str, wanted: Literal["auto", "float32", "bfloat16"], method: Method = "gradcam"
+) -> list[Proof]:
     """The proofs that a worker would try, in their order: the last one decides.
 
     Raises:
@@ -131,7 +152,7 @@ def verify(bundle: Bundle, device: str, wanted: Literal["auto", "float32", "bflo
     if golden is None:
         raise BundleError(f"{bundle.path} has no golden images, so there is nothing to reproduce. {ADVICE}")
     order = _possible(bundle, device)[1] if wanted == "auto" else (wanted,)
-    return [proof for _, proof in _attempts(bundle, device, "gradcam", golden, order, lambda: None)]
+    return [proof for _, proof in _attempts(bundle, device, method, golden, order, lambda: None)]
 
 
 def prove(inspector: Inspector, golden: Golden, alive: Callable[[], None]) -> Proof:

@@ -186,8 +186,9 @@ def _finish(
             chosen = unseen.of("test")
             cases += _cases(unseen, chosen, _inspect(inspector, unseen, chosen, at_once, witness), draft)
         found = validate(findings, dataset.targets[validation], draft.classes, draft.activation)
-        unlearned = [Sighting(data / from_text(each.path), each.target, each.margin) for each in cases]
-        golden = golden_files(inspector, unlearned, found.thresholds.defect)
+        chose = [each for each in cases if each.split == watched]
+        sightings = [Sighting(data / from_text(each.path), each.target, each.margin) for each in chose]
+        golden = golden_files(inspector, sightings, found.thresholds.defect)
         for remark in (*found.remarks, *golden.remarks):
             witness.say(remark)
         spec = replace(

@@ -79,7 +79,7 @@ def test_a_wrong_device_is_wrong_usage_and_a_missing_bundle_a_sentence(folder: P
     assert "it must be auto, cpu, gpu or gpu:N" in err
     code, _, err = run("dark.png", "--model", "nowhere")
     assert code == 1
-    assert err.startswith("inspectd: nowhere is not a model bundle")
+    assert err.startswith(f"inspectd: {folder / 'nowhere'} is not a model bundle")
 
 
 @pytest.mark.usefixtures("model")

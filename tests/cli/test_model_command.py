@@ -122,3 +122,29 @@ def test_what_cannot_be_is_a_sentence(arguments: list[str], sentence: str, run: 
     code, _, said = run(*arguments)
     assert code == 1
     assert sentence in said
+
+
+def test_verify_shows_each_golden_image_and_fails_where_it_is_not_reproduced(run: Run, models: Path) -> None:
+    good = golden_bundle(models, "good")
+    code, text, _ = run("verify", "models/good")
+    lines = text.splitlines()
+    assert code == 0
+    assert len(lines) == 1 + 8 + 1
+    assert lines[1].split()[1:4] == ["ok", "ok", "ok"]
+    assert lines[1].split()[-3:] == ["0.00%", "1.0000", "passes"]
+    assert lines[-1].startswith(f"{good.title} reproduces its 8 golden images on cpu in float32: ")
+
+    spoilt(good, models / "bad", 0.5)
+    code, text, _ = run("verify", "models/bad", "--precision", "float32", "--json")
+    found = json.loads(text)
+    assert code == 1
+    assert {(each["passes"], each["class"], round(each["share"], 3)) for each in found} == {
+        (False, "ok", 0.5),
+        (False, "defect", 0.5),
+    }
+    assert "which its manifest lists" in removed(run, models / "bad")
+
+
+def removed(run: Run, model: Path) -> str:
+    next((model / "golden").glob("*.png")).unlink()
+    return run("verify", str(model))[2]
