@@ -63,11 +63,13 @@ def named(text: str, configured: Iterable[Path]) -> Path:
         BundleError: there is neither.
     """
     path = Path(text)
-    if path.is_dir():
-        return path
     known = list(dict.fromkeys(configured))
+    if is_bundle(path) or versions(path):
+        return path
     if found := [model for model in known if model.name == text]:
         return found[0]
+    if path.is_dir():  # whoever uses it says what is not right with it
+        return path
     names = ", ".join(model.name for model in known) or "none"
     raise BundleError(f"{text}: there is no such folder, and no model of the configuration has that name ({names}).")
 

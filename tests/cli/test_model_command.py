@@ -94,6 +94,7 @@ def test_activate_and_rollback(run: Run, models: Path) -> None:
     assert text.startswith(f"{models / 'cracks'}: version 2 ({title}) is current, before: 1.\n")
     assert history(models / "cracks")[-1].reason == "fewer escapes"
     assert "was so already" in run("activate", "models/cracks", "2")[1]
+    (models.parent / "cracks").mkdir()  # the images that it was trained with, say
     assert "version 1" in run("rollback", "cracks", "--reason", "too many overkills")[1]
     assert current(models / "cracks") == 1
     assert run("rollback", "cracks")[0] == 1
@@ -107,6 +108,17 @@ def test_activation_asks_for_the_golden_images(run: Run, models: Path) -> None:
     assert "does not reproduce 8 of its 8 golden images on cpu in float32" in said
     assert run("activate", "cracks", "3", "--no-prove")[0] == 0
     assert current(models / "cracks") == 3
+
+
+def test_a_configuration_names_versions_too(run: Run, models: Path) -> None:
+    run("activate", "cracks", "2")
+    done = CliRunner().invoke(app, ["config", "check"])
+    title = load_bundle(models / "cracks/2").title
+    assert f"judged by {title} (version 2) in {models / 'cracks/2'}, then kept" in done.stdout
+    (models / "cracks/current").unlink()
+    done = CliRunner().invoke(app, ["config", "check"])
+    assert (done.exit_code, done.stderr.count("\n")) == (78, 1)
+    assert "none of its versions is current" in done.stderr
 
 
 @pytest.mark.parametrize(
