@@ -26,6 +26,9 @@ def train(
     recipe: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="article, compact, fine, transfer, or a YAML file.")
     ] = "fine",
+    masks: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Masks of the defects: the heat is measured against them.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training that was interrupted.")] = False,
     set: Annotated[
         list[str], typer.Option(metavar="KEY=VALUE", help="Any key of the recipe; may be given again.")
@@ -65,9 +68,9 @@ def train(
 ) -> None:
     """Train a network on a folder of images per class, by a recipe, and write it as a bundle."""
     given = locals()
-    keys = [name for name in given if name not in ("data", "out", "recipe", "resume", "set")]
+    keys = [name for name in given if name not in ("data", "out", "recipe", "masks", "resume", "set")]
     changes = dict(_pair(text) for text in set) | {key: given[key] for key in keys if given[key] is not None}
-    _run(data, out, read_recipe(recipe, changes), resume)
+    _run(data, out, read_recipe(recipe, changes), resume, masks)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -77,13 +80,13 @@ def _pair(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _run(data: Path, out: Path, recipe: Recipe, resume: bool) -> None:
+def _run(data: Path, out: Path, recipe: Recipe, resume: bool, masks: Path | None) -> None:
     # Only here, so that `--help` and a wrong option do not wait for TensorFlow.
     from inspectd.cli.bundle import whats_next
     from inspectd.training.train import train as train_bundle
 
     with screen() as shown:
-        bundle = train_bundle(data, out, recipe, shown, resume)
+        bundle = train_bundle(data, out, recipe, shown, resume, masks)
     metrics = bundle.spec.metrics
     say(f"Wrote {bundle.path} ({bundle.title}): validation accuracy {metrics['accuracy']}, AUC {metrics['auc']}.")
     for sentence in whats_next(bundle, out):

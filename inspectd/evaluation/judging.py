@@ -98,13 +98,13 @@ def judge(
         splits: By sha256, what the bundle used an image for; any other is `test`.
         progress: Is told how many of how many files are done.
     """
-    inspector.warm_up(AT_ONCE)
+    at_once = _warm_up(inspector)
     judged: list[Judged] = []
     failed: list[Unreadable] = []
     unusable: list[str] = []
     spent = dict.fromkeys(STAGES, 0.0)
     clock = _Stopwatch(spent)
-    for batch in _batches(read_pictures(root, files)):
+    for batch in _batches(read_pictures(root, files), at_once):
         clock.lap("read")
         pictures = [each for each in batch if isinstance(each, Picture)]
         failed += [each for each in batch if isinstance(each, Unreadable)]
@@ -134,9 +134,23 @@ class _Stopwatch:
         self.last = now
 
 
-def _batches(pictures: Iterable[Picture | Unreadable]) -> Iterator[list[Picture | Unreadable]]:
+def _warm_up(inspector: Inspector) -> int:
+    """How many images may go at once: as many as memory suffices for."""
+    at_once = AT_ONCE
+    while True:
+        try:
+            inspector.warm_up(at_once)
+        except MemoryError:
+            if at_once == 1:
+                raise
+            at_once //= 2
+        else:
+            return at_once
+
+
+def _batches(pictures: Iterable[Picture | Unreadable], at_once: int) -> Iterator[list[Picture | Unreadable]]:
     waiting = iter(pictures)
-    while batch := list(islice(waiting, AT_ONCE)):
+    while batch := list(islice(waiting, at_once)):
         yield batch
 
 

@@ -21,6 +21,8 @@ from inspectd.dataset.pixels import Dataset, load_dataset
 from inspectd.dataset.survey import survey
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import FINDINGS, Case, case, cases_text
+from inspectd.evaluation.evaluate import evaluate_split
+from inspectd.evaluation.masks import Masks, find_masks
 from inspectd.evaluation.metrics import answers
 from inspectd.evaluation.validation import validate
 from inspectd.model.backend import keras, tf
@@ -44,11 +46,14 @@ from inspectd.training.start import start
 MEASURED_AT_ONCE = 8  # images
 
 
-def train(data: Path, out: Path, recipe: Recipe, witness: Witness, resume: bool = False) -> Bundle:
+def train(
+    data: Path, out: Path, recipe: Recipe, witness: Witness, resume: bool = False, masks: Path | None = None
+) -> Bundle:
     """Trains on a folder per class and writes the next version of the model `out`, a folder of versions.
 
     Args:
         resume: Goes on with the training of `out` by the same recipe that was interrupted.
+        masks: A folder with masks of the defects, against which the heat is measured.
 
     Raises:
         DataError: the data, the weights or the recipe cannot be used, learning diverged, or nothing can be resumed.
@@ -63,6 +68,7 @@ def train(data: Path, out: Path, recipe: Recipe, witness: Witness, resume: bool 
         precision = _precision(recipe, device)
         keras.utils.set_random_seed(recipe.seed)
         manifest = _survey(data, recipe, witness)
+        marked = find_masks(masks, manifest.samples, manifest.classes) if masks else None
         beginning = start(recipe, len(manifest.classes))
         network = beginning.network
         witness.say(f"{recipe.backbone} with {network.count_params():,} parameters, {beginning.origin}")
@@ -91,7 +97,7 @@ def train(data: Path, out: Path, recipe: Recipe, witness: Witness, resume: bool 
             "software": f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
         }
         draft = _draft(out.name, manifest.classes, network, recipe, used)
-        return _finish(out, draft, network, data, manifest, dataset, watched, course, place, witness)
+        return _finish(out, draft, network, data, manifest, dataset, watched, course, place, witness, marked)
 
 
 def _survey(data: Path, recipe: Recipe, witness: Witness) -> Manifest:
@@ -168,29 +174,22 @@ def _finish(
     course: Course,
     place: Workplace,
     witness: Witness,
+    masks: Masks | None,
 ) -> Bundle:
     """Saves the network, measures the saved one through its own inspector, and writes the bundle."""
     with tempfile.TemporaryDirectory(dir=place.folder) as folder:
         saved = Path(folder) / NETWORK
         place.write(saved, network.save)
-        inspector = open_inspector(
-            write_bundle(Path(folder) / "draft", draft, {NETWORK: saved}), precision=draft.evaluated_in
-        )
+        bundle = write_bundle(Path(folder) / "draft", draft, {NETWORK: saved})
+        inspector = open_inspector(bundle, precision=draft.evaluated_in)
         at_once = min(MEASURED_AT_ONCE, course.batch)  # memory sufficed for as many
         inspector.warm_up(at_once)
         validation = dataset.of(watched)
         findings = _inspect(inspector, dataset, validation, at_once, witness)
         cases = _cases(dataset, validation, findings, draft)
-        if watched != "test":
-            unseen = load_dataset(data, manifest, ("test",), draft.preparation, lambda *_: None)
-            chosen = unseen.of("test")
-            cases += _cases(unseen, chosen, _inspect(inspector, unseen, chosen, at_once, witness), draft)
         found = validate(findings, dataset.targets[validation], draft.classes, draft.activation)
-        chose = [each for each in cases if each.split == watched]
-        sightings = [Sighting(data / from_text(each.path), each.target, each.margin) for each in chose]
+        sightings = [Sighting(data / from_text(each.path), each.target, each.margin) for each in cases]
         golden = golden_files(inspector, sightings, found.thresholds.defect)
-        for remark in (*found.remarks, *golden.remarks):
-            witness.say(remark)
         spec = replace(
             draft,
             thresholds=found.thresholds,
@@ -198,9 +197,18 @@ def _finish(
             heat_scale=found.heat_scale,
             metrics=found.metrics.as_numbers(),
         )
-        pictures = {"curves.png": curves(course.epochs, course.best), "card.md": card(spec, found.remarks)}
+        measured = write_bundle(Path(folder) / "measured", spec, {}, bundle)
+        judged = evaluate_split(
+            measured, data, manifest, watched, masks, lambda *done: witness.progress("evaluating", *done)
+        )
+        listed = {each.path for each in cases}
+        cases += [each for each in judged.cases if each.path not in listed]
+        remarks = (*found.remarks, *golden.remarks, *judged.answer, *judged.doubts)
+        for remark in remarks:
+            witness.say(remark)
+        pictures = {"curves.png": curves(course.epochs, course.best), "card.md": card(spec, remarks)}
         lists = {DATA: manifest.as_csv(), FINDINGS: cases_text(cases, spec.classes)}
-        return publish(out, spec, {NETWORK: saved, **lists, **pictures, **golden.files})
+        return publish(out, spec, {NETWORK: saved, **lists, **pictures, **golden.files, **judged.files})
 
 
 def _inspect(

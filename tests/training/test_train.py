@@ -1,9 +1,11 @@
 """From a folder per class to a bundle that inspects, or to nothing at all."""
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -77,7 +79,12 @@ def test_a_folder_becomes_a_bundle_that_inspects(data: Path, tmp_path: Path) -> 
     }
     assert spec.training["skipped"] == [line.removeprefix("Skipped ") for line in witness.said if "Skipped" in line]
     assert spec.training["skipped"][0].startswith("bar/broken.png: ")
-    assert witness.stages == ["looking", "reading", *(f"epoch {number} of 5" for number in range(1, 6)), "measuring"]
+    epochs = [f"epoch {number} of 5" for number in range(1, 6)]
+    assert witness.stages == ["looking", "reading", *epochs, "measuring", "evaluating"]
+    assert {"report.html", "metrics.json", "roc.png", "confusion.png", "mistakes.png"} < bundle.files
+    numbers = json.loads((bundle.path / "metrics.json").read_text())
+    assert numbers["data"]["part"] == "test images"
+    assert (numbers["escape"]["of"], numbers["overkill"]["of"], numbers["doubts"]) == (2, 4, [])
     assert Image.open(io.BytesIO((bundle.path / "curves.png").read_bytes())).size == (1200, 480)
     assert "| escapes | 0 |" in (bundle.path / "card.md").read_text()
     assert str(tmp_path) not in (bundle.path / "bundle.yaml").read_text()
@@ -95,6 +102,27 @@ def test_a_folder_becomes_a_bundle_that_inspects(data: Path, tmp_path: Path) -> 
         files = sorted((data / name).glob("0*.png"))
         images = [inspector.prepare(decode(file.read_bytes(), 10**6).pixels) for file in files]
         assert {finding.verdict for finding in inspector.inspect(images)} == {verdict}
+
+
+def test_without_test_images_the_report_says_what_it_rests_on(data: Path, tmp_path: Path) -> None:
+    """And with masks it tells that a bar is not where the mask says it is."""
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    corner = np.zeros((48, 48), np.uint8)
+    corner[:3, :3] = 1
+    for image in (data / "bar").iterdir():
+        cv2.imwrite(str(masks / image.name), corner)
+    witness = Witness()
+    bundle = train(data, tmp_path / "bars", replace(RECIPE, test=0.0), witness, masks=masks)
+    numbers = json.loads((bundle.path / "metrics.json").read_text())
+    assert numbers["data"] == {"folder": "data", "part": "validation images", "masks": "masks"}
+    assert numbers["heat"]["misplaced"]
+    assert numbers["heat"]["masks"]["pointing_game_exact"]["count"] == 0
+    chose, misplaced = numbers["doubts"]
+    assert "images also chose the epoch and the threshold" in chose
+    assert "the heat is misplaced" in misplaced
+    assert misplaced in witness.said
+    assert f"- {misplaced}" in (bundle.path / "card.md").read_text()
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -128,7 +156,7 @@ def test_the_best_epoch_is_kept(data: Path, tmp_path: Path) -> None:
     assert bundle.spec.metrics["loss"] == pytest.approx(min(losses), rel=1e-3)
 
 
-@pytest.mark.parametrize("stage", ["looking", "reading", "epoch 2", "measuring"])
+@pytest.mark.parametrize("stage", ["looking", "reading", "epoch 2", "measuring", "evaluating"])
 def test_an_interruption_leaves_nothing_but_what_a_resumed_training_needs(
     stage: str, data: Path, tmp_path: Path
 ) -> None:
@@ -136,7 +164,7 @@ def test_an_interruption_leaves_nothing_but_what_a_resumed_training_needs(
         train(data, tmp_path / "models" / "bars", replace(RECIPE, epochs=2), Witness(at=stage))
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if "data" not in path.parts}
     kept = {"models", "models/.bars.training", "models/.bars.training/course.npz"}
-    assert left == (kept if stage in ("epoch 2", "measuring") else set())
+    assert left == (set() if stage in ("looking", "reading") else kept)
 
 
 def test_a_class_with_two_images_is_learned_and_validated_but_not_tested_and_said(data: Path, tmp_path: Path) -> None:
@@ -147,6 +175,9 @@ def test_a_class_with_two_images_is_learned_and_validated_but_not_tested_and_sai
     assert bundle.spec.training["test_images"] == {"ok": 4, "bar": 0}
     assert bundle.spec.metrics["defects"] == 1
     assert "None of bar is left to test with: there are too few images." in witness.said
+    numbers = json.loads((bundle.path / "metrics.json").read_text())
+    assert numbers["data"]["part"] == "validation and test images"
+    assert numbers["doubts"][0].startswith("5 of 9 images also chose")
 
 
 def test_learning_that_diverges_is_said_and_leaves_nothing(data: Path, tmp_path: Path) -> None:
