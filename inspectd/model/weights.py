@@ -20,6 +20,8 @@ class Loaded:
 
     def __str__(self) -> str:
         text = f"weights for {_span(self.taken)}; not in the file: {_span(self.left)}"
+        if not self.left:
+            text = f"weights for all {len(self.taken)} layers that have any"
         return text + (f"; unused: {_span(self.unused)}" if self.unused else "")
 
 

@@ -121,6 +121,7 @@ class TestWeightsOfAWholeBackbone:
         assert is_whole(tmp_path / "compact.weights.h5")
         loaded = load_whole(taking, tmp_path / "compact.weights.h5")
         assert loaded.taken[:2] == ("stage1_conv", "stage1_norm")
+        assert str(loaded) == "weights for all 8 layers that have any"
         assert all(np.array_equal(*pair) for pair in zip(given.get_weights(), taking.get_weights(), strict=True))
 
     def test_of_another_backbone_are_refused(self, tmp_path: Path) -> None:
