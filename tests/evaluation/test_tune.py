@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.findings import OTHERS, cases, model, outcome_of
+from support.findings import OTHERS, REPORTED, cases, model, outcome_of
 
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import cases_text, read_cases
@@ -82,7 +82,7 @@ def test_only_what_still_holds_goes_along(tmp_path: Path) -> None:
     first = model(tmp_path / "screws", VALIDATION)
     second = tune(first, Limits(escape=0.0)).bundle
     assert "golden/golden.json" in second.files
-    assert second.files == first.files - {"report.html", "metrics.json", "roc.png"}
+    assert second.files == first.files - REPORTED
     for name in second.files - {"card.md", "bundle.yaml"}:
         assert (second.path / name).samefile(first.path / name)
     third = tune(second, Limits(overkill=0.0)).bundle

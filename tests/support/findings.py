@@ -7,21 +7,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from inspectd.evaluation import figures
 from inspectd.evaluation.cases import Case, cases_text
 from inspectd.evaluation.claims import Outcome
+from inspectd.evaluation.evaluate import METRICS, REPORT
 from inspectd.evaluation.rates import Rate
 from inspectd.model.bundle import Bundle
 from inspectd.model.golden import Sighting, golden_files
 from inspectd.model.null import NullInspector, write_null_bundle
 from inspectd.model.versions import publish
 
+REPORTED = {REPORT, METRICS, "mistakes.png", *figures.NAMES}
 OTHERS = {
     "card.md": b"# screws, version 1\n\nA margin of 0 or more is a defect.\n",
     "data.csv": b"path,sha256,class,split\n",
     "curves.png": b"curves",
-    "report.html": b"by the thresholds of then",
-    "metrics.json": b"{}",
-    "roc.png": b"roc",
+    **dict.fromkeys(REPORTED, b"by the thresholds of then"),
 }
 
 
