@@ -15,7 +15,7 @@ import numpy as np
 
 from inspectd.demo.textures import DEFECTS, SIZE, texture
 from inspectd.evaluation.heat import on_mask
-from inspectd.model.bundle import NETWORK, Bundle, load_bundle, write_bundle
+from inspectd.model.bundle import Bundle, load_bundle, write_bundle
 from inspectd.model.inspector import open_inspector
 from inspectd.training.recipe import Recipe
 from inspectd.training.train import train
@@ -62,7 +62,7 @@ class Measured:
 
 def measure(bundle: Bundle, seed: int, pictures: int, batch: int = 16) -> Measured:
     """Inspect the first `pictures` (an even number) of camera `seed`, every second one with a defect."""
-    inspector = open_inspector(bundle)
+    inspector = open_inspector(bundle, precision="float32")  # as everything in a bundle is measured
     inspector.warm_up(batch)
     escapes = overkills = on_defect = 0
     for start in range(0, pictures, batch):
@@ -101,12 +101,7 @@ def build(out: Path) -> Measured:
             seed=TRAINING_SEED,
             learned=(draft.path / "card.md").read_text().rstrip(),
         )
-        files: dict[str, Path | bytes] = {
-            NETWORK: draft.path / NETWORK,
-            "curves.png": draft.path / "curves.png",
-            "card.md": card.encode(),
-        }
-        write_bundle(out, draft.spec, files)
+        write_bundle(out, draft.spec, {"card.md": card.encode()}, base=draft)
     return measured
 
 
@@ -154,7 +149,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="the bundle to write")
     out = parser.parse_args().out
     measured = build(out)
-    size = sum(file.stat().st_size for file in out.iterdir())
+    size = sum(file.stat().st_size for file in out.rglob("*"))
     print(f"Wrote {load_bundle(out).title}, {size / 1e6:.2f} MB: {measured}")  # noqa: T201
 
 

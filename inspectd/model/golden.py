@@ -126,7 +126,7 @@ def golden_files(inspector: Inspector, sightings: Sequence[Sighting], threshold:
     if not images:
         return GoldenFiles({}, ("No golden images: none of the images is at hand as a file of at most 20 MB.",))
     content = _GOLDEN.dump_python(Golden(gap, tuple(images)), mode="json")
-    return GoldenFiles({**files, INDEX: json.dumps(content, indent=1).encode() + b"\n"})
+    return GoldenFiles({**files, INDEX: json.dumps(content).encode() + b"\n"})
 
 
 def logit_gap(sightings: Sequence[Sighting], classes: Sequence[ImageClass]) -> float:
