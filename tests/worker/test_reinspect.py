@@ -1,7 +1,7 @@
 """Past images judged again beside live ones: turns, models opened and let go of, and what a model cannot bear."""
 
+import json
 import sqlite3
-import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from support.line import StubLine
 from support.site import DARK, Site, laid_out, picture, until
 
 from inspectd import config
@@ -16,26 +17,14 @@ from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Inspected, Request, Stat
 from inspectd.model.bundle import Bundle
-from inspectd.model.inspector import Inspector
+from inspectd.model.inspector import Inspector, open_inspector
 from inspectd.model.null import NullInspector, write_null_bundle
 from inspectd.model.spec import Thresholds
+from inspectd.vision.decode import decode
 from inspectd.worker import opening
-from inspectd.worker.channel import Settings
 from inspectd.worker.opening import Opened
 from inspectd.worker.reinspect import Reinspector
 from inspectd.worker.worker import Line, Worker
-
-
-class StubLine:
-    """A line to nobody."""
-
-    def __init__(self) -> None:
-        self.settings = Settings("", "me", 4, 60.0)
-        self.stop = threading.Event()
-        self.wake = threading.Event()
-
-    def say(self, _: Any) -> None:
-        pass
 
 
 class Busy(Queue):
@@ -204,3 +193,25 @@ def test_a_disk_that_is_full_for_a_while_costs_no_attempt(site: Site, strict: Bu
     assert subject.step()
     assert rows(site, "select count(*) from inspections where model_id = 2") == [(2,)]
     assert queue.reinspecting() == 0
+
+
+def test_a_real_network_is_opened_beside_the_work_and_says_what_it_says_elsewhere(
+    site: Site, pool: ThreadPoolExecutor
+) -> None:
+    from support.networks import sequential
+
+    bundle = sequential().bundle(site.root)
+    queue = Queue(open_writer(f"sqlite:///{site.root / 'inspectd.db'}"))
+    inspected(site, queue, pool, 3)
+    ask(queue, bundle, 3)
+    subject = reinspector(site, queue, pool)
+    assert not subject.step(), "it has not waited for the network"
+    assert subject.is_opening
+    until(lambda: subject.step() and not queue.reinspecting(), "all of them")
+    found = rows(site, "select path, logits from inspections join images on images.id = image_id where model_id = 2")
+    inspector = open_inspector(bundle, "cpu", "float32")
+    for path, logits in found:
+        image = decode((site.incoming / path).read_bytes(), 10**6)
+        (finding,) = inspector.inspect([inspector.prepare(image.pixels)])
+        assert json.loads(logits) == pytest.approx(finding.logits, rel=1e-5)
+    assert len(found) == 3
