@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from inspectd.cli.options import DeviceOption, JsonOption, PrecisionOption
+from inspectd.cli.options import DeviceOption, JsonOption, MethodOption, PrecisionOption
 from inspectd.cli.output import say
 from inspectd.cli.progress import screen
 
@@ -24,6 +24,7 @@ def evaluate(
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    method: MethodOption = "gradcam",
 ) -> None:
     """Measure a bundle on images of known class: errors with confidence, heat, speed; one report with pictures."""
     from inspectd.evaluation.evaluate import METRICS, REPORT, evaluate_folder, write
@@ -32,7 +33,7 @@ def evaluate(
     loaded = load_bundle(bundle)
     with screen(stderr=True) as shown:
         found = evaluate_folder(
-            loaded, data, masks, lambda *done: shown.progress("evaluating", *done), device, precision
+            loaded, data, masks, lambda *done: shown.progress("evaluating", *done), device, precision, method
         )
         shown.progress("writing", 0, 1)
         write(found, loaded, out)

@@ -25,9 +25,10 @@ from inspectd.evaluation.report import Contents, Subject, html
 from inspectd.evaluation.thresholds import Margins
 from inspectd.model.bundle import Bundle
 from inspectd.model.inspector import Inspector, open_inspector
-from inspectd.model.spec import ImageClass, Spec
+from inspectd.model.spec import ImageClass, Method, Spec
 
 REPORT, METRICS = "report.html", "metrics.json"
+MASKS_NAMED = 5  # of those that cannot be used
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def evaluate_folder(
     progress: Progress,
     device: str = "auto",
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    method: Method = "gradcam",
 ) -> Evaluation:
     """Evaluates a bundle on a folder with a folder of images for each of its classes; see `evaluate`.
 
@@ -111,7 +113,7 @@ def evaluate_folder(
             names = ", ".join(each.name for each in classes if each.ok == ok)
             raise DataError(f"{data} has no {what} ({names}). An evaluation needs both good images and defects.")
     found = find_masks(masks, files, classes) if masks else None
-    inspector = open_inspector(bundle, device, precision)
+    inspector = open_inspector(bundle, device, precision, method)
     subject = describe(inspector, data, "all images", masks, bundle.identity)
     return evaluate(inspector, data, files, subject, progress, splits=_splits(bundle), masks=found)
 
@@ -151,6 +153,7 @@ def describe(inspector: Inspector, data: Path, part: str, masks: Path | None, id
         data=data.resolve().name,
         part=part,
         masks=masks.resolve().name if masks else None,
+        method=inspector.method,
         device=inspector.device,
         precision=inspector.precision,
         remarks=tuple(inspector.remarks) if identity else (),  # of the very bundle
@@ -190,7 +193,9 @@ def _of_masks(judgement: Judgement, masks: Masks | None, classes: Sequence[Image
     if masks is None:
         return
     yield from masks.remarks
-    yield from judgement.remarks
+    yield from judgement.remarks[:MASKS_NAMED]
+    if (more := len(judgement.remarks) - MASKS_NAMED) > 0:
+        yield f"{more} more masks cannot be used either."
     defects = [each.case.path for each in judgement.judged if not classes[each.case.target].ok]
     if bare := [path for path in defects if path not in masks.files]:
         have = "has" if len(bare) == 1 else "have"

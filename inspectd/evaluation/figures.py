@@ -32,6 +32,7 @@ GOOD, BAD, REVIEW, BLUE = "#2f7d5b", "#b5403a", "#b97a12", "#23527c"
 _LOOK: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
+    "text.parse_math": False,  # a class may be named in dollars
     "text.color": INK,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,

@@ -6,7 +6,6 @@ The same decoder, preparation, network, verdict and regions as in the daemon; no
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, Inspector
 
 AT_ONCE = 8  # images
+MOST_PIXELS = 64_000_000  # of the originals at once: a few large images are as much as many small ones
 STAGES = ("read", "prepare", "network", "heat")
 
 Progress = Callable[[int, int], None]
@@ -148,10 +148,19 @@ def _warm_up(inspector: Inspector) -> int:
             return at_once
 
 
-def _batches(pictures: Iterable[Picture | Unreadable], at_once: int) -> Iterator[list[Picture | Unreadable]]:
-    waiting = iter(pictures)
-    while batch := list(islice(waiting, at_once)):
+def _batches(pictures: Iterable[Picture | Unreadable], most: int) -> Iterator[list[Picture | Unreadable]]:
+    batch: list[Picture | Unreadable] = []
+    for each in pictures:
+        batch.append(each)
+        if len(batch) == most or sum(_area(picture) for picture in batch) >= MOST_PIXELS:
+            yield batch
+            batch = []
+    if batch:
         yield batch
+
+
+def _area(picture: Picture | Unreadable) -> int:
+    return picture.pixels.shape[0] * picture.pixels.shape[1] if isinstance(picture, Picture) else 0
 
 
 def _mask(picture: Picture, masks: Masks | None, unusable: list[str]) -> NDArray[np.bool_] | None:

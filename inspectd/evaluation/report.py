@@ -13,7 +13,7 @@ from inspectd.evaluation.figures import DPI
 from inspectd.evaluation.heat import NEAR
 from inspectd.evaluation.judging import Judgement
 from inspectd.evaluation.rates import Rate, below, percent
-from inspectd.model.spec import Precision, Spec
+from inspectd.model.spec import Method, Precision, Spec
 
 _STAGES = {
     "read": "waiting for files to be read and decoded",
@@ -42,6 +42,7 @@ class Subject:
     data: str
     part: str
     masks: str | None
+    method: Method
     device: str
     precision: Precision
     remarks: tuple[str, ...]
@@ -55,6 +56,7 @@ class Subject:
             "bundle": {"name": spec.name, "version": spec.version, "identity": self.identity},
             "data": {"folder": self.data, "part": self.part, "masks": self.masks},
             "thresholds": spec.thresholds.as_dict(),
+            "method": self.method,
             "device": self.device,
             "precision": self.precision,
             "at": self.at,
@@ -136,7 +138,7 @@ def _subject(subject: Subject, found: Assessment) -> str:
         ("Classes", classes),
         ("Images", f"{subject.data}: {subject.part}; {found.overkill.of} good, {found.escape.of} defects"),
         ("Masks", subject.masks or "none"),
-        ("Network", f"{to.width}×{to.height} pixels; heat from {spec.layer or 'the null network'}"),
+        ("Network", f"{to.width}×{to.height} pixels; heat by {subject.method} from {spec.layer or 'the null network'}"),
         ("Thresholds (logits)", thresholds),
         ("Computed", f"{subject.precision} on {subject.device}, {subject.software}"),
         ("Finished", f"{subject.at[:19].replace('T', ' ')} UTC"),

@@ -147,6 +147,28 @@ class TestNumbers:
         assert numbers["speed"]["images_per_second"] > 0
         assert set(numbers["speed"]["ms_per_image"]) == {"read", "prepare", "network", "heat"}
 
+    def test_every_key_is_documented_and_no_other(self, report: Path) -> None:
+        chapter = (Path(inspectd.__file__).parents[1] / "docs" / "evaluation.md").read_text()
+        chapter = chapter.partition("## `metrics.json`")[2].partition("\n## ")[0]
+        rows = re.findall(r"^\| (`[^|]+) \|", chapter, re.MULTILINE)
+        documented = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+        numbers = json.loads((report / "metrics.json").read_text())
+        assert set(numbers) == documented
+        within = [
+            numbers["heat"],
+            numbers["heat"]["masks"],
+            numbers["calibration"],
+            numbers["speed"],
+            numbers["escape"],
+        ]
+        within += [
+            numbers["calibration"]["bins"][0],
+            numbers["confusion"],
+            *numbers["classes"],
+            numbers["unreadable"][0],
+        ]
+        assert {key for each in within for key in each} <= set(re.findall(r"`(\w+)`", chapter))
+
     def test_a_row_for_each_image(self, report: Path) -> None:
         rows = list(csv.DictReader((report / "findings.csv").open()))
         assert len(rows) == 15
@@ -160,6 +182,15 @@ def test_json_is_the_numbers_alone(site: Path, tmp_path: Path) -> None:
     assert json.loads(result.stdout) == json.loads((tmp_path / "metrics.json").read_text())
     assert "masks" not in json.loads(result.stdout)["heat"]
     assert not (tmp_path / "distances.png").exists()
+
+
+def test_the_heat_of_another_method_needs_its_own_scale(site: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["evaluate", str(MODEL), str(site / "data"), "-o", str(tmp_path / "out"), "--method", "layercam"]
+    )
+    assert result.exit_code == 1
+    assert "has no heat scale for layercam" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_mistakes_leave_the_nearest_to_see(tmp_path: Path) -> None:
