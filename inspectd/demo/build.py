@@ -13,9 +13,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from inspectd.dataset.manifest import DATA
 from inspectd.demo.textures import DEFECTS, SIZE, texture
+from inspectd.evaluation.cases import FINDINGS
 from inspectd.evaluation.heat import on_mask
-from inspectd.model.bundle import Bundle, load_bundle, write_bundle
+from inspectd.model.bundle import NETWORK, Bundle, load_bundle, write_bundle
+from inspectd.model.golden import FOLDER as GOLDEN
 from inspectd.model.inspector import open_inspector
 from inspectd.training.recipe import Recipe
 from inspectd.training.train import train
@@ -39,6 +42,7 @@ RECIPE = Recipe(
     precision="float32",  # the one that every processor has
     seed=TRAINING_SEED,
 )
+SHIPPED = (NETWORK, DATA, FINDINGS, "curves.png")  # and golden images; the report's pictures would be most of its size
 NEAR = 12  # pixels around the defect in which the heat's peak counts as on it; a cell of the heat is 16 wide
 
 
@@ -101,7 +105,8 @@ def build(out: Path) -> Measured:
             seed=TRAINING_SEED,
             learned=(draft.path / "card.md").read_text().rstrip(),
         )
-        write_bundle(out, draft.spec, {"card.md": card.encode()}, base=draft)
+        kept = {name: draft.path / name for name in draft.files if name in SHIPPED or name.startswith(f"{GOLDEN}/")}
+        write_bundle(out, draft.spec, {**kept, "card.md": card.encode()})
     return measured
 
 

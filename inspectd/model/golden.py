@@ -115,18 +115,24 @@ def golden_files(inspector: Inspector, sightings: Sequence[Sighting], threshold:
         return GoldenFiles({}, (_useless(gap),))
     files: dict[str, bytes] = {}
     images: list[GoldenImage] = []
+    remarks: list[str] = []
     for index, each in enumerate(classes):
         for sighting in choose([sighting for sighting in sightings if sighting.target == index], threshold):
-            data = sighting.path.read_bytes()
-            seen = {method: look(inspector, data, method) for method in inspector.bundle.spec.heat_scale}
+            try:
+                data = sighting.path.read_bytes()
+                seen = {method: look(inspector, data, method) for method in inspector.bundle.spec.heat_scale}
+            except (OSError, DecodeError) as error:
+                remarks.append(f"{sighting.path.name} is no golden image: it changed since it was read ({error}).")
+                continue
             heat = {method: _rows(finding.heat) for method, finding in seen.items()}
             name = f"{FOLDER}/{len(images):03}-{_plain(sighting.path.name)}"
             files[name] = data
             images.append(GoldenImage(name, each.name, seen["gradcam"].logits, heat))
     if not images:
-        return GoldenFiles({}, ("No golden images: none of the images is at hand as a file of at most 20 MB.",))
+        remarks.append("No golden images: none of the images is at hand as a file of at most 20 MB.")
+        return GoldenFiles({}, tuple(remarks))
     content = _GOLDEN.dump_python(Golden(gap, tuple(images)), mode="json")
-    return GoldenFiles({**files, INDEX: json.dumps(content).encode() + b"\n"})
+    return GoldenFiles({**files, INDEX: json.dumps(content).encode() + b"\n"}, tuple(remarks))
 
 
 def logit_gap(sightings: Sequence[Sighting], classes: Sequence[ImageClass]) -> float:

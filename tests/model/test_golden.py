@@ -39,6 +39,14 @@ def test_files_that_are_gone_or_large_are_passed_over(tmp_path: Path, monkeypatc
     assert choose(seen, 0.0) == seen[2:]
 
 
+def test_a_file_that_changed_is_left_out_and_said(tmp_path: Path) -> None:
+    seen = null_sightings(tmp_path)
+    seen[-1].path.write_bytes(b"no image any more")
+    made = golden_files(open_inspector(write_null_bundle(tmp_path / "null")), seen, 0.0)
+    assert len(made.files) == 1 + 7
+    assert made.remarks[0].startswith("240.png is no golden image: it changed since it was read (")
+
+
 def test_the_gap_lies_between_the_medians() -> None:
     classes = (ImageClass("ok", True), ImageClass("defect", False))
     good = [Sighting(Path(), 0, margin) for margin in (-4.0, -3.0, 50.0)]
