@@ -57,13 +57,24 @@ class Validation:
 
 
 def validate(
-    findings: Sequence[Finding], targets: NDArray[np.int64], classes: Sequence[ImageClass], activation: Activation
+    findings: Sequence[Finding],
+    targets: NDArray[np.int64],
+    classes: Sequence[ImageClass],
+    activation: Activation,
+    threshold: float | None = None,
 ) -> Validation:
-    """Learns from findings on images of known class: `targets` (n,) are indices into `classes`, both sides present."""
+    """Learns from findings on images of known class.
+
+    Args:
+        targets: (n,), indices into `classes`, both sides present.
+        threshold: Where a margin is a defect, if these images are not to choose it.
+    """
     margins = np.array([margin(finding.logits, classes, activation) for finding in findings])
     bad = np.array([not classes[target].ok for target in targets])
     good_margins, bad_margins = margins[~bad], margins[bad]
-    threshold = choose_threshold(good_margins, bad_margins)
+    chosen = threshold is None
+    if threshold is None:
+        threshold = choose_threshold(good_margins, bad_margins)
     escapes, overkills = int((bad_margins < threshold).sum()), int((good_margins >= threshold).sum())
     maxima = {each: np.array([finding.maxima[each] for finding in findings]) for each in findings[0].maxima}
     scales, remarks = heat_scales(maxima, [finding.explained for finding in findings], targets, classes)
@@ -79,7 +90,15 @@ def validate(
         defect_min=float(bad_margins.min()),
     )
     calibration = calibrate(good_margins, bad_margins, threshold)
-    return Validation(Thresholds(threshold), calibration, scales, metrics, (_summary(metrics), *remarks))
+    summary = _summary(metrics) if chosen else _decided(metrics, threshold)
+    return Validation(Thresholds(threshold), calibration, scales, metrics, (summary, *remarks))
+
+
+def _decided(metrics: Metrics, threshold: float) -> str:
+    return (
+        f"At the threshold {threshold:.4g}, which no image has chosen, {metrics.escapes} of {metrics.defects} defects "
+        f"escape and {metrics.overkills} of {metrics.good} good images are rejected."
+    )
 
 
 def _summary(metrics: Metrics) -> str:

@@ -63,11 +63,15 @@ def card(spec: Spec, remarks: Sequence[str]) -> bytes:
 def _measured(spec: Spec) -> list[str]:
     if not spec.metrics:
         return []
+    watched = "validation" if spec.training.get("validation", True) else "test"
+    role = {
+        "validation": "which also chose its threshold: expect somewhat less on new ones",
+        "test": "and which chose neither its epoch nor its threshold",
+    }
     return [
-        f"Evaluated in {spec.evaluated_in} on images that it did not learn from, which also chose its threshold: "
-        "expect somewhat less on new ones.",
+        f"Evaluated in {spec.evaluated_in} on images that it did not learn from, {role[watched]}.",
         "",
-        "| measured on validation images | |",
+        f"| measured on {watched} images | |",
         "| --- | --- |",
         *(f"| {name.replace('_', ' ')} | {value} |" for name, value in spec.metrics.items()),
         "",

@@ -39,6 +39,13 @@ class TestValidate:
         assert found.metrics.accuracy == pytest.approx(6 / 7)
         assert "1 of 3 defects escape and 0 of 4 good images are rejected" in found.remarks[0]
 
+    def test_images_that_are_not_to_choose_are_only_measured(self) -> None:
+        findings = [finding((-5.0,), 1.0), finding((-3.0,), 2.0), finding((-1.0,), 8.0), finding((9.0,), 12.0)]
+        found = validate(findings, np.array([0, 0, 1, 1]), [OK, CRACK], "sigmoid", threshold=0.0)
+        assert (found.thresholds, found.calibration.offset) == (Thresholds(0.0), 0.0)
+        assert (found.metrics.escapes, found.metrics.overkills, found.metrics.auc) == (1, 0, 1.0)
+        assert found.remarks[0].startswith("At the threshold 0, which no image has chosen, 1 of 2 defects escape")
+
     def test_heat_that_tells_nothing_is_said_and_still_makes_a_scale(self) -> None:
         findings = [finding((0.0, -1.0, -2.0), 5.0), finding((-9.0, 3.0, 0.0), 2.0), finding((-9.0, 0.0, 3.0), 9.0)]
         found = validate(findings, np.array([0, 1, 2]), [OK, CRACK, DENT], "softmax")
