@@ -88,6 +88,7 @@ def _run(data: Path, out: Path, recipe: Recipe, resume: bool, masks: Path | None
     with screen() as shown:
         bundle = train_bundle(data, out, recipe, shown, resume, masks)
     metrics = bundle.spec.metrics
-    say(f"Wrote {bundle.path} ({bundle.title}): validation accuracy {metrics['accuracy']}, AUC {metrics['auc']}.")
+    on = "validation" if recipe.validation else "test"
+    say(f"Wrote {bundle.path} ({bundle.title}): {on} accuracy {metrics['accuracy']}, AUC {metrics['auc']}.")
     for sentence in whats_next(bundle, out):
         say(sentence)

@@ -119,22 +119,17 @@ def evaluate_folder(
 
 
 def evaluate_split(
-    bundle: Bundle, data: Path, manifest: Manifest, watched: Split, masks: Masks | None, progress: Progress
+    bundle: Bundle, data: Path, manifest: Manifest, masks: Masks | None, progress: Progress
 ) -> Evaluation:
     """Evaluates a bundle that is still being made on its test images, in the precision in which it was measured.
 
     Where there is no good image or no defect to test with, those that chose the threshold come in, and that is said.
-
-    Args:
-        watched: The split that chose epoch and threshold; its images are called `validation`, whatever they are.
     """
     tested = manifest.of("test")
     enough = len({manifest.classes[sample.target].ok for sample in tested}) == 2
-    files = tested if enough else (*manifest.of(watched), *tested)
+    files = tested if enough else (*manifest.of("validation"), *tested)
     part = "test images" if enough else "validation and test images" if tested else "validation images"
-    splits: dict[str, Split] = {
-        sample.sha256: "validation" if sample.split == watched else sample.split for sample in manifest.samples
-    }
+    splits = {sample.sha256: sample.split for sample in manifest.samples}
     inspector = open_inspector(bundle, precision=bundle.spec.evaluated_in)
     subject = describe(inspector, data, part, masks.folder if masks else None, None)
     return evaluate(inspector, data, files, subject, progress, splits=splits, masks=masks)

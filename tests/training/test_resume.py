@@ -64,7 +64,7 @@ def test_a_resumed_training_goes_on_as_it_would_have(data: Path, tmp_path: Path)
 
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["bars"]
     assert "Goes on after 2 epochs." in second.said
-    assert second.stages == ["looking", "reading", "epoch 3 of 3", "measuring"]
+    assert second.stages == ["looking", "reading", "epoch 3 of 3", "measuring", "evaluating"]
     assert [*first.epochs, *second.epochs] == whole.epochs
     weights = [keras.saving.load_model(each.path / "model.keras").get_weights() for each in (wanted, found)]
     assert all(np.allclose(*pair, atol=1e-5) for pair in zip(*weights, strict=True))
@@ -76,7 +76,7 @@ def test_one_that_was_interrupted_after_its_last_epoch_learns_no_more(data: Path
     interrupt(data, tmp_path / "bars", recipe, at="measuring")
     witness = Witness()
     bundle = train(data, tmp_path / "bars", recipe, witness, resume=True)
-    assert witness.stages == ["looking", "reading", "measuring"]
+    assert witness.stages == ["looking", "reading", "measuring", "evaluating"]
     assert bundle.spec.training["best_epoch"] == 1
 
 

@@ -60,6 +60,7 @@ def test_the_head_learns_on_what_the_backbone_saw_once_and_then_the_upper_part_w
         *(f"head's epoch {n} of 6" for n in range(1, 7)),
         "epoch 1 of 1",
         "measuring",
+        "evaluating",
     ]
     assert len(witness.figures("Head's epoch")) == 6
     assert witness.said[0].endswith("; not in the file: none")

@@ -125,6 +125,21 @@ def test_without_test_images_the_report_says_what_it_rests_on(data: Path, tmp_pa
     assert f"- {misplaced}" in (bundle.path / "card.md").read_text()
 
 
+def test_without_validation_images_nothing_is_chosen(data: Path, tmp_path: Path) -> None:
+    """As the article does it: the test images are watched, the last epoch is kept, and the network itself decides."""
+    witness = Witness()
+    recipe = replace(RECIPE, validation=0.0, rate=0.5, epochs=3)
+    bundle = train(data, tmp_path / "bars", recipe, witness)
+    assert (bundle.spec.training["best_epoch"], bundle.spec.thresholds.defect) == (3, 0.0)
+    last = next(line for line in witness.said if line.startswith("Epoch 3:"))
+    loss, accuracy = last.split("validation loss ")[1].split(", accuracy ")
+    assert f"Test loss {loss}, accuracy {accuracy}, of the network's own decision." in witness.said
+    assert bundle.spec.metrics["loss"] == pytest.approx(float(loss), rel=1e-2)
+    numbers = json.loads((bundle.path / "metrics.json").read_text())
+    assert numbers["data"]["part"] == "test images"
+    assert not any("also chose" in doubt for doubt in numbers["doubts"])
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_every_kind_of_answer_is_trained_in_bfloat16_and_saved_in_float32(
     classes: int, data: Path, tmp_path: Path
