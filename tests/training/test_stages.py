@@ -63,7 +63,7 @@ def test_the_head_learns_on_what_the_backbone_saw_once_and_then_the_upper_part_w
         "evaluating",
     ]
     assert len(witness.figures("Head's epoch")) == 6
-    assert witness.said[0].endswith("; not in the file: none")
+    assert witness.said[0].endswith("weights for all 8 layers that have any")
 
     network = keras.saving.load_model(bundle.path / "model.keras")
     assert all(layer.trainable for layer in network.layers), "what was held still is the training's business"
