@@ -43,26 +43,31 @@ def contact_sheet(title: str, note: str, tiles: Sequence[Tile], columns: int = 5
     """The tiles row by row under a headline, uint8 (H, W, 3) RGB. Lines too long for their tile are cut off."""
     columns = max(1, min(columns, len(tiles)))
     rows = -(-len(tiles) // columns)
-    width = GAP + columns * (TILE + GAP)
-    sheet = np.full((HEADER + rows * (TILE + TEXT + GAP), width, 3), look.paper, np.uint8)
+    width, height = GAP + columns * (TILE + GAP), max((_fitted(tile.picture)[1] for tile in tiles), default=0)
+    sheet = np.full((HEADER + rows * (height + TEXT + GAP), width, 3), look.paper, np.uint8)
     _write(sheet, title, (GAP, 28), 20, look.ink, 700)
     _write(sheet, note, (GAP, 50), 14, look.faint)
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)
-        left, top = GAP + column * (TILE + GAP), HEADER + row * (TILE + TEXT + GAP)
-        cell = sheet[top : top + TILE + TEXT, left : left + TILE]
-        _place(cell[:TILE], tile.picture)
-        cell[TILE + 8 : TILE + TEXT - 4, :4] = tile.colour
-        _write(cell, tile.title, (12, TILE + 22), 15, look.ink, 600)
-        _write(cell, tile.note, (12, TILE + 40), 13, look.faint)
+        left, top = GAP + column * (TILE + GAP), HEADER + row * (height + TEXT + GAP)
+        cell = sheet[top : top + height + TEXT, left : left + TILE]
+        _place(cell[:height], tile.picture)
+        cell[height + 8 : height + TEXT - 4, :4] = tile.colour
+        _write(cell, tile.title, (12, height + 22), 15, look.ink, 600)
+        _write(cell, tile.note, (12, height + 40), 13, look.faint)
     return sheet
 
 
-def _place(cell: Picture, picture: Picture) -> None:
-    """The picture in the middle of its cell, shrunk if it is larger, its proportions kept."""
+def _fitted(picture: Picture) -> tuple[int, int]:
+    """Width and height as shown: shrunk if it is larger than a tile, its proportions kept."""
     scale = min(1.0, TILE / max(picture.shape[:2]))
-    width, height = (max(1, round(side * scale)) for side in picture.shape[1::-1])
-    x, y = (TILE - width) // 2, (TILE - height) // 2
+    return max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+
+
+def _place(cell: Picture, picture: Picture) -> None:
+    """The picture in the middle of its cell."""
+    width, height = _fitted(picture)
+    x, y = (TILE - width) // 2, (cell.shape[0] - height) // 2
     cell[y : y + height, x : x + width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
