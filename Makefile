@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 KIND   := $(if $(GPU),gpu,run)
 
-.PHONY: demo test test-all soak venv install uninstall lock clean
+.PHONY: demo test test-all soak bench venv install uninstall lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready-dev
@@ -26,6 +26,10 @@ test-all: test
 # Does anything get lost? 10,000 files, 200 kills and every other fault, in some twenty minutes; exit 1 if it does.
 soak: $(VENV)/ready-dev
 	$(BIN)/inspectd simulate --count 10000 --rate 7 --kills 200
+
+# How fast is this machine? The network alone, all around it, and both together; docs/performance.md says how to read it.
+bench: $(VENV)/ready-dev
+	$(BIN)/inspectd bench
 
 # `venv` copies the sources, so a pulled change is another set-up; `demo` and `test` run the checkout itself.
 SOURCES := config.yaml $(shell find inspectd migrations -type f -not -path '*/__pycache__/*')

@@ -24,6 +24,7 @@ FLOORS = [
     {"service"},
     {"demo"},
     {"simulate"},
+    {"bench"},
     {"cli"},
     {"__main__"},
 ]

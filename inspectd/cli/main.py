@@ -44,6 +44,7 @@ COMMANDS = {
     "pin": Entry("pin", "pin", "Inspect"),
     "demo": Entry("demo", "demo", "Inspect"),
     "simulate": Entry("simulate", "simulate", "Inspect"),
+    "bench": Entry("bench", "bench", "Inspect"),
     "status": Entry("status", "status", "Look up"),
     "results": Entry("results", "results", "Look up"),
     "show": Entry("show", "show", "Look up"),

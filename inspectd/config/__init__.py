@@ -3,6 +3,7 @@
 `load` is pure: no folder is created and no model opened. The rest of the program sees only the frozen models.
 """
 
+from inspectd.config.edit import set_worker
 from inspectd.config.reading import json_schema, load
 from inspectd.config.retention import Retention, free_bytes
 from inspectd.config.schema import IMAGE_PATTERNS, Config, Limits, Overlay, Watch, Worker
@@ -18,4 +19,5 @@ __all__ = [
     "free_bytes",
     "json_schema",
     "load",
+    "set_worker",
 ]

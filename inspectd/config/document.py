@@ -71,13 +71,22 @@ class Document:
 
     def spelling(self, key: Key) -> str | None:
         """A plain value as it is spelled in the file; None for lists, sections and what is not there."""
+        node = self._value(key)
+        return str(node.value) if isinstance(node, yaml.ScalarNode) else None
+
+    def span(self, key: Key) -> tuple[int, int] | None:
+        """Where in the text a value begins and ends, in characters; None if its key does not stand in the file."""
+        node = self._value(key)
+        return None if node is None else (node.start_mark.index, node.end_mark.index)
+
+    def _value(self, key: Key) -> yaml.Node | None:
         node = self._root
         for step in key:
             entry = _child(node, step)
             if entry is None:
                 return None
             node = entry[1]
-        return str(node.value) if isinstance(node, yaml.ScalarNode) else None
+        return node
 
 
 def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Node] | None:

@@ -21,7 +21,12 @@ def load(path: Path) -> Config:
         ConfigError: one line for each mistake, in the order of the file: where, which key, what is wrong, what is
             allowed.
     """
-    document = Document.read(path)
+    return interpret(Document.read(path))
+
+
+def interpret(document: Document) -> Config:
+    """What a document means; raises as `load`."""
+    path = document.path
     if document.data is None:
         raise ConfigError(f"{path} is empty; `inspectd init DIR` lays out a working one.")
     if not isinstance(document.data, dict):

@@ -53,15 +53,24 @@ class NullInspector:
 
 
 def write_null_bundle(
-    path: Path, name: str = "null", thresholds: Thresholds | None = None, tiles: Tiles | None = None
+    path: Path,
+    name: str = "null",
+    thresholds: Thresholds | None = None,
+    preparation: Preparation | None = None,
+    tiles: Tiles | None = None,
 ) -> Bundle:
-    """Writes a bundle of the null network; `thresholds` in its logits (default: brighter than mid-grey is a defect)."""
+    """Writes a bundle of the null network.
+
+    Args:
+        thresholds: In its logits; by default, brighter than mid-grey is a defect.
+        preparation: By default, 64×64 pixels.
+    """
     spec = Spec(
         name=name,
         network="null",
         classes=(ImageClass("ok", True), ImageClass("defect", False)),
         activation="sigmoid",
-        preparation=Preparation(width=SIZE, height=SIZE),
+        preparation=preparation or Preparation(width=SIZE, height=SIZE),
         thresholds=thresholds or Thresholds(defect=0.0),
         heat_scale={"gradcam": {"defect": HeatScale(low=0.5, high=1.0)}},
         tiles=tiles,

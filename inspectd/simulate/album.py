@@ -27,6 +27,10 @@ class Album:
     def __init__(self, bases: Sequence[Base]) -> None:
         self._bases = bases
 
+    def __len__(self) -> int:
+        """How many pictures are different."""
+        return len(self._bases)
+
     def picture(self, number: int) -> Base:
         """The content number `number`: a whole image."""
         suffix, data = self._bases[number % len(self._bases)]
@@ -52,8 +56,8 @@ def own_album(seed: int) -> Album:
     return Album([(".png", cv2.imencode(".png", tile)[1].tobytes()) for tile in tiles])
 
 
-def album_of(folder: Path) -> Album:
-    """The images of a folder, which is only read.
+def album_of(folder: Path, most: int | None = None) -> Album:
+    """The images of a folder, or the first `most` of them by name; the folder is only read.
 
     Raises:
         InspectdError: there is none, or one of them is no whole image.
@@ -61,7 +65,7 @@ def album_of(folder: Path) -> Album:
     endings = tuple(pattern.removeprefix("*") for pattern in IMAGE_PATTERNS)
     if not folder.is_dir():
         raise InspectdError(f"{folder} is no folder: name one with images in it.")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and path.is_file())[:most]
     bases = [(path.suffix, path.read_bytes()) for path in files]
     if not bases:
         raise InspectdError(f"{folder} holds no images ({', '.join(IMAGE_PATTERNS)}): name a folder that does.")

@@ -1,0 +1,146 @@
+"""A bundle's network on this device: every way, precision and batch size that can be had, warm, to take turns."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspectd.bench.report import ARTICLE, FORWARD, GRADCAM, VIS
+from inspectd.bench.rounds import Line, Measure, pace
+from inspectd.bench.ways import article, compiled, tf_keras_vis
+from inspectd.errors import BundleError
+from inspectd.model.bundle import Bundle
+from inspectd.model.devices import open_device
+from inspectd.model.inspector import Inspector, load_inspector, open_inspector
+from inspectd.model.keras_inspector import batch_sizes
+from inspectd.model.preparation import prepare
+from inspectd.model.spec import Precision
+
+LARGEST = {"cpu": 32, "gpu": 256}  # images in a batch
+VIS_BATCH = 8
+LEAST = 0.4  # seconds that a measurement takes at least
+SEVERAL = 3  # images one at a time, which take longer than that in some ways
+
+
+class Network:
+    """The ways to run one network.
+
+    Attributes:
+        device: Where it runs, in words.
+        precisions: Those that the device has and the bundle's golden images allow.
+        left_out: What cannot be measured here, and why, as sentences.
+    """
+
+    def __init__(self, bundle: Bundle, pictures: list[NDArray[np.uint8]], least: float = LEAST) -> None:
+        """Load and warm all of it.
+
+        Args:
+            pictures: uint8 (H, W, 3), as they are decoded.
+            least: Seconds that each measurement takes at least.
+
+        Raises:
+            BundleError: the network cannot be used in any precision.
+        """
+        place = open_device("auto")
+        self.device = place.text
+        self._least = least
+        self.left_out: list[str] = []
+        spec, to = bundle.spec, bundle.spec.preparation
+        whole = replace(bundle, spec=replace(spec, tiles=None))
+        if spec.tiles:
+            size = f"{to.width}×{to.height}"
+            self.left_out.append(
+                f"tiles: the network's own lines are of one tile of {size}; an image of end to end has several."
+            )
+        self._sizes = batch_sizes(LARGEST[place.text.partition(":")[0]])
+        self._inspectors: dict[Precision, Inspector] = {}
+        self._forwards: dict[Precision, Callable[[NDArray[np.uint8]], object]] = {}
+        for precision in get_args(Precision):
+            if precision == "bfloat16" and not place.bfloat16:
+                self.left_out.append(f"bfloat16: {place.text} has none of its own.")
+                continue
+            try:
+                proven = open_inspector(bundle, "auto", precision)
+            except BundleError as error:
+                self.left_out.append(f"{precision}: {error}")
+            else:
+                self._inspectors[precision] = load_inspector(whole, "auto", precision) if spec.tiles else proven
+                self._forwards[precision] = compiled(bundle, precision)
+        if not self._inspectors:
+            raise BundleError("\n".join(self.left_out))
+        prepared = [prepare(pixels, to) for pixels in pictures]
+        self._images = [prepared[index % len(prepared)] for index in range(self._sizes[-1])]
+        self._pixels = np.stack(self._images)
+        self._article = self._openable(ARTICLE, lambda: article(bundle), self._pixels[0])
+        self._vis = self._openable(VIS, lambda: tf_keras_vis(bundle), self._pixels[:VIS_BATCH])
+        for precision, inspector in self._inspectors.items():
+            inspector.warm_up(self._sizes[-1])
+            for size in self._sizes:
+                self._forwards[precision](self._pixels[:size])
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        return tuple(self._inspectors)
+
+    @property
+    def measures(self) -> list[Measure]:
+        """One for each line, those that are compared side by side."""
+        found: list[Measure] = []
+        for precision in self.precisions:
+            for size in self._sizes:
+                found.append(partial(self.forward, FORWARD, precision, size))
+                found.append(partial(self.gradcam, GRADCAM, precision, size))
+        if self._article:
+            found.append(partial(self.article, ARTICLE))
+        if self._vis:
+            found.append(self._tf_keras_vis)
+        return found
+
+    def forward(self, name: str, precision: Precision, batch: int) -> Mapping[Line, float]:
+        """The bare forward pass, warm."""
+        rate = pace(partial(self._forwards[precision], self._pixels[:batch]), batch, self._least)
+        return {Line(name, precision, batch): rate}
+
+    def gradcam(self, name: str, precision: Precision, batch: int) -> Mapping[Line, float]:
+        """What the worker calls."""
+        rate = pace(partial(self._inspectors[precision].inspect, self._images[:batch]), batch, self._least)
+        return {Line(name, precision, batch): rate}
+
+    def article(self, name: str) -> Mapping[Line, float]:
+        """The article's way with a few images; nothing where it cannot be gone."""
+        if not self._article:
+            return {}
+        judge = self._article
+
+        def several() -> None:
+            for pixels in self._pixels[:SEVERAL]:
+                judge(pixels)
+
+        return {Line(name, "float32", 1): pace(several, min(SEVERAL, len(self._pixels)), self._least)}
+
+    def _tf_keras_vis(self) -> Mapping[Line, float]:
+        assert self._vis
+        pixels = self._pixels[:VIS_BATCH]
+        return {Line(VIS, "float32", len(pixels)): pace(partial(self._vis, pixels), len(pixels), self._least)}
+
+    def _openable(
+        self,
+        name: str,
+        make: Callable[[], Callable[[NDArray[np.uint8]], object]],
+        pixels: NDArray[np.uint8],
+    ) -> Callable[[NDArray[np.uint8]], object] | None:
+        """A way that is of others and may not suit this network, warm; None with a sentence where it does not."""
+        try:
+            way = make()
+            way(pixels)
+        except ImportError:
+            self.left_out.append(f"{name}: it is not installed (`pip install {name}`).")
+        except Exception as error:  # they raise whatever their parts raise
+            reason = " ".join(str(error).split())[:200]
+            self.left_out.append(f"{name}: it cannot take this network ({type(error).__name__}: {reason}).")
+        else:
+            return way
+        return None
