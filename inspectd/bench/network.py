@@ -51,9 +51,9 @@ class Network:
         spec, to = bundle.spec, bundle.spec.preparation
         whole = replace(bundle, spec=replace(spec, tiles=None))
         if spec.tiles:
-            size = f"{to.width}×{to.height}"
+            tile = f"{to.width}×{to.height}"
             self.left_out.append(
-                f"tiles: the network's own lines are of one tile of {size}; an image of end to end has several."
+                f"tiles: the network's own lines are of one tile of {tile}; an image of end to end has several."
             )
         self._sizes = batch_sizes(LARGEST[place.text.partition(":")[0]])
         self._inspectors: dict[Precision, Inspector] = {}
