@@ -38,7 +38,7 @@ class Reproduced:
     Attributes:
         expected: The verdict that the expected logits have under the bundle's thresholds.
         share: The largest difference of a logit, as a share of the gap; infinite if one is no number.
-        cosine: Of the found heat with the expected one, −1..1; None if there is none to compare with.
+        cosine: Of the found heat with the expected one, 0..1; None if there is none to compare with.
     """
 
     image: GoldenImage
@@ -168,14 +168,15 @@ def prove(inspector: Inspector, golden: Golden, alive: Callable[[], None]) -> Pr
 
 
 def cosine(found: NDArray[np.float32], expected: NDArray[np.float32], dark: float) -> float:
-    """The cosine of two heats (16, 16), ≥ 0: 1 where they point alike, whatever their strength.
+    """The cosine of two heats (16, 16), ≥ 0: 1 where they point alike, whatever their strength; 0 for no numbers.
 
     Heat that is nowhere above `dark` is none: two such are alike (1), and one beside a real one is not (0).
     """
     is_dark = [float(heat.max()) <= dark for heat in (found, expected)]
     if any(is_dark):
         return float(all(is_dark))
-    return float((found * expected).sum() / (np.linalg.norm(found) * np.linalg.norm(expected)))
+    alike = float((found * expected).sum() / (np.linalg.norm(found) * np.linalg.norm(expected)))
+    return alike if math.isfinite(alike) else 0.0
 
 
 def _attempts(

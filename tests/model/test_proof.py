@@ -178,6 +178,7 @@ class TestCosine:
         assert cosine(none, none, 0.0) == 1
         assert cosine(none, some, 0.0) == cosine(some, none, 0.0) == 0
         assert cosine(0.1 * some, none, 0.2) == 1
+        assert cosine(np.nan * some, some, 0.0) == 0
 
 
 class TestWithoutGoldenImages:
