@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ class Workplace:
         self.file = self.folder / "course.npz"
 
     def __enter__(self) -> Self:
-        if self.resumes and not self.file.is_file():
+        if self.resumes and not self.has_interrupted:
             raise DataError(f"--resume: there is no interrupted training of {self.out}. Start one without --resume.")
         self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
         try:
@@ -81,7 +82,7 @@ class Workplace:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is None or not self.file.is_file():
+        if kind is None or not self.has_interrupted:
             shutil.rmtree(self.folder, ignore_errors=True)
             for place in self._made[1:]:
                 try:
@@ -89,6 +90,11 @@ class Workplace:
                 except OSError:
                     break
         os.close(self._lock)
+
+    @property
+    def has_interrupted(self) -> bool:
+        """Whether an interrupted training lies here."""
+        return self.file.is_file()
 
     def save(self, course: Course, data: bytes, precision: str) -> None:
         """Replaces what is kept, durably.
@@ -126,7 +132,7 @@ class Workplace:
             fsync(path)
         except OSError as error:
             path.unlink(missing_ok=True)
-            go_on = "go on with --resume" if self.file.is_file() else "start again"
+            go_on = "go on with --resume" if self.has_interrupted else "start again"
             reason = error.strerror or " ".join(str(error).split())
             raise DataError(
                 f"{self.folder}: {path.name} cannot be written: {reason}. Make room there and {go_on}."
@@ -148,7 +154,7 @@ class Workplace:
                 values: dict[str, Values] = {"weights": [], "kept": [], "optimizer": []}
                 for name in arrays.files[1:]:
                     values[name.partition("/")[0]].append(arrays[name])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise DataError(f"--resume: {self.file} is damaged ({error}). Start again without --resume.") from error
         self._refuse_another(facts, self._identity(data, precision))
         weights, optimizer = values["weights"], values["optimizer"]

@@ -69,6 +69,7 @@ def learn(
         DataError: learning diverged, or not even one image fits into memory.
     """
     _put(network.variables, course.weights)
+    course.weights = course.weights or _get(network.variables)
     for number in range(course.stage, len(stages)):
         stage = stages[number]()
         _Run(network, stage, recipe, course, witness).to_its_end(save)

@@ -9,6 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from inspectd import __version__
 from inspectd.clock import utc_now
 from inspectd.dataset.manifest import Manifest, Split
@@ -61,27 +64,28 @@ def train(
         dataset = load_dataset(
             data, manifest, ("train", watched), recipe.preparation, lambda *done: witness.progress("reading", *done)
         )
-        course = place.load(manifest.as_csv(), precision) or Course(recipe.batch)
-        if resume:
-            witness.say(f"Goes on after {len(course.epochs)} epochs.")
-        _learn(network, dataset, manifest, watched, recipe, precision, course, place, witness)
+        course = _course(place, recipe, manifest, precision, witness)
+        anatomy = examine(network, (recipe.height, recipe.width, 3))
+        material = _material(dataset, watched, recipe, answers(dataset.targets, manifest.classes, anatomy.units))
+        with learning(network, anatomy, precision):
+            ahead = stages(network, material, recipe, witness)
+            learn(network, ahead, recipe, course, lambda now: place.save(now, manifest.as_csv(), precision), witness)
+        if watched == "test":
+            last = course.epochs[-1]
+            witness.say(
+                f"Test loss {last.val_loss:.4g}, accuracy {last.val_accuracy:.4f}, of the network's own decision."
+            )
         used = _choices(recipe) | {
             "data": data.name,
             "batch": course.batch,
             "precision": precision,
             "started_from": beginning.origin,
             "parameters": network.count_params(),
-            "training_images": manifest.counts("train"),
-            "validation_images": manifest.counts("validation"),
-            "test_images": manifest.counts("test"),
-            "skipped": list(manifest.skipped),
             "best_epoch": course.best + 1,
             "device": device.text,
             "seconds": round(time.monotonic() - started),
-            "finished_at": utc_now(),
-            "software": f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
         }
-        trained = Trained(network, course, used, data, manifest, dataset, watched, marked)
+        trained = Trained(network, course, used | _facts(manifest), data, manifest, dataset, watched, marked)
         return finish(trained, out, recipe, place, witness)
 
 
@@ -92,33 +96,37 @@ def _survey(data: Path, recipe: Recipe, witness: Witness) -> Manifest:
     return manifest
 
 
-def _learn(
-    network: Any,
-    dataset: Dataset,
-    manifest: Manifest,
-    watched: Split,
-    recipe: Recipe,
-    precision: Precision,
-    course: Course,
-    place: Workplace,
-    witness: Witness,
-) -> None:
-    """Takes the network through the recipe's stages; the course goes along."""
-    anatomy = examine(network, (recipe.height, recipe.width, 3))
+def _course(place: Workplace, recipe: Recipe, manifest: Manifest, precision: Precision, witness: Witness) -> Course:
+    """Where to begin."""
+    if course := place.load(manifest.as_csv(), precision):
+        witness.say(f"Goes on after {len(course.epochs)} epochs.")
+        return course
+    if place.has_interrupted:
+        witness.say("An interrupted training lies here, which --resume would go on with. This one begins anew.")
+    return Course(recipe.batch)
+
+
+def _material(dataset: Dataset, watched: Split, recipe: Recipe, wanted: NDArray[np.float32]) -> Material:
     training = dataset.of("train")
-    material = Material(
+    return Material(
         pixels=dataset.pixels,
-        answers=answers(dataset.targets, manifest.classes, anatomy.units),
+        answers=wanted,
         weights=class_weights(dataset.targets, training, recipe.class_weights == "balanced"),
         training=training,
         validation=dataset.of(watched),
     )
-    with learning(network, anatomy, precision):
-        ahead = stages(network, material, recipe, witness)
-        learn(network, ahead, recipe, course, lambda now: place.save(now, manifest.as_csv(), precision), witness)
-    if watched == "test":
-        last = course.epochs[-1]
-        witness.say(f"Test loss {last.val_loss:.4g}, accuracy {last.val_accuracy:.4f}, of the network's own decision.")
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    """What the bundle keeps of the images and of the software."""
+    return {
+        "training_images": manifest.counts("train"),
+        "validation_images": manifest.counts("validation"),
+        "test_images": manifest.counts("test"),
+        "skipped": list(manifest.skipped),
+        "finished_at": utc_now(),
+        "software": f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
+    }
 
 
 def _choices(recipe: Recipe) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Recipes: what the package's say, what a user's file changes, and each mistake as a sentence."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ def test_the_articles_recipe_is_the_articles() -> None:
 def test_every_shipped_recipe_is_right_and_what_one_leaves_out_is_as_in_fine() -> None:
     assert {read_recipe(name).name for name in shipped()} == {"article", "compact", "fine", "transfer"}
     assert read_recipe("fine") == Recipe()
+
+
+def test_every_key_is_documented_and_no_other() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    table = text.partition("| key | in `fine` | meaning |")[2].partition("\n\n")[0]
+    documented = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split(" | ")[0])}
+    assert documented == {*Recipe.__dataclass_fields__, "size"} - {"width", "height"}
 
 
 def test_a_file_of_ones_own_and_what_changes_it(tmp_path: Path) -> None:

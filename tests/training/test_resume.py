@@ -85,6 +85,8 @@ def test_only_the_same_training_is_resumed(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"--resume: there is no interrupted training of .*bars\. Start one without"):
         train(data, out, RECIPE, Witness(), resume=True)
     interrupt(data, out, replace(RECIPE, epochs=2), at="epoch 2")
+    again = interrupt(data, out, replace(RECIPE, epochs=2), at="epoch 1")
+    assert "An interrupted training lies here, which --resume would go on with. This one begins anew." in again.said
     with pytest.raises(
         DataError, match=r"--resume: rate was 0\.001 when the training was interrupted, and is 0\.01 now"
     ):
