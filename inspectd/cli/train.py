@@ -42,6 +42,9 @@ def train(
     cut: Annotated[str | None, _choice(help="Use the backbone up to this layer, or all.", metavar="LAYER")] = None,
     head: Annotated[Head | None, _choice(help="How the maps become a decision.")] = None,
     size: Annotated[str | None, _choice(help="The network's input in pixels.", metavar="N|WxH")] = None,
+    tiles: Annotated[
+        int | None, _choice(help="Cut images into tiles of that size that share N pixels.", metavar="N")
+    ] = None,
     weights: Annotated[str | None, _choice(help="Weights to start from.", metavar="imagenet|none|FILE")] = None,
     preprocess: Annotated[
         Preprocess | None, _choice(help="Pixels divided by 255, as the backbone was pretrained, or as they are.")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspectd.dataset.manifest import Manifest, Sample, Split
-from inspectd.dataset.pictures import Pixels, Unreadable, read_pictures
+from inspectd.dataset.pictures import Picture, Pixels, Unreadable, read_pictures
 from inspectd.errors import DataError
 from inspectd.model.preparation import prepare
 from inspectd.model.spec import Preparation
@@ -36,6 +36,17 @@ class Dataset:
         return np.flatnonzero([sample.split == split for sample in self.samples])
 
 
+def as_listed(root: Path, sample: Sample, picture: Picture | Unreadable) -> Picture:
+    """The picture, if it still is what the manifest lists as `sample`.
+
+    Raises:
+        DataError: it is not.
+    """
+    if isinstance(picture, Unreadable) or picture.sha256 != sample.sha256:
+        raise DataError(f"{root / sample.path} changed since it was listed. Start again when the folder is at rest.")
+    return picture
+
+
 def load_dataset(
     root: Path, manifest: Manifest, splits: tuple[Split, ...], to: Preparation, progress: Callable[[int, int], None]
 ) -> Dataset:
@@ -55,10 +66,6 @@ def load_dataset(
         return prepare(image, to)
 
     for index, (sample, picture) in enumerate(zip(samples, read_pictures(root, samples, prepared), strict=True)):
-        if isinstance(picture, Unreadable) or picture.sha256 != sample.sha256:
-            raise DataError(
-                f"{root / sample.path} changed since it was listed. Start again when the folder is at rest."
-            )
-        pixels[index] = picture.pixels
+        pixels[index] = as_listed(root, sample, picture).pixels
         progress(index + 1, len(samples))
     return Dataset(samples, pixels, np.array([sample.target for sample in samples], np.int64))

@@ -5,13 +5,15 @@ What is measured is the saved network, loaded again, in float32: what a worker h
 
 import tempfile
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from inspectd.dataset.manifest import DATA, Manifest, Split
-from inspectd.dataset.pixels import Dataset
+from inspectd.dataset.pictures import read_pictures
+from inspectd.dataset.pixels import as_listed
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import FINDINGS, Case, case, cases_text
 from inspectd.evaluation.evaluate import evaluate_split
@@ -21,7 +23,7 @@ from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.golden import Sighting, golden_files
 from inspectd.model.inspector import Finding, Inspector, open_inspector
 from inspectd.model.networks import target_layer
-from inspectd.model.spec import ALL_METHODS, HeatScale, Spec, Thresholds
+from inspectd.model.spec import ALL_METHODS, HeatScale, Spec, Thresholds, Tiles
 from inspectd.model.versions import publish
 from inspectd.paths import from_text
 from inspectd.training.course import Course, Workplace
@@ -39,7 +41,6 @@ class Trained:
     Attributes:
         used: Everything that was used, as the bundle keeps it.
         data: The folder that the manifest was made from.
-        dataset: Its images of the split `watched` at least.
         watched: The split that was watched while learning.
     """
 
@@ -48,7 +49,6 @@ class Trained:
     used: dict[str, Any]
     data: Path
     manifest: Manifest
-    dataset: Dataset
     watched: Split
     masks: Masks | None
 
@@ -101,6 +101,7 @@ def _draft(trained: Trained, name: str, recipe: Recipe) -> Spec:
         thresholds=Thresholds(0.0),
         heat_scale=dict.fromkeys(ALL_METHODS, unmeasured),
         layer=target_layer(trained.network),
+        tiles=None if recipe.tiles is None else Tiles(recipe.tiles),
         training=trained.used,
     )
 
@@ -111,22 +112,24 @@ def _measure(inspector: Inspector, trained: Trained, witness: Witness) -> tuple[
     Where these are the test images they choose no threshold: it stays at the network's own decision.
 
     Raises:
-        DataError: it finds no numbers.
+        DataError: it finds no numbers, or an image changed since it was listed.
     """
-    spec, dataset = inspector.bundle.spec, trained.dataset
-    chosen = dataset.of(trained.watched)
+    spec = inspector.bundle.spec
+    samples = trained.manifest.of(trained.watched)
+    pictures = zip(samples, read_pictures(trained.data, samples, inspector.prepare), strict=True)
+    whole = (as_listed(trained.data, sample, picture) for sample, picture in pictures)
     at_once = min(AT_ONCE, trained.course.batch)  # memory sufficed for as many
     inspector.warm_up(at_once)
     findings: list[Finding] = []
-    for first in range(0, len(chosen), at_once):
-        findings += inspector.inspect(list(dataset.pixels[chosen[first : first + at_once]]), ALL_METHODS)
-        witness.progress("measuring", len(findings), len(chosen))
+    while batch := list(islice(whole, at_once)):
+        findings += inspector.inspect([picture.pixels for picture in batch], ALL_METHODS)
+        witness.progress("measuring", len(findings), len(samples))
     if not all(np.isfinite(finding.logits).all() for finding in findings):
         raise DataError("Learning diverged: the network's logits are no numbers any more. Lower --rate.")
-    samples = [dataset.samples[index] for index in chosen]
     cases = [
         case(sample.path, sample.sha256, sample.target, sample.split, finding, spec)
         for sample, finding in zip(samples, findings, strict=True)
     ]
+    targets = [sample.target for sample in samples]
     threshold = spec.thresholds.defect if trained.watched == "test" else None
-    return cases, validate(findings, dataset.targets[chosen], spec.classes, spec.activation, threshold)
+    return cases, validate(findings, np.array(targets), spec.classes, spec.activation, threshold)

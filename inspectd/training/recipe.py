@@ -40,6 +40,8 @@ class Recipe:
         ok: Names of the classes that pass.
         cut: The backbone's last layer that is used; None (`all` in a file) for all of it.
         width, height: The network's input in pixels; a recipe file gives both as `size`.
+        tiles: Pixels that tiles of large images share, which are cut at their own resolution; None: each image is
+            resized as a whole.
         weights: `imagenet`, `none`, or a file.
         head_epochs: Passes over what the backbone, held still, makes of the training images; the head alone learns.
         head_rate: The learning rate meanwhile; it stays.
@@ -68,6 +70,7 @@ class Recipe:
     head: Head = "max"
     width: Side = 512
     height: Side = 512
+    tiles: Annotated[int, Field(ge=0)] | None = None
     weights: str = "imagenet"
     preprocess: Preprocess = "backbone"
     head_epochs: Count = 0
@@ -99,6 +102,8 @@ class Recipe:
             raise ValueError("patience: without validation images nobody sees which epoch is better; use patience: 0")
         if self.preprocess == "scale" and SCALES[self.backbone] == "own":
             raise ValueError(f"preprocess: scale is not for {self.backbone}, which scales pixels itself; use backbone")
+        if self.tiles is not None and 2 * self.tiles > min(self.width, self.height):
+            raise ValueError("tiles: they may share half of the network's input at most, which `size` gives")
         if self.validation == self.test == 0:
             raise ValueError("validation: one of validation and test must be above 0, or nothing is measured")
         if self.validation + self.test > 0.9:

@@ -17,7 +17,7 @@ from inspectd.clock import utc_now
 from inspectd.dataset.manifest import Manifest, Split
 from inspectd.dataset.pixels import Dataset, load_dataset
 from inspectd.dataset.survey import survey
-from inspectd.evaluation.masks import find_masks
+from inspectd.evaluation.masks import Masks, find_masks
 from inspectd.evaluation.metrics import answers
 from inspectd.model.backend import keras, tf
 from inspectd.model.bundle import Bundle
@@ -32,6 +32,7 @@ from inspectd.training.learn import Witness, learn
 from inspectd.training.recipe import Recipe
 from inspectd.training.stages import Material, learning, stages
 from inspectd.training.start import start
+from inspectd.training.tiles import load_tiles
 
 
 def train(
@@ -41,7 +42,8 @@ def train(
 
     Args:
         resume: Goes on with the training of `out` by the same recipe that was interrupted.
-        masks: A folder with masks of the defects, against which the heat is measured.
+        masks: A folder with masks of the defects, against which the heat is measured; with `tiles` they say which tiles
+            show a defect.
 
     Raises:
         DataError: the data, the weights or the recipe cannot be used, learning diverged, or nothing can be resumed.
@@ -61,9 +63,7 @@ def train(
         network = beginning.network
         witness.say(f"{recipe.backbone} with {network.count_params():,} parameters, {beginning.origin}")
         watched: Split = "validation" if recipe.validation else "test"
-        dataset = load_dataset(
-            data, manifest, ("train", watched), recipe.preparation, lambda *done: witness.progress("reading", *done)
-        )
+        dataset = _load(data, manifest, ("train", watched), recipe, marked, witness)
         course = _course(place, recipe, manifest, precision, witness)
         anatomy = examine(network, (recipe.height, recipe.width, 3))
         material = _material(dataset, watched, recipe, answers(dataset.targets, manifest.classes, anatomy.units))
@@ -85,7 +85,7 @@ def train(
             "device": device.text,
             "seconds": round(time.monotonic() - started),
         }
-        trained = Trained(network, course, used | _facts(manifest), data, manifest, dataset, watched, marked)
+        trained = Trained(network, course, used | _facts(manifest), data, manifest, watched, marked)
         return finish(trained, out, recipe, place, witness)
 
 
@@ -104,6 +104,22 @@ def _course(place: Workplace, recipe: Recipe, manifest: Manifest, precision: Pre
     if place.has_interrupted:
         witness.say("An interrupted training lies here, which --resume would go on with. This one begins anew.")
     return Course(recipe.batch)
+
+
+def _load(
+    data: Path, manifest: Manifest, splits: tuple[Split, ...], recipe: Recipe, masks: Masks | None, witness: Witness
+) -> Dataset:
+    """What the network is to see: whole images, or tiles of them."""
+
+    def progress(done: int, total: int) -> None:
+        witness.progress("reading", done, total)
+
+    if recipe.tiles is None:
+        return load_dataset(data, manifest, splits, recipe.preparation, progress)
+    dataset = load_tiles(data, manifest, splits, recipe.preparation, recipe.tiles, masks, progress)
+    bad = sum(not manifest.classes[target].ok for target in dataset.targets)
+    witness.say(f"{len(dataset.targets)} tiles to learn from and to watch, {bad} of them with a defect.")
+    return dataset
 
 
 def _material(dataset: Dataset, watched: Split, recipe: Recipe, wanted: NDArray[np.float32]) -> Material:

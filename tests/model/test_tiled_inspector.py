@@ -180,6 +180,7 @@ def test_the_shipped_model_finds_a_small_defect_in_a_large_surface(tmp_path: Pat
     assert region.y - 16 <= y <= region.y + region.height + 16
 
 
+@pytest.mark.long
 def test_twenty_megapixels_take_little_more_than_their_own_pixels(tmp_path: Path) -> None:
     pixels = keras.Input((256, 256, 3))
     maps = keras.layers.Conv2D(4, 8, 8, activation="relu", name="maps")(pixels)

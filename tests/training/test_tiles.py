@@ -10,11 +10,21 @@ from support.site import Site
 from typer.testing import CliRunner
 
 from inspectd.cli.main import app
+from inspectd.dataset.division import Wish
+from inspectd.dataset.manifest import Split
+from inspectd.dataset.survey import survey
+from inspectd.errors import DataError
+from inspectd.evaluation.cases import read_cases
 from inspectd.evaluation.evaluate import evaluate_folder
+from inspectd.evaluation.masks import find_masks
+from inspectd.ledger.schema import Verdict
 from inspectd.model.backend import keras
 from inspectd.model.bundle import Bundle, load_bundle
 from inspectd.model.golden import read_golden
-from inspectd.model.spec import Tiles
+from inspectd.model.inspector import open_inspector
+from inspectd.model.mosaic import starts
+from inspectd.model.spec import Preparation, Tiles
+from inspectd.training.tiles import load_tiles
 
 SIZE = (150, 210)  # height, width
 
@@ -57,6 +67,59 @@ def bundle(data: Path) -> Bundle:
     done = CliRunner().invoke(app, [*words, "--tiles", "16", "--out", str(data / "models" / "bars")])
     assert done.exit_code == 0, done.output
     return load_bundle(data / "models" / "bars")
+
+
+def test_training_learns_from_tiles_and_is_measured_on_whole_images(data: Path, tmp_path: Path) -> None:
+    options = [
+        "--recipe",
+        "compact",
+        "--size",
+        "48",
+        "--tiles",
+        "16",
+        "--epochs",
+        "4",
+        "--batch",
+        "8",
+        "--rate",
+        "5e-3",
+    ]
+    words = ["train", str(data / "data"), "--out", str(tmp_path / "bars"), "--masks", str(data / "masks"), *options]
+    done = CliRunner().invoke(app, [*words, "--set", "class_weights=balanced", "--precision", "float32"])
+    assert done.exit_code == 0, done.output
+    bundle = load_bundle(tmp_path / "bars")
+    assert (bundle.spec.tiles, bundle.spec.training["tiles"]) == (Tiles(16), 16)
+    assert (bundle.spec.metrics["auc"], bundle.spec.metrics["good"]) == (1.0, 2)
+    cases = read_cases(bundle.path / "findings.csv", bundle.spec)
+    assert len({case.path for case in cases}) == len(cases) == 8
+    inspector = open_inspector(bundle, "cpu", "float32")
+    spoilt, whole = inspector.inspect([inspector.prepare(image(400, (77, 101))), inspector.prepare(image(400))])
+    assert (spoilt.verdict, whole.verdict) == (Verdict.DEFECT, Verdict.OK)
+
+
+class TestTilesToLearnFrom:
+    def test_those_of_good_images_and_those_with_the_mask(self, data: Path) -> None:
+        manifest = survey(data / "data", ["ok"], Wish(), lambda *_: None)
+        masks = find_masks(data / "masks", manifest.samples, manifest.classes)
+        splits: tuple[Split, ...] = ("train", "validation")
+        to = Preparation(48, 48)
+        dataset = load_tiles(data / "data", manifest, splits, to, 16, masks, lambda *_: None)
+        of_image = len(starts(SIZE[0], 48, 16)) * len(starts(SIZE[1], 48, 16))
+        good = sum(sample.target == 0 for sample in manifest.samples if sample.split in splits)
+        bad = dataset.pixels[dataset.targets == 1]
+        assert (dataset.targets == 0).sum() == good * of_image
+        assert (dataset.pixels[dataset.targets == 0].max(), dataset.pixels.shape[1:]) == (139, (48, 48, 3))
+        marked = (bad == 250).all(axis=3).sum(axis=(1, 2))
+        assert marked.min() >= 4 * 12 / 4
+        assert {sample.path for sample in dataset.samples} == {
+            sample.path for sample in manifest.samples if sample.split in splits
+        }
+        assert set(dataset.of("train")) | set(dataset.of("validation")) == set(range(len(dataset.targets)))
+
+    def test_a_large_defect_without_a_mask_is_refused(self, data: Path) -> None:
+        manifest = survey(data / "data", ["ok"], Wish(), lambda *_: None)
+        with pytest.raises(DataError, match=r"bar/\d\.png has 210×150 pixels and no mask, so that nobody knows"):
+            load_tiles(data / "data", manifest, ("train",), Preparation(48, 48), 16, None, lambda *_: None)
 
 
 def test_threshold_and_golden_images_are_of_whole_images(bundle: Bundle) -> None:
