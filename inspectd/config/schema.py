@@ -15,6 +15,7 @@ from inspectd.config.retention import FREE, Retention
 from inspectd.config.section import Section
 
 IMAGE_PATTERNS = ["*.png", "*.jpg", "*.jpeg", "*.bmp", "*.tif", "*.tiff", "*.webp"]
+MOST_PIXELS = 100_000_000  # of an image, where nobody says otherwise
 PLACEHOLDERS = ("watch", "verdict", "date")
 SQLITE = "sqlite:///"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
@@ -244,7 +245,7 @@ class Limits(Section):
 
     pixels: Annotated[
         int, Field(strict=True, ge=1, le=10**10, description="The most pixels of an image; a larger one is `failed`.")
-    ] = 100_000_000
+    ] = MOST_PIXELS
     bytes: Annotated[
         int,
         Field(strict=True, ge=1, le=2**40, description="The largest image file in bytes; a larger one is `failed`."),

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from inspectd.config.schema import IMAGE_PATTERNS
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 from inspectd.paths import to_text
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+SUFFIXES = tuple(pattern.removeprefix("*") for pattern in IMAGE_PATTERNS)
 MASKS = {"mask", "masks", "ground_truth"}  # as public data sets name them
 
 

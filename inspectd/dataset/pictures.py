@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from inspectd.config.schema import MOST_PIXELS
 from inspectd.dataset.folder import Found
 from inspectd.dataset.manifest import Sample
 from inspectd.paths import from_text
 from inspectd.vision.decode import DecodeError, decode
 
-MAX_PIXELS = 100_000_000
 THREADS = min(8, os.cpu_count() or 1)
 
 Pixels = NDArray[np.uint8]
@@ -81,7 +81,7 @@ def read_pictures(
 def _read(root: Path, file: Found | Sample, prepared: Callable[[Pixels], Pixels]) -> Picture | Unreadable:
     try:
         data = (root / from_text(file.path)).read_bytes()
-        decoded = decode(data, MAX_PIXELS)
+        decoded = decode(data, MOST_PIXELS)
     except OSError as error:
         return Unreadable(file.path, file.target, f"cannot be read ({error.strerror})")
     except DecodeError as error:

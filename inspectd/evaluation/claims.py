@@ -58,10 +58,10 @@ def asked(purpose: Purpose) -> str:
     """What thresholds are for, as part of a sentence."""
     if isinstance(purpose, Costs):
         look = "" if purpose.review is None else f", a look {purpose.review:g}"
-        share = "" if purpose.defect_share is None else f", where {percent(purpose.defect_share)} are defects"
+        share = "" if purpose.defect_share is None else f", where {_exact(purpose.defect_share)} are defects"
         return f"least cost; an escape costs {purpose.escape:g}, an overkill {purpose.overkill:g}{look}{share}"
-    escape = [] if purpose.escape is None else [f"at most {percent(purpose.escape)} of the defects missed"]
-    overkill = [] if purpose.overkill is None else [f"at most {percent(purpose.overkill)} of the good images rejected"]
+    escape = [] if purpose.escape is None else [f"at most {_exact(purpose.escape)} of the defects missed"]
+    overkill = [] if purpose.overkill is None else [f"at most {_exact(purpose.overkill)} of the good images rejected"]
     return ", ".join(escape + overkill)
 
 
@@ -79,7 +79,7 @@ def claims(found: Outcome, purpose: Purpose) -> list[str]:
     ]
 
 
-def percent(share: float) -> str:
+def _exact(share: float) -> str:
     """A share as a percentage with all its digits: 0.005 is `0.5 %`."""
     return f"{100 * share:.10g} %"
 
@@ -90,4 +90,4 @@ def _support(rate: Rate, limit: float | None, needed: str) -> str:
         return f"{said}."
     if limit == 0:
         return f"{said}; no number of images shows that it is 0."
-    return f"{said}; to claim {percent(limit)} you need {images_needed(limit)} {needed}."
+    return f"{said}; to claim {_exact(limit)} you need {images_needed(limit)} {needed}."

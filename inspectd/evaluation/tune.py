@@ -13,6 +13,7 @@ from inspectd.clock import utc_now
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import FINDINGS, Case, read_cases
 from inspectd.evaluation.claims import Outcome, asked, claims, counted, outcome, sides
+from inspectd.evaluation.rates import percent
 from inspectd.evaluation.thresholds import Costs, Purpose, choose
 from inspectd.model.bundle import Bundle
 from inspectd.model.spec import Spec, Thresholds
@@ -118,7 +119,7 @@ def _said(thresholds: Thresholds) -> str:
 def _assumption(purpose: Purpose, chosen: Outcome) -> list[str]:
     if not isinstance(purpose, Costs) or purpose.defect_share is not None:
         return []
-    share = f"{100 * chosen.escape.of / chosen.review.of:.3g} %"
+    share = percent(chosen.escape.of / chosen.review.of)
     return [
         f"{share} of all images are taken to be defects, as among those that choose; --defect-share says otherwise."
     ]

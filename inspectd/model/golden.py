@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
+from inspectd.config.schema import MOST_PIXELS
 from inspectd.errors import BundleError
 from inspectd.model.bundle import Bundle
 from inspectd.model.inspector import Finding, Inspector
@@ -28,7 +29,6 @@ FOLDER = "golden"
 INDEX = f"{FOLDER}/golden.json"
 OF_EACH_CLASS = 4
 MOST_BYTES = 20_000_000  # of one file
-MOST_PIXELS = 100_000_000
 CELLS = 16  # of the heat, a side
 
 _RULES = ConfigDict(extra="forbid")

@@ -77,14 +77,15 @@ class Daemon:
             raise ConfigError(f"the folder of watch {missing[0].name}, {missing[0].path}, is not there.")
         if not self._open():
             return 0
-        close = self._close
         try:
             self._loop()
         except LedgerDamaged:
-            close = self._supervisor.abandon
+            self._supervisor.abandon()
             raise
-        finally:
-            close()
+        except BaseException:
+            self._close()
+            raise
+        self._close()
         return 0
 
     def _catch_signals(self) -> None:

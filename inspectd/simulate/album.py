@@ -9,14 +9,14 @@ from pathlib import Path
 
 import cv2
 
-from inspectd.config.schema import IMAGE_PATTERNS
+from inspectd.config.schema import MOST_PIXELS
+from inspectd.dataset.folder import SUFFIXES
 from inspectd.demo.textures import SIZE, texture
 from inspectd.errors import InspectdError
 from inspectd.vision.decode import DecodeError, decode
 
 TILE = 64  # pixels, both ways: small, because the files and not the pictures are what is tested
 TEXTURES = 8
-MOST_PIXELS = 100_000_000
 
 Base = tuple[str, bytes]  # the file's ending, its content
 
@@ -62,13 +62,12 @@ def album_of(folder: Path, most: int | None = None) -> Album:
     Raises:
         InspectdError: there is none, or one of them is no whole image.
     """
-    endings = tuple(pattern.removeprefix("*") for pattern in IMAGE_PATTERNS)
     if not folder.is_dir():
         raise InspectdError(f"{folder} is no folder: name one with images in it.")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and path.is_file())[:most]
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())[:most]
     bases = [(path.suffix, path.read_bytes()) for path in files]
     if not bases:
-        raise InspectdError(f"{folder} holds no images ({', '.join(IMAGE_PATTERNS)}): name a folder that does.")
+        raise InspectdError(f"{folder} holds no images ({', '.join(SUFFIXES)}): name a folder that does.")
     for path, (_, data) in zip(files, bases, strict=True):
         try:
             decode(data, MOST_PIXELS)

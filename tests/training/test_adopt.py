@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.witness import Witness
 from typer.testing import CliRunner
 
 from inspectd.cli.main import app
@@ -23,17 +24,6 @@ from inspectd.vision.decode import decode
 layers = keras.layers
 
 SAID = Statement(("ok", "bar"))
-
-
-class Witness:
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        self.said.append(sentence)
-
-    def progress(self, _stage: str, done: int, total: int) -> None:
-        assert 0 < done <= total
 
 
 def bright(*last: Any, side: int | None = 48, kernel: list[float] | None = None) -> Any:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.witness import Witness
 
 from inspectd.errors import DataError
 from inspectd.model.backend import keras
@@ -25,28 +26,6 @@ RECIPE = Recipe(
 )
 
 
-class Witness:
-    """Interrupts the training when a stage that begins so is reported; remembers the stages and what was said."""
-
-    def __init__(self, at: str | None = None) -> None:
-        self.at = at
-        self.stages: list[str] = []
-        self.said: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        self.said.append(sentence)
-
-    def progress(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002
-        if stage not in self.stages:
-            self.stages.append(stage)
-        if self.at and stage.startswith(self.at):
-            raise KeyboardInterrupt
-
-    @property
-    def epochs(self) -> list[str]:
-        return [sentence for sentence in self.said if "pochs" not in sentence and "poch" in sentence]
-
-
 def interrupt(data: Path, out: Path, recipe: Recipe = RECIPE, at: str = "epoch 3") -> Witness:
     witness = Witness(at)
     with pytest.raises(KeyboardInterrupt):
@@ -65,7 +44,7 @@ def test_a_resumed_training_goes_on_as_it_would_have(data: Path, tmp_path: Path)
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["bars"]
     assert "Goes on after 2 epochs." in second.said
     assert second.stages == ["looking", "reading", "epoch 3 of 3", "measuring", "evaluating"]
-    assert [*first.epochs, *second.epochs] == whole.epochs
+    assert [*first.figures("Epoch "), *second.figures("Epoch ")] == whole.figures("Epoch ")
     weights = [keras.saving.load_model(each.path / "model.keras").get_weights() for each in (wanted, found)]
     assert all(np.allclose(*pair, atol=1e-5) for pair in zip(*weights, strict=True))
     assert found.spec.thresholds.defect == pytest.approx(wanted.spec.thresholds.defect, abs=1e-4)

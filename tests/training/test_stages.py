@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.witness import Witness
 
 from inspectd.errors import DataError
 from inspectd.model.backend import keras
@@ -18,22 +19,6 @@ from inspectd.training.train import train
 RECIPE = Recipe(
     backbone="compact", cut=None, width=48, height=48, weights="none", epochs=1, batch=8, rate=1e-3, precision="float32"
 )
-
-
-class Witness:
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.stages: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        self.said.append(sentence)
-
-    def progress(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002
-        if stage not in self.stages:
-            self.stages.append(stage)
-
-    def figures(self, beginning: str) -> list[str]:
-        return [sentence for sentence in self.said if sentence.startswith(beginning)]
 
 
 @pytest.fixture

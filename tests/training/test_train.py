@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from support.witness import Witness
 from typer.testing import CliRunner
 
 from inspectd.cli.main import app
@@ -35,25 +36,6 @@ RECIPE = Recipe(
     rate=5e-3,
     precision="float32",
 )
-
-
-class Witness:
-    """Remembers what it was told; `at` interrupts the training when a stage that begins so is reported."""
-
-    def __init__(self, at: str | None = None) -> None:
-        self.at = at
-        self.said: list[str] = []
-        self.stages: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        self.said.append(sentence)
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        assert 0 < done <= total
-        if stage not in self.stages:
-            self.stages.append(stage)
-        if self.at and stage.startswith(self.at):
-            raise KeyboardInterrupt
 
 
 def test_a_folder_becomes_a_bundle_that_inspects(data: Path, tmp_path: Path) -> None:

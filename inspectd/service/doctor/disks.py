@@ -10,11 +10,10 @@ from inspectd.ledger.mounts import file_system, is_network, mountinfo
 from inspectd.service.doctor.finding import Finding, Site, archive, fault, is_folder, ok, standing, warn
 from inspectd.service.space import places
 
-MIB = 2**20
 # The overlay of a 512×512 image takes up to 0.1 MB: at one image in two seconds these last a day, ...
-LOW_BYTES = 5 * 1024 * MIB
+LOW_BYTES = 5_000_000_000
 # ... and with less than this the -wal, the overlays of some batches and a copied source no longer fit side by side.
-LEAST_BYTES = 256 * MIB
+LEAST_BYTES = 250_000_000
 # An overlay and a sidecar for each image: at the same rate these last a day, and half an hour.
 LOW_FILES = 90_000
 LEAST_FILES = 2_000
@@ -86,4 +85,4 @@ def space(subject: str, disk: os.statvfs_result) -> Finding:
 
 def size(number: int) -> str:
     """Bytes for people."""
-    return f"{number / 1024**3:.1f} GiB" if number >= 1024**3 else f"{number / MIB:.1f} MiB"
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"

@@ -9,10 +9,10 @@ from inspectd.ledger.backup import RESTORE
 from inspectd.ledger.schema import REVISION
 from inspectd.ledger.vitals import vitals
 from inspectd.service.doctor.clock import after_newest
-from inspectd.service.doctor.disks import MIB, size
+from inspectd.service.doctor.disks import size
 from inspectd.service.doctor.finding import Finding, Site, fault, is_folder, ok, standing, warn
 
-WAL_MOST = 64 * MIB  # sixteen times what SQLite lets gather before it writes it back
+WAL_MOST = 64_000_000  # sixteen times what SQLite lets gather before it writes it back
 
 
 def check_ledger(site: Site) -> Iterator[Finding]:
