@@ -130,7 +130,8 @@ class _Bench:
             return
         from inspectd.bench.network import Network
 
-        self._network = Network(self._bundle, pixels_of(self._album, len(self._album)))
+        seconds = self._budget.until(NETWORK) - self._clock()
+        self._network = Network(self._bundle, pixels_of(self._album, len(self._album)), seconds)
         self._left_out += self._network.left_out
         self._rounds(NETWORK, self._network.measures)
 

@@ -1,6 +1,8 @@
 """A bundle's network on this device: every way, precision and batch size that can be had, warm, to take turns."""
 
-from collections.abc import Callable, Mapping
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import get_args
@@ -22,7 +24,9 @@ from inspectd.model.spec import Precision
 LARGEST = {"cpu": 32, "gpu": 256}  # images in a batch
 VIS_BATCH = 8
 LEAST = 0.4  # seconds that a measurement takes at least
-SEVERAL = 3  # images one at a time, which take longer than that in some ways
+AHEAD = 5  # what a size costs from its first run to the end of one round, in runs
+
+Way = Callable[[NDArray[np.uint8]], object]
 
 
 class Network:
@@ -34,52 +38,76 @@ class Network:
         left_out: What cannot be measured here, and why, as sentences.
     """
 
-    def __init__(self, bundle: Bundle, pictures: list[NDArray[np.uint8]], least: float = LEAST) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        pictures: list[NDArray[np.uint8]],
+        seconds: float = math.inf,
+        least: float = LEAST,
+    ) -> None:
         """Load and warm all of it.
 
         Args:
             pictures: uint8 (H, W, 3), as they are decoded.
+            seconds: For this and one round of `measures`; large batches for which that is too little are left out.
             least: Seconds that each measurement takes at least.
 
         Raises:
             BundleError: the network cannot be used in any precision.
         """
-        place = open_device("auto")
-        self.device = place.text
+        began = time.monotonic()
+        to = bundle.spec.preparation
         self._least = least
         self.left_out: list[str] = []
-        spec, to = bundle.spec, bundle.spec.preparation
-        whole = replace(bundle, spec=replace(spec, tiles=None))
-        if spec.tiles:
-            tile = f"{to.width}×{to.height}"
-            self.left_out.append(
-                f"tiles: the network's own lines are of one tile of {tile}; an image of end to end has several."
-            )
-        self._sizes = batch_sizes(LARGEST[place.text.partition(":")[0]])
         self._inspectors: dict[Precision, Inspector] = {}
-        self._forwards: dict[Precision, Callable[[NDArray[np.uint8]], object]] = {}
+        self._forwards: dict[Precision, Way] = {}
+        self.device = self._open(bundle)
+        sizes = batch_sizes(LARGEST[self.device.partition(":")[0]])
+        prepared = [prepare(pixels, to) for pixels in pictures]
+        self._images = [prepared[index % len(prepared)] for index in range(sizes[-1])]
+        self._pixels = np.stack(self._images)
+        self._article = self._openable(ARTICLE, lambda: article(bundle), self._pixels[0])
+        self._vis = self._openable(VIS, lambda: tf_keras_vis(bundle), self._pixels[:VIS_BATCH])
+        self._sizes = self._warm(sizes, began + seconds)
+        for inspector in self._inspectors.values():
+            inspector.warm_up(self._sizes[-1])
+
+    def _open(self, bundle: Bundle) -> str:
+        """Every precision that the device has and the bundle allows; returns the device in words."""
+        place, spec = open_device("auto"), bundle.spec
         for precision in get_args(Precision):
             if precision == "bfloat16" and not place.bfloat16:
                 self.left_out.append(f"bfloat16: {place.text} has none of its own.")
                 continue
             try:
-                proven = open_inspector(bundle, "auto", precision)
+                inspector = open_inspector(bundle, "auto", precision)
             except BundleError as error:
                 self.left_out.append(f"{precision}: {error}")
-            else:
-                self._inspectors[precision] = load_inspector(whole, "auto", precision) if spec.tiles else proven
-                self._forwards[precision] = compiled(bundle, precision)
+                continue
+            if spec.tiles:  # proven with them; measured without
+                inspector = load_inspector(replace(bundle, spec=replace(spec, tiles=None)), "auto", precision)
+            self._inspectors[precision] = inspector
+            self._forwards[precision] = compiled(bundle, precision)
         if not self._inspectors:
             raise BundleError("\n".join(self.left_out))
-        prepared = [prepare(pixels, to) for pixels in pictures]
-        self._images = [prepared[index % len(prepared)] for index in range(self._sizes[-1])]
-        self._pixels = np.stack(self._images)
-        self._article = self._openable(ARTICLE, lambda: article(bundle), self._pixels[0])
-        self._vis = self._openable(VIS, lambda: tf_keras_vis(bundle), self._pixels[:VIS_BATCH])
-        for precision, inspector in self._inspectors.items():
-            inspector.warm_up(self._sizes[-1])
-            for size in self._sizes:
-                self._forwards[precision](self._pixels[:size])
+        if spec.tiles:
+            tile = f"{spec.preparation.width}×{spec.preparation.height}"
+            self.left_out.append(
+                f"tiles: the network's own lines are of one tile of {tile}; an image of end to end has several."
+            )
+        return place.text
+
+    def _warm(self, sizes: Sequence[int], until: float) -> tuple[int, ...]:
+        """Run the bare network in one size after the other, as long as all that these sizes cost ends by `until`."""
+        began = time.monotonic()
+        for index, size in enumerate(sizes):
+            now = time.monotonic()
+            if index and now + (now - began) * AHEAD * size / sizes[index - 1] > until:
+                self.left_out.append(f"batches of {size} and more: they take too long; give more --minutes.")
+                return tuple(sizes[:index])
+            for forward in self._forwards.values():
+                forward(self._pixels[:size])
+        return tuple(sizes)
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -110,16 +138,10 @@ class Network:
         return {Line(name, precision, batch): rate}
 
     def article(self, name: str) -> Mapping[Line, float]:
-        """The article's way with a few images; nothing where it cannot be gone."""
+        """The article's way with one image; nothing where it cannot be gone."""
         if not self._article:
             return {}
-        judge = self._article
-
-        def several() -> None:
-            for pixels in self._pixels[:SEVERAL]:
-                judge(pixels)
-
-        return {Line(name, "float32", 1): pace(several, min(SEVERAL, len(self._pixels)), self._least)}
+        return {Line(name, "float32", 1): pace(partial(self._article, self._pixels[0]), 1, self._least)}
 
     def _tf_keras_vis(self) -> Mapping[Line, float]:
         assert self._vis
@@ -129,9 +151,9 @@ class Network:
     def _openable(
         self,
         name: str,
-        make: Callable[[], Callable[[NDArray[np.uint8]], object]],
+        make: Callable[[], Way],
         pixels: NDArray[np.uint8],
-    ) -> Callable[[NDArray[np.uint8]], object] | None:
+    ) -> Way | None:
         """A way that is of others and may not suit this network, warm; None with a sentence where it does not."""
         try:
             way = make()

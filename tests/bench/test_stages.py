@@ -80,6 +80,12 @@ def test_the_network_is_measured_in_every_way_and_what_is_not_is_said(tiny: Bund
     assert {sentence.partition(":")[0] for sentence in network.left_out} == missing
 
 
+def test_large_batches_are_left_out_where_the_time_is_too_short_for_them(tiny: Bundle) -> None:
+    network = Network(tiny, pixels_of(camera_album(), 2), seconds=0.0, least=0.0)
+    assert {line.batch for measure in network.measures for line in measure() if line.name == GRADCAM} == {1}
+    assert any(sentence.startswith("batches of 4 and more:") for sentence in network.left_out)
+
+
 def test_all_around_the_network_is_measured_once_through_the_real_daemon(tmp_path: Path) -> None:
     """The null network has the daemon's whole way and no TensorFlow; a clock that stands still gives one round each."""
     bundle = write_null_bundle(tmp_path / "null")
