@@ -10,7 +10,10 @@ AS_GOOD = 0.97  # of the best rate: a smaller batch or fewer threads are then pr
 
 
 def fastest(numbers: Numbers) -> tuple[Precision | None, int | None]:
-    """The precision with the best rate of all, and the smallest batch that is as good in it; None where unknown."""
+    """The precision with the best rate of all, and the smallest batch that is as good in it; None where unknown.
+
+    One size of batch alone tells nothing of which is best.
+    """
     rounds = {line: rates for line, rates in numbers.items() if line.name == GRADCAM}
     if not rounds:
         return None, None
@@ -20,7 +23,7 @@ def fastest(numbers: Numbers) -> tuple[Precision | None, int | None]:
         for line, rates in rounds.items()
         if line.precision == best.precision and line.batch and _is_as_good(rates, rounds[best])
     ]
-    return best.precision, min(as_good)
+    return best.precision, min(as_good) if len({line.batch for line in rounds}) > 1 else None
 
 
 def threads(numbers: Numbers) -> int | None:

@@ -53,6 +53,13 @@ def test_what_was_not_measured_is_not_proposed() -> None:
     assert propose({}, proven=True).settings == {}
 
 
+def test_one_size_of_batch_alone_is_no_choice() -> None:
+    settings = propose(
+        {Line(GRADCAM, "float32", 1): (5.0,), Line(GRADCAM, "bfloat16", 1): (9.0,)}, proven=True
+    ).settings
+    assert settings == {"precision": "bfloat16"}
+
+
 def test_lines_are_compared_within_their_round_and_settings() -> None:
     found = {(ratio.name, ratio.precision, ratio.batch): ratio.value for ratio in compare(NUMBERS)}
     assert found == pytest.approx(
