@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from inspectd.dataset.manifest import Sample
 from inspectd.paths import from_text
 from inspectd.vision.decode import DecodeError, decode
 
+MOST_AT_ONCE = 64_000_000  # pixels: a few large images are as much as many small ones
 THREADS = min(8, os.cpu_count() or 1)
 
 Pixels = NDArray[np.uint8]
@@ -58,6 +60,9 @@ class Unreadable:
         return f"{self.path}: {self.reason}"
 
 
+Item = TypeVar("Item", Picture, Picture | Unreadable)
+
+
 def read_pictures(
     root: Path, files: Iterable[Found | Sample], prepared: Callable[[Pixels], Pixels] = lambda pixels: pixels
 ) -> Iterator[Picture | Unreadable]:
@@ -76,6 +81,20 @@ def read_pictures(
         while reading:
             yield reading.popleft().result()
             reading.extend(begin(1))
+
+
+def in_batches(pictures: Iterable[Item], most: int) -> Iterator[list[Item]]:
+    """The pictures in their order, at most so many at once; fewer where they are large."""
+    batch: list[Item] = []
+    pixels = 0
+    for each in pictures:
+        batch.append(each)
+        pixels += each.pixels.shape[0] * each.pixels.shape[1] if isinstance(each, Picture) else 0
+        if len(batch) == most or pixels >= MOST_AT_ONCE:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
 
 
 def _read(root: Path, file: Found | Sample, prepared: Callable[[Pixels], Pixels]) -> Picture | Unreadable:

@@ -3,7 +3,7 @@
 They take width × height × channels bytes each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,15 +36,27 @@ class Dataset:
         return np.flatnonzero([sample.split == split for sample in self.samples])
 
 
-def as_listed(root: Path, sample: Sample, picture: Picture | Unreadable) -> Picture:
-    """The picture, if it still is what the manifest lists as `sample`.
+def read_listed(
+    root: Path, samples: Sequence[Sample], prepared: Callable[[Pixels], Pixels], progress: Callable[[int, int], None]
+) -> Iterator[Picture]:
+    """Reads what a manifest lists, in its order.
+
+    Args:
+        root: The folder that the manifest was made from.
+        prepared: As for `read_pictures`.
+        progress: Is told how many of how many files are done.
 
     Raises:
-        DataError: it is not.
+        DataError: a file is not the one that is listed any more.
     """
-    if isinstance(picture, Unreadable) or picture.sha256 != sample.sha256:
-        raise DataError(f"{root / sample.path} changed since it was listed. Start again when the folder is at rest.")
-    return picture
+    pictures = read_pictures(root, samples, prepared)
+    for done, (sample, picture) in enumerate(zip(samples, pictures, strict=True), 1):
+        if isinstance(picture, Unreadable) or picture.sha256 != sample.sha256:
+            raise DataError(
+                f"{root / sample.path} changed since it was listed. Start again when the folder is at rest."
+            )
+        yield picture
+        progress(done, len(samples))
 
 
 def load_dataset(
@@ -65,7 +77,6 @@ def load_dataset(
     def prepared(image: Pixels) -> Pixels:
         return prepare(image, to)
 
-    for index, (sample, picture) in enumerate(zip(samples, read_pictures(root, samples, prepared), strict=True)):
-        pixels[index] = as_listed(root, sample, picture).pixels
-        progress(index + 1, len(samples))
+    for index, picture in enumerate(read_listed(root, samples, prepared, progress)):
+        pixels[index] = picture.pixels
     return Dataset(samples, pixels, np.array([sample.target for sample in samples], np.int64))

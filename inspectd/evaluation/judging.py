@@ -4,7 +4,7 @@ The same decoder, preparation, network, verdict and regions as in the daemon; no
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inspectd.dataset.folder import Found
 from inspectd.dataset.manifest import Sample, Split
-from inspectd.dataset.pictures import Picture, Unreadable, read_pictures
+from inspectd.dataset.pictures import Picture, Unreadable, in_batches, read_pictures
 from inspectd.evaluation.cases import Case, case
 from inspectd.evaluation.heat import OnMask, on_mask, warmth
 from inspectd.evaluation.masks import MaskError, Masks, read_mask
@@ -22,7 +22,6 @@ from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, Inspector
 
 AT_ONCE = 8  # images
-MOST_PIXELS = 64_000_000  # of the originals at once: a few large images are as much as many small ones
 STAGES = ("read", "prepare", "network", "heat")
 
 Progress = Callable[[int, int], None]
@@ -98,13 +97,13 @@ def judge(
         splits: By sha256, what the bundle used an image for; any other is `test`.
         progress: Is told how many of how many files are done.
     """
-    at_once = _warm_up(inspector)
+    at_once = warm_up(inspector)
     judged: list[Judged] = []
     failed: list[Unreadable] = []
     unusable: list[str] = []
     spent = dict.fromkeys(STAGES, 0.0)
     clock = _Stopwatch(spent)
-    for batch in _batches(read_pictures(root, files), at_once):
+    for batch in in_batches(read_pictures(root, files), at_once):
         clock.lap("read")
         pictures = [each for each in batch if isinstance(each, Picture)]
         failed += [each for each in batch if isinstance(each, Unreadable)]
@@ -134,8 +133,12 @@ class _Stopwatch:
         self.last = now
 
 
-def _warm_up(inspector: Inspector) -> int:
-    """How many images may go at once: as many as memory suffices for."""
+def warm_up(inspector: Inspector) -> int:
+    """Warms an inspector up for as many images at once as memory suffices for, and says how many that is.
+
+    Raises:
+        MemoryError: it does not suffice for one.
+    """
     at_once = AT_ONCE
     while True:
         try:
@@ -146,21 +149,6 @@ def _warm_up(inspector: Inspector) -> int:
             at_once //= 2
         else:
             return at_once
-
-
-def _batches(pictures: Iterable[Picture | Unreadable], most: int) -> Iterator[list[Picture | Unreadable]]:
-    batch: list[Picture | Unreadable] = []
-    for each in pictures:
-        batch.append(each)
-        if len(batch) == most or sum(_area(picture) for picture in batch) >= MOST_PIXELS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _area(picture: Picture | Unreadable) -> int:
-    return picture.pixels.shape[0] * picture.pixels.shape[1] if isinstance(picture, Picture) else 0
 
 
 def _mask(picture: Picture, masks: Masks | None, unusable: list[str]) -> NDArray[np.bool_] | None:

@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from inspectd import __version__
+
 _NOISE = re.compile(r"[IWE]\d{4} |WARNING: All log messages before absl|To enable the following instructions")
 
 
@@ -42,4 +44,6 @@ keras.config.set_floatx("float32")
 keras.config.set_image_data_format("channels_last")
 tf.get_logger().setLevel("ERROR")
 
-__all__ = ["keras", "tf"]
+SOFTWARE = f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}"
+
+__all__ = ["SOFTWARE", "keras", "tf"]

@@ -4,35 +4,27 @@ Until the last step everything lives in a temporary folder, so whatever goes wro
 """
 
 import hashlib
-import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
-from inspectd import __version__
 from inspectd.clock import utc_now
 from inspectd.dataset.folder import find_images
 from inspectd.dataset.pictures import Picture, Unreadable, read_pictures
 from inspectd.errors import DataError
-from inspectd.evaluation.cases import FINDINGS, Case, case, cases_text
-from inspectd.evaluation.validation import Validation, validate
-from inspectd.model.backend import keras, tf
+from inspectd.evaluation.cases import FINDINGS, cases_text
+from inspectd.model.backend import SOFTWARE, keras
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.foreign import Architecture, activation_of, read_network, turn_around
-from inspectd.model.golden import Sighting, golden_files
-from inspectd.model.inspector import Finding, Inspector, load_inspector
+from inspectd.model.inspector import Inspector, load_inspector
 from inspectd.model.networks import target_layer
 from inspectd.model.spec import (
-    ALL_METHODS,
     Backbone,
-    HeatScale,
     ImageClass,
     Preparation,
     Preprocess,
@@ -42,12 +34,11 @@ from inspectd.model.spec import (
 )
 from inspectd.model.surgery import examine
 from inspectd.model.versions import publish, refuse_unfit
-from inspectd.paths import from_text
 from inspectd.training.learn import Witness
+from inspectd.training.measuring import look, measure, unmeasured
 from inspectd.training.report import card
 
 SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
-AT_ONCE = 8  # images
 UNMEASURED = (
     "Nothing is measured of it: the threshold is where the network's own decision changes, the score is not "
     "calibrated, the heat's colours have no scale, and no golden images prove it on another device. Import it with "
@@ -99,7 +90,6 @@ def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: 
     with _in_words():
         to = _preparation(said, network)
     anatomy = examine(network, (to.height, to.width, to.channels))
-    unmeasured = {each.name: HeatScale(0.0, 1.0) for each in classes if not each.ok}
     with _in_words():
         draft = Spec(
             name=out.absolute().name,
@@ -107,7 +97,7 @@ def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: 
             activation=activation_of(network, anatomy),
             preparation=to,
             thresholds=Thresholds(0.0),
-            heat_scale=dict.fromkeys(ALL_METHODS, unmeasured),
+            heat_scale=unmeasured(classes),
             layer=said.layer or target_layer(network),
             tiles=None if said.tiles is None else Tiles(said.tiles),
             training=_origin(file, said, network),
@@ -144,49 +134,27 @@ def _publish(out: Path, network: Path, inspector: Inspector, images: Path | None
     files: dict[str, bytes] = {}
     remarks: tuple[str, ...] = (UNMEASURED,)
     if images is not None:
-        cases, found = _measure(inspector, images, witness)
-        spec = replace(
-            spec,
-            thresholds=found.thresholds,
-            calibration=found.calibration,
-            heat_scale=found.heat_scale,
-            metrics=found.metrics.as_numbers(),
-        )
-        seen = [Sighting(images / from_text(each.path), each.target, each.margin) for each in cases]
-        golden = golden_files(inspector, seen, found.thresholds.defect)
-        files = {FINDINGS: cases_text(cases, spec.classes), **golden.files}
-        remarks = (*found.remarks, *golden.remarks)
+        seen = look(inspector, _usable(images, inspector, witness), "validation")
+        _refuse_missing(images, spec.classes, [each.target for each in seen.cases])
+        found = measure(inspector, images, seen)
+        spec, remarks = found.spec, found.remarks
+        files = {FINDINGS: cases_text(seen.cases, spec.classes), **found.golden}
     for remark in remarks:
         witness.say(remark)
     return publish(out, spec, {NETWORK: network, "card.md": card(spec, remarks), **files})
 
 
-def _measure(inspector: Inspector, root: Path, witness: Witness) -> tuple[list[Case], Validation]:
-    """What the network finds in images that it has not learned from."""
-    spec = inspector.bundle.spec
-    files = find_images(root, spec.classes)
-    pictures = read_pictures(root, files, inspector.prepare)
-    inspector.warm_up(AT_ONCE)
-    cases: list[Case] = []
-    findings: list[Finding] = []
-    for start in range(0, len(files), AT_ONCE):
-        part = list(islice(pictures, AT_ONCE))
-        whole = [each for each in part if isinstance(each, Picture) and not each.doubt]
-        for each in part:
-            if isinstance(each, Unreadable):
-                witness.say(f"Skipped {each}")
-            elif each.doubt:
-                witness.say(f"Skipped {each.path}: The file {each.doubt}")
-        found = inspector.inspect([each.pixels for each in whole], ALL_METHODS)
-        for picture, finding in zip(whole, found, strict=True):
-            cases.append(case(picture.path, picture.sha256, picture.target, "validation", finding, spec))
-        findings += found
-        witness.progress("measuring", start + len(part), len(files))
-    if silent := [each.path for each in cases if not math.isfinite(each.margin)]:
-        raise DataError(f"The network gives no finite number for {silent[0]}. Its weights are damaged, or it diverged.")
-    targets = [each.target for each in cases]
-    _refuse_missing(root, spec.classes, targets)
-    return cases, validate(findings, np.array(targets), spec.classes, spec.activation)
+def _usable(root: Path, inspector: Inspector, witness: Witness) -> Iterator[Picture]:
+    """The whole images of a folder per class, prepared; the others are said."""
+    files = find_images(root, inspector.bundle.spec.classes)
+    for done, each in enumerate(read_pictures(root, files, inspector.prepare), 1):
+        if isinstance(each, Unreadable):
+            witness.say(f"Skipped {each}")
+        elif each.doubt:
+            witness.say(f"Skipped {each.path}: The file {each.doubt}")
+        else:
+            yield each
+        witness.progress("measuring", done, len(files))
 
 
 def _refuse_missing(root: Path, classes: Sequence[ImageClass], targets: Sequence[int]) -> None:
@@ -244,5 +212,5 @@ def _origin(file: Path, said: Statement, network: Any) -> dict[str, Any]:
         "architecture": said.architecture or "as in the file",
         "parameters": network.count_params(),
         "imported_at": utc_now(),
-        "software": f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
+        "software": SOFTWARE,
     }

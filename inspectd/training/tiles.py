@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspectd.dataset.manifest import Manifest, Sample, Split
-from inspectd.dataset.pictures import Picture, read_pictures
-from inspectd.dataset.pixels import Dataset, as_listed
+from inspectd.dataset.pictures import Picture
+from inspectd.dataset.pixels import Dataset, read_listed
 from inspectd.errors import DataError
 from inspectd.evaluation.masks import MaskError, Masks, read_mask
 from inspectd.model.mosaic import Mosaic
@@ -44,13 +44,11 @@ def load_tiles(
     samples = tuple(sample for sample in manifest.samples if sample.split in splits)
     owners: list[Sample] = []
     tiles: list[NDArray[np.uint8]] = []
-    pictures = read_pictures(root, samples, lambda image: to_channels(image, to.channels))
-    for count, (sample, picture) in enumerate(zip(samples, pictures, strict=True), 1):
-        whole = as_listed(root, sample, picture)
-        found = _tiles(whole, manifest.classes[sample.target].ok, (to.height, to.width), overlap, masks)
+    pictures = read_listed(root, samples, lambda image: to_channels(image, to.channels), progress)
+    for sample, picture in zip(samples, pictures, strict=True):
+        found = _tiles(picture, manifest.classes[sample.target].ok, (to.height, to.width), overlap, masks)
         owners += [sample] * len(found)
         tiles += found
-        progress(count, len(samples))
     return Dataset(tuple(owners), np.stack(tiles), np.array([sample.target for sample in owners], np.int64))
 
 

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd import __version__
 from inspectd.clock import utc_now
 from inspectd.dataset.manifest import Manifest, Split
 from inspectd.dataset.pixels import Dataset, load_dataset
 from inspectd.dataset.survey import survey
 from inspectd.evaluation.masks import Masks, find_masks
 from inspectd.evaluation.metrics import answers
-from inspectd.model.backend import keras, tf
+from inspectd.model.backend import SOFTWARE, keras
 from inspectd.model.bundle import Bundle
 from inspectd.model.devices import Device, open_device
 from inspectd.model.spec import Precision
@@ -141,7 +140,7 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
         "test_images": manifest.counts("test"),
         "skipped": list(manifest.skipped),
         "finished_at": utc_now(),
-        "software": f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
+        "software": SOFTWARE,
     }
 
 

@@ -1,0 +1,93 @@
+"""What a draft takes from images that its network has not learned from, by the inspector that will run it.
+
+Training and import share it, so that threshold, calibration, heat scale and golden images come about in one way.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from inspectd.dataset.manifest import Split
+from inspectd.dataset.pictures import Picture, in_batches
+from inspectd.errors import DataError
+from inspectd.evaluation.cases import Case, case
+from inspectd.evaluation.heatscale import HeatScales
+from inspectd.evaluation.judging import warm_up
+from inspectd.evaluation.validation import validate
+from inspectd.model.golden import Sighting, golden_files
+from inspectd.model.inspector import Finding, Inspector
+from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Spec
+from inspectd.paths import from_text
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a network says of images of known class: a case and a finding for each, in the same order."""
+
+    cases: list[Case]
+    findings: list[Finding]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What follows from it.
+
+    Attributes:
+        spec: The draft's, with all that is measured in it.
+        golden: The content of the golden images' files by their path in the bundle.
+        remarks: Sentences that a user should read.
+    """
+
+    spec: Spec
+    golden: dict[str, bytes]
+    remarks: tuple[str, ...]
+
+
+def unmeasured(classes: Sequence[ImageClass]) -> HeatScales:
+    """The heat scales of a draft, which mean nothing yet."""
+    return {method: {each.name: HeatScale(0.0, 1.0) for each in classes if not each.ok} for method in ALL_METHODS}
+
+
+def look(inspector: Inspector, pictures: Iterable[Picture], split: Split) -> Seen:
+    """What the network finds in pictures whose pixels the inspector has prepared, heat by every method.
+
+    Raises:
+        DataError: it gives no numbers.
+    """
+    seen = Seen([], [])
+    for batch in in_batches(pictures, warm_up(inspector)):
+        findings = inspector.inspect([each.pixels for each in batch], ALL_METHODS)
+        for each, finding in zip(batch, findings, strict=True):
+            seen.cases.append(case(each.path, each.sha256, each.target, split, finding, inspector.bundle.spec))
+            seen.findings.append(finding)
+    if silent := [each.path for each in seen.cases if not math.isfinite(each.margin)]:
+        raise DataError(
+            f"The network gives no finite number for {silent[0]}: learning diverged, or its weights are damaged. Lower "
+            "--rate, or take a whole file."
+        )
+    return seen
+
+
+def measure(inspector: Inspector, root: Path, seen: Seen, threshold: float | None = None) -> Measured:
+    """Threshold, calibration, heat scale, metrics and golden images from good images and every kind of defect.
+
+    Args:
+        root: The folder of the images.
+        threshold: Where a margin is a defect, if these images are not to choose it.
+    """
+    spec = inspector.bundle.spec
+    targets = np.array([each.target for each in seen.cases])
+    found = validate(seen.findings, targets, spec.classes, spec.activation, threshold)
+    sightings = [Sighting(root / from_text(each.path), each.target, each.margin) for each in seen.cases]
+    golden = golden_files(inspector, sightings, found.thresholds.defect)
+    measured = replace(
+        spec,
+        thresholds=found.thresholds,
+        calibration=found.calibration,
+        heat_scale=found.heat_scale,
+        metrics=found.metrics.as_numbers(),
+    )
+    return Measured(measured, golden.files, (*found.remarks, *golden.remarks))
