@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from inspectd.config import Config, load
+from inspectd.config.schema import MOST_PIXELS
 from inspectd.demo.place import Place
 from inspectd.demo.textures import texture
 from inspectd.durable import write_all
@@ -22,7 +23,6 @@ from inspectd.vision.decode import decode
 WATCH = "bench"
 SEED = 2026
 PICTURES = 16
-MOST_PIXELS = 100_000_000
 
 
 def camera_album() -> Album:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from inspectd.evaluation.metrics import sides
+from inspectd.evaluation.metrics import labelled
 from inspectd.evaluation.thresholds import Margins
 
 BINS = 10
@@ -58,7 +58,7 @@ class Reliability:
 
 def curves(good: Margins, bad: Margins) -> Curves:
     """For finite margins of both sides."""
-    truth, margins = sides(good, bad)
+    truth, margins = labelled(good, bad)
     overkill, found, _ = roc_curve(truth, margins)
     precision, recall, _ = precision_recall_curve(truth, margins)
     return Curves(overkill, found, recall, precision)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from inspectd import __version__
 from inspectd.clock import utc_now
 from inspectd.dataset.folder import Found, find_images
@@ -18,11 +16,11 @@ from inspectd.errors import DataError
 from inspectd.evaluation import figures, words
 from inspectd.evaluation.assessment import Assessment, as_numbers, assess
 from inspectd.evaluation.cases import FINDINGS, Case, cases_text
+from inspectd.evaluation.claims import sides
 from inspectd.evaluation.contact import choose, sheet
 from inspectd.evaluation.judging import Judged, Judgement, Progress, judge
 from inspectd.evaluation.masks import Masks, find_masks
 from inspectd.evaluation.report import Contents, Subject, html
-from inspectd.evaluation.thresholds import Margins
 from inspectd.model.bundle import Bundle
 from inspectd.model.inspector import Inspector, open_inspector
 from inspectd.model.spec import ImageClass, Method, Spec
@@ -198,7 +196,7 @@ def _of_masks(judgement: Judgement, masks: Masks | None, classes: Sequence[Image
 
 
 def _pictures(found: Assessment, judged: Sequence[Judged], spec: Spec) -> dict[str, bytes]:
-    good, bad = (_margins(judged, spec.classes, ok=ok) for ok in (True, False))
+    good, bad = sides((each.case for each in judged if math.isfinite(each.case.margin)), spec.classes)
     caught, overkill = found.caught.count, found.overkill.count
     recall, rejected = found.caught.value or 0.0, caught + overkill
     precision = caught / rejected if rejected else None
@@ -213,11 +211,6 @@ def _pictures(found: Assessment, judged: Sequence[Judged], spec: Spec) -> dict[s
         pixels = [each.on_mask.distance for each in judged if each.on_mask]
         pictures["distances.png"] = figures.distances(found.placement.near, pixels)
     return pictures
-
-
-def _margins(judged: Sequence[Judged], classes: Sequence[ImageClass], *, ok: bool) -> Margins:
-    margins = np.array([each.case.margin for each in judged if classes[each.case.target].ok == ok])
-    return np.asarray(margins[np.isfinite(margins)], np.float64)
 
 
 def _splits(bundle: Bundle) -> dict[str, Split]:

@@ -13,15 +13,15 @@ from inspectd.model.verdict import Activation
 
 def auc(good: Margins, bad: Margins) -> float:
     """The area under the ROC curve: the chance that a defect's margin exceeds a good image's; a tie counts half."""
-    return float(roc_auc_score(*sides(good, bad)))
+    return float(roc_auc_score(*labelled(good, bad)))
 
 
 def average_precision(good: Margins, bad: Margins) -> float:
     """The mean precision over the defects as they are found one by one; it depends on how many images are good."""
-    return float(average_precision_score(*sides(good, bad)))
+    return float(average_precision_score(*labelled(good, bad)))
 
 
-def sides(good: Margins, bad: Margins) -> tuple[NDArray[np.int64], Margins]:
+def labelled(good: Margins, bad: Margins) -> tuple[NDArray[np.int64], Margins]:
     """0 for good and 1 for bad, beside the margins: as scikit-learn takes them."""
     return np.repeat([0, 1], [len(good), len(bad)]), np.concatenate([good, bad])
 
