@@ -136,7 +136,7 @@ class _Run:
             course.best, course.kept = len(course.epochs) - 1, course.weights
         self.witness.say(
             f"{self.stage.name.capitalize()} {course.done}: loss {now.loss:.4g}, accuracy {now.accuracy:.4f}; "
-            f"validation loss {now.val_loss:.4g}, accuracy {now.val_accuracy:.4f}"
+            f"validation {now.watched}"
         )
 
     def _has_waited(self) -> bool:

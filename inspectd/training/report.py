@@ -19,6 +19,11 @@ class Epoch:
     val_loss: float
     val_accuracy: float
 
+    @property
+    def watched(self) -> str:
+        """The figures of the images that were watched, in words."""
+        return f"loss {self.val_loss:.4g}, accuracy {self.val_accuracy:.4f}"
+
 
 def curves(epochs: Sequence[Epoch], best: int) -> bytes:
     """A PNG with accuracy and loss over the epochs, training and validation; `best` (from 0) is the epoch kept."""

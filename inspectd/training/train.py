@@ -51,10 +51,7 @@ def train(
     started = time.monotonic()
     refuse_unfit(out)
     with Workplace(out, recipe, resume) as place:
-        device = open_device("auto")
-        for remark in device.remarks:
-            witness.say(remark)
-        precision = _precision(recipe, device)
+        device, precision = _device(recipe, witness)
         keras.utils.set_random_seed(recipe.seed)
         manifest = _survey(data, recipe, witness)
         marked = find_masks(masks, manifest.samples, manifest.classes) if masks else None
@@ -70,10 +67,7 @@ def train(
             ahead = stages(network, material, recipe, witness)
             learn(network, ahead, recipe, course, lambda now: place.save(now, manifest.as_csv(), precision), witness)
         if watched == "test":
-            last = course.epochs[-1]
-            witness.say(
-                f"Test loss {last.val_loss:.4g}, accuracy {last.val_accuracy:.4f}, of the network's own decision."
-            )
+            witness.say(f"Test {course.epochs[-1].watched}, of the network's own decision.")
         used = _choices(recipe) | {
             "data": data.name,
             "batch": course.batch,
@@ -86,6 +80,16 @@ def train(
         }
         trained = Trained(network, course, used | _facts(manifest), data, manifest, watched, marked)
         return finish(trained, out, recipe, place, witness)
+
+
+def _device(recipe: Recipe, witness: Witness) -> tuple[Device, Precision]:
+    """What computes, and how."""
+    device = open_device("auto")
+    for remark in device.remarks:
+        witness.say(remark)
+    if recipe.precision != "auto":
+        return device, recipe.precision
+    return device, "bfloat16" if device.bfloat16 else "float32"
 
 
 def _survey(data: Path, recipe: Recipe, witness: Witness) -> Manifest:
@@ -148,9 +152,3 @@ def _choices(recipe: Recipe) -> dict[str, Any]:
     """The recipe as the bundle keeps it, less what stands in other places of the bundle. A file goes by its name."""
     choices = {name: value for name, value in asdict(recipe).items() if name not in ("name", "ok", "width", "height")}
     return {"recipe": recipe.name} | choices | {"weights": Path(recipe.weights).name}
-
-
-def _precision(recipe: Recipe, device: Device) -> Precision:
-    if recipe.precision != "auto":
-        return recipe.precision
-    return "bfloat16" if device.bfloat16 else "float32"
