@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from inspectd.evaluation.thresholds import Purpose
     from inspectd.evaluation.tune import Tuned
 
+MOST = 1e12  # of a cost: the sum of all must be a number
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?) ?%")
 
 
@@ -33,12 +34,14 @@ def tune(
     max_overkill: Annotated[
         float | None, typer.Option(parser=_share, metavar="P%", help="Reject at most this share of the good images.")
     ] = None,
-    cost_escape: Annotated[float | None, typer.Option(min=0, metavar="C", help="What a missed defect costs.")] = None,
+    cost_escape: Annotated[
+        float | None, typer.Option(min=0, max=MOST, metavar="C", help="What a missed defect costs.")
+    ] = None,
     cost_overkill: Annotated[
-        float | None, typer.Option(min=0, metavar="C", help="What a rejected good image costs.")
+        float | None, typer.Option(min=0, max=MOST, metavar="C", help="What a rejected good image costs.")
     ] = None,
     cost_review: Annotated[
-        float | None, typer.Option(min=0, metavar="C", help="What it costs that a person looks at an image.")
+        float | None, typer.Option(min=0, max=MOST, metavar="C", help="What it costs that a person looks at an image.")
     ] = None,
     defect_share: Annotated[
         float | None,

@@ -1,5 +1,6 @@
 """`inspectd what-if`: the past under other thresholds, from the logits in the ledger."""
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,6 +34,8 @@ def what_if(
 
     One row for each model that judged then. It needs no network and no image, and changes nothing.
     """
+    if not math.isfinite(threshold):
+        raise typer.BadParameter("it must be a finite number.", param_hint="--threshold")
     if review is not None and not review < threshold:
         raise typer.BadParameter("it must lie below --threshold.", param_hint="--review")
     _, engine = open_ledger(config)

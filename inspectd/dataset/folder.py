@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from inspectd.config.schema import IMAGE_PATTERNS
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
@@ -36,7 +38,8 @@ def find_classes(root: Path, ok: Sequence[str]) -> tuple[ImageClass, ...]:
         ok: The names of the classes that pass.
 
     Raises:
-        DataError: there are none, an OK name is not among them, or nothing is left to tell apart.
+        DataError: there are none, one's name is no name of a class, an OK name is not among them, or nothing is left
+            to tell apart.
     """
     names = _folders(root)
     if not names:
@@ -49,7 +52,8 @@ def find_classes(root: Path, ok: Sequence[str]) -> tuple[ImageClass, ...]:
         )
     if not ok:
         raise DataError(f"No class of {root} is named as good. Name it with --ok; there are {', '.join(names)}.")
-    return tuple(sorted((ImageClass(name, name in ok) for name in names), key=lambda each: (not each.ok, each.name)))
+    classes = (_class(root, name, name in ok) for name in names)
+    return tuple(sorted(classes, key=lambda each: (not each.ok, each.name)))
 
 
 def find_images(root: Path, classes: Sequence[ImageClass]) -> list[Found]:
@@ -74,6 +78,15 @@ def find_images(root: Path, classes: Sequence[ImageClass]) -> list[Found]:
             f"{root} has no images of the classes {', '.join(names)}. Put each class into a folder of its name."
         )
     return found
+
+
+def _class(root: Path, name: str, ok: bool) -> ImageClass:
+    try:
+        return ImageClass(name, ok)
+    except ValidationError:
+        raise DataError(
+            f"{root / name}: a folder's name is that of its class, and that is 1 to 64 characters in UTF-8. Rename it."
+        ) from None
 
 
 def _folders(root: Path) -> list[str]:

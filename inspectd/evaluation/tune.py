@@ -17,7 +17,7 @@ from inspectd.evaluation.rates import percent
 from inspectd.evaluation.thresholds import Costs, Purpose, choose
 from inspectd.model.bundle import Bundle
 from inspectd.model.spec import Spec, Thresholds
-from inspectd.model.versions import publish, versions
+from inspectd.model.versions import name_of, publish, versions
 
 CARD = "card.md"
 _AS_TRAINED = "# As it was trained"
@@ -72,7 +72,7 @@ def tune(bundle: Bundle, purpose: Purpose, findings: Path | None = None, out: Pa
     tuned_for = {"for": asked(purpose), "by": f"{chosen.review.of} {which}", "from": bundle.title, "at": utc_now()}
     tuned = replace(
         spec,
-        name=folder.name if out else spec.name,
+        name=name_of(folder) if out else spec.name,
         thresholds=thresholds,
         metrics=_metrics(spec, own, thresholds),
         training=spec.training | {"tuned": tuned_for},

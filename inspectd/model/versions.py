@@ -28,6 +28,7 @@ from inspectd.model.bundle import CURRENT, Bundle, is_bundle, load_bundle, write
 from inspectd.model.spec import Spec
 
 ACTIVATIONS = "activations.json"
+MOST_CHARACTERS = 128  # of a model's name
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -82,12 +83,32 @@ def history(folder: Path) -> list[Activation]:
     return [*entries, Activation("", now)]  # the first version, or a link that was set by hand
 
 
+def name_of(folder: Path) -> str:
+    """What the model is called whose versions lie in `folder`, wherever that is seen from (`.`, `..`).
+
+    Raises:
+        BundleError: no model can have that name.
+    """
+    name = (folder.resolve() if folder.name in ("", "..") else folder).name
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        name = ""
+    if not 1 <= len(name) <= MOST_CHARACTERS:
+        raise BundleError(
+            f"{folder}: the folder's name is the model's, 1 to {MOST_CHARACTERS} characters in UTF-8. Choose another "
+            "name."
+        )
+    return name
+
+
 def refuse_unfit(folder: Path) -> None:
     """Refuse a place where no version can be written, before hours of work end there.
 
     Raises:
-        BundleError: it is a bundle itself, no folder, or a folder with other things in it.
+        BundleError: it is a bundle itself, no folder, a folder with other things in it, or no model can have its name.
     """
+    name_of(folder)
     if is_bundle(folder):
         raise BundleError(f"{folder} is a bundle itself, and versions need a folder of their own. Choose another name.")
     if os.path.lexists(folder) and not folder.is_dir():

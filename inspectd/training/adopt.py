@@ -33,7 +33,7 @@ from inspectd.model.spec import (
     Tiles,
 )
 from inspectd.model.surgery import examine
-from inspectd.model.versions import publish, refuse_unfit
+from inspectd.model.versions import name_of, publish, refuse_unfit
 from inspectd.training.learn import Witness
 from inspectd.training.measuring import look, measure, unmeasured
 from inspectd.training.report import card
@@ -92,7 +92,7 @@ def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: 
     anatomy = examine(network, (to.height, to.width, to.channels))
     with _in_words():
         draft = Spec(
-            name=out.absolute().name,
+            name=name_of(out),
             classes=classes,
             activation=activation_of(network, anatomy),
             preparation=to,

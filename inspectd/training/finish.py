@@ -19,7 +19,7 @@ from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.inspector import Inspector, open_inspector
 from inspectd.model.networks import target_layer
 from inspectd.model.spec import Spec, Thresholds, Tiles
-from inspectd.model.versions import publish
+from inspectd.model.versions import name_of, publish
 from inspectd.training.course import Course, Workplace
 from inspectd.training.learn import Witness
 from inspectd.training.measuring import look, measure, unmeasured
@@ -51,7 +51,7 @@ def finish(trained: Trained, out: Path, recipe: Recipe, place: Workplace, witnes
     with tempfile.TemporaryDirectory(dir=place.folder) as folder:
         saved = Path(folder) / NETWORK
         place.write(saved, trained.network.save)
-        draft = write_bundle(Path(folder) / "draft", _draft(trained, out.absolute().name, recipe), {NETWORK: saved})
+        draft = write_bundle(Path(folder) / "draft", _draft(trained, name_of(out), recipe), {NETWORK: saved})
         inspector = open_inspector(draft, precision=draft.spec.evaluated_in)
         seen = look(inspector, _watched(inspector, trained, witness), trained.watched)
         # Where the test images were watched they choose no threshold: it stays at the network's own decision.

@@ -55,6 +55,7 @@ def test_json_for_programs(folder: Path) -> None:
         ["--max-escape", "1%", "--cost-escape", "1"],
         ["--cost-escape", "1"],
         ["--cost-escape", "-1", "--cost-overkill", "1"],
+        ["--cost-escape", "inf", "--cost-overkill", "1"],
         ["--defect-share", "1%"],
     ],
 )

@@ -66,5 +66,10 @@ def test_review_lies_below_the_threshold(ledger: Ledger) -> None:
     assert ledger.run("what-if", "--threshold", "1", "--review", "1")[0] == 2
 
 
+@pytest.mark.parametrize("threshold", ["nan", "inf"])
+def test_a_threshold_is_a_number(threshold: str, ledger: Ledger) -> None:
+    assert ledger.run("what-if", "--threshold", threshold)[0] == 2
+
+
 def test_it_needs_no_bundle(site: Ledger) -> None:
     assert not Path(site.root / "models").exists()

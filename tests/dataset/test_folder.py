@@ -22,6 +22,14 @@ def test_classes_are_folders_and_the_ok_ones_come_first(make: Make) -> None:
     assert find_classes(root, ["ok", "also fine"]) == (ImageClass("also fine", True), OK, BAR)
 
 
+@pytest.mark.parametrize("name", ["\udce9clat", "x" * 65])
+def test_a_folder_whose_name_no_class_can_have_is_said(name: str, make: Make) -> None:
+    root = make(ok=1, bar=1)
+    (root / "bar").rename(root / name)
+    with pytest.raises(DataError, match=r"1 to 64 characters in UTF-8\. Rename it"):
+        find_classes(root, ["ok"])
+
+
 def test_images_lie_at_any_depth_but_are_not_hidden(make: Make) -> None:
     root = make(ok=2, bar=1)
     (root / "ok" / "monday").mkdir()

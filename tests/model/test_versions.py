@@ -14,7 +14,7 @@ from inspectd.errors import BundleError
 from inspectd.model.bundle import load_bundle, read_bundle, resolve
 from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import Spec, Thresholds
-from inspectd.model.versions import activate, current, history, publish, refuse_unfit, rollback, versions
+from inspectd.model.versions import activate, current, history, name_of, publish, refuse_unfit, rollback, versions
 
 
 @pytest.fixture
@@ -47,6 +47,20 @@ def test_versions_are_numbered_and_the_first_is_current(folder: Path) -> None:
     assert [load_bundle(folder / str(number)).spec.version for number in versions(folder)] == [1, 2, 3]
     assert current(folder) == 1
     assert (folder / "current").readlink() == Path("1")
+
+
+@pytest.mark.parametrize("name", ["x" * 129, "\udce9clat"])
+def test_a_name_that_no_model_can_have_is_refused_before_the_work(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="1 to 128 characters in UTF-8"):
+        refuse_unfit(tmp_path / name)
+
+
+def test_a_model_is_called_as_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cracks" / "1").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "cracks" / "1")
+    assert [name_of(Path(place)) for place in ("..", tmp_path / "cracks")] == ["cracks", "cracks"]
+    monkeypatch.chdir(tmp_path / "cracks")
+    assert name_of(Path()) == "cracks"
 
 
 def test_a_model_is_a_bundle_or_a_folder_of_versions(folder: Path, tmp_path: Path) -> None:

@@ -73,9 +73,11 @@ def test_only_the_same_training_is_resumed(data: Path, tmp_path: Path) -> None:
     (data / "ok" / "000.png").unlink()
     with pytest.raises(DataError, match="--resume: the images or their classes are not those with which"):
         train(data, out, replace(RECIPE, epochs=2), Witness(), resume=True)
-    (tmp_path / ".bars.training" / "course.npz").write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"--resume: .*course\.npz is damaged .*Start again without --resume"):
-        train(data, out, replace(RECIPE, epochs=2), Witness(), resume=True)
+    kept = tmp_path / ".bars.training" / "course.npz"
+    for damaged in (b"nothing", b"", kept.read_bytes()[:-100]):
+        kept.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"--resume: .*course\.npz is damaged .*Start again without --resume"):
+            train(data, out, replace(RECIPE, epochs=2), Witness(), resume=True)
 
 
 def test_a_model_is_trained_by_one_at_a_time(data: Path, tmp_path: Path) -> None:
