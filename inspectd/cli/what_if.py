@@ -40,11 +40,11 @@ def what_if(
         raise typer.BadParameter("it must lie below --threshold.", param_hint="--review")
     _, engine = open_ledger(config)
     from inspectd.evaluation.what_if import what_if as replay
-    from inspectd.ledger.replay import Past
+    from inspectd.ledger.replay import Span
     from inspectd.model.spec import Thresholds
 
-    past = Past(since=moment(since, "--since"), until=moment(until, "--until"), watch=watch)
-    found = replay(engine, past, Thresholds(threshold, review), model)
+    span = Span(since=moment(since, "--since"), until=moment(until, "--until"), watch=watch)
+    found = replay(engine, span, Thresholds(threshold, review), model)
     if as_json:
         output.write_json(map(_record, found))
         return

@@ -39,7 +39,7 @@ class Choice:
     shown: tuple[Judged, ...]
 
 
-def choose(judged: Sequence[Judged], classes: Sequence[ImageClass], threshold: float) -> Choice:
+def worst(judged: Sequence[Judged], classes: Sequence[ImageClass], threshold: float) -> Choice:
     """At most twelve images: escapes and overkills in turns, the furthest from the threshold first.
 
     Where nothing is wrong, defects and good images in turns, the nearest to the threshold first. Images without a

@@ -17,13 +17,13 @@ from inspectd.evaluation import figures, words
 from inspectd.evaluation.assessment import Assessment, as_numbers, assess
 from inspectd.evaluation.cases import FINDINGS, Case, cases_text
 from inspectd.evaluation.claims import sides
-from inspectd.evaluation.contact import choose, sheet
+from inspectd.evaluation.contact import sheet, worst
 from inspectd.evaluation.judging import Judged, Judgement, Progress, judge
 from inspectd.evaluation.masks import Masks, find_masks
 from inspectd.evaluation.report import Contents, Subject, html
 from inspectd.model.bundle import Bundle
 from inspectd.model.inspector import Inspector, open_inspector
-from inspectd.model.spec import ImageClass, Method, Spec
+from inspectd.model.spec import ImageClass, Method, Precision, Spec
 
 REPORT, METRICS = "report.html", "metrics.json"
 MASKS_NAMED = 5  # of those that cannot be used
@@ -74,7 +74,7 @@ def evaluate(
     found = assess(judged, [each.target for each in judgement.failed], spec.classes)
     answer = words.verdict(found), words.heat(found)
     doubts = (*words.doubts(found, judged), *_of_masks(judgement, masks, spec.classes))
-    choice = choose(judged, spec.classes, spec.thresholds.defect)
+    choice = worst(judged, spec.classes, spec.thresholds.defect)
     pictures = _pictures(found, judged, spec) | {"mistakes.png": sheet(choice, inspector, root, masks)}
     contents = Contents(subject, found, judgement, choice, answer, doubts)
     numbers = {"format": 1, **subject.as_numbers(), **as_numbers(found)} | {
@@ -95,7 +95,7 @@ def evaluate_folder(
     masks: Path | None,
     progress: Progress,
     device: str = "auto",
-    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    precision: Precision | Literal["auto"] = "auto",
     method: Method = "gradcam",
 ) -> Evaluation:
     """Evaluates a bundle on a folder with a folder of images for each of its classes; see `evaluate`.

@@ -21,7 +21,7 @@ PAGE = 5000
 
 
 @dataclass(frozen=True)
-class Past:
+class Span:
     """Which verdicts are asked for, by when they were given (half-open) and in which watch."""
 
     since: datetime | None = None
@@ -64,9 +64,9 @@ def judges(engine: Engine, model: str | None = None) -> list[Judge]:
         return [Judge(*tuple(row)) for row in connection.execute(query.where(*([model_is(model)] if model else [])))]
 
 
-def stored(engine: Engine, past: Past, model_ids: Sequence[int]) -> Iterator[list[Stored]]:
+def stored(engine: Engine, span: Span, model_ids: Sequence[int]) -> Iterator[list[Stored]]:
     """The verdicts of these models, in pages, the oldest first; each model's own, in force on the image or not."""
-    query = _VERDICTS.where(*_conditions(past), (inspections.c.model_id + 0).in_(model_ids))
+    query = _VERDICTS.where(*_conditions(span), (inspections.c.model_id + 0).in_(model_ids))
     beyond: tuple[str, int] = ("", 0)
     while page := _page(engine, query.where(tuple_(inspections.c.inspected_at, inspections.c.id) > beyond)):
         yield [Stored(*tuple(row)[2:]) for row in page]
@@ -85,14 +85,14 @@ _VERDICTS: Select[Any] = (
 )
 
 
-def _conditions(past: Past) -> Iterator[ColumnElement[bool]]:
+def _conditions(span: Span) -> Iterator[ColumnElement[bool]]:
     """No index but that of times may serve them: the pages must come in its order."""
-    if past.since:
-        yield inspections.c.inspected_at >= utc_text(past.since)
-    if past.until:
-        yield inspections.c.inspected_at < utc_text(past.until)
-    if past.watch:
-        yield not_searched(images.c.watch) == past.watch
+    if span.since:
+        yield inspections.c.inspected_at >= utc_text(span.since)
+    if span.until:
+        yield inspections.c.inspected_at < utc_text(span.until)
+    if span.watch:
+        yield not_searched(images.c.watch) == span.watch
 
 
 def _page(engine: Engine, query: Select[Any]) -> Sequence[Any]:

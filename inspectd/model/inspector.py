@@ -93,7 +93,7 @@ class Inspector(Protocol):
 def open_inspector(
     bundle: Bundle,
     device: str = "auto",
-    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    precision: Precision | Literal["auto"] = "auto",
     method: Method = "gradcam",
     choices: "Choices | None" = None,
     alive: Callable[[], None] = lambda: None,

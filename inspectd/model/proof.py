@@ -112,7 +112,7 @@ class Proof:
 def open_proven(
     bundle: Bundle,
     device: str,
-    wanted: Literal["auto", "float32", "bfloat16"],
+    wanted: Precision | Literal["auto"],
     method: Method,
     choices: Choices | None,
     alive: Callable[[], None],
@@ -142,9 +142,7 @@ def open_proven(
     return inspector
 
 
-def verify(
-    bundle: Bundle, device: str, wanted: Literal["auto", "float32", "bfloat16"], method: Method = "gradcam"
-) -> list[Proof]:
+def verify(bundle: Bundle, device: str, wanted: Precision | Literal["auto"], method: Method = "gradcam") -> list[Proof]:
     """The proofs that a worker would try, in their order: the last one decides.
 
     Raises:

@@ -35,7 +35,7 @@ from inspectd.model.spec import (
 from inspectd.model.surgery import examine
 from inspectd.model.versions import name_of, publish, refuse_unfit
 from inspectd.training.learn import Witness
-from inspectd.training.measuring import look, measure, unmeasured
+from inspectd.training.measuring import measure, see, unmeasured
 from inspectd.training.report import card
 
 SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
@@ -134,7 +134,7 @@ def _publish(out: Path, network: Path, inspector: Inspector, images: Path | None
     files: dict[str, bytes] = {}
     remarks: tuple[str, ...] = (UNMEASURED,)
     if images is not None:
-        seen = look(inspector, _usable(images, inspector, witness), "validation")
+        seen = see(inspector, _usable(images, inspector, witness), "validation")
         _refuse_missing(images, spec.classes, [each.target for each in seen.cases])
         found = measure(inspector, images, seen)
         spec, remarks = found.spec, found.remarks

@@ -22,7 +22,7 @@ from inspectd.model.spec import Spec, Thresholds, Tiles
 from inspectd.model.versions import name_of, publish
 from inspectd.training.course import Course, Workplace
 from inspectd.training.learn import Witness
-from inspectd.training.measuring import look, measure, unmeasured
+from inspectd.training.measuring import measure, see, unmeasured
 from inspectd.training.recipe import Recipe
 from inspectd.training.report import card, curves
 
@@ -53,7 +53,7 @@ def finish(trained: Trained, out: Path, recipe: Recipe, place: Workplace, witnes
         place.write(saved, trained.network.save)
         draft = write_bundle(Path(folder) / "draft", _draft(trained, name_of(out), recipe), {NETWORK: saved})
         inspector = open_inspector(draft, precision=draft.spec.evaluated_in)
-        seen = look(inspector, _watched(inspector, trained, witness), trained.watched)
+        seen = see(inspector, _watched(inspector, trained, witness), trained.watched)
         # Where the test images were watched they choose no threshold: it stays at the network's own decision.
         threshold = draft.spec.thresholds.defect if trained.watched == "test" else None
         found = measure(inspector, trained.data, seen, threshold)

@@ -51,7 +51,7 @@ def unmeasured(classes: Sequence[ImageClass]) -> HeatScales:
     return {method: {each.name: HeatScale(0.0, 1.0) for each in classes if not each.ok} for method in ALL_METHODS}
 
 
-def look(inspector: Inspector, pictures: Iterable[Picture], split: Split) -> Seen:
+def see(inspector: Inspector, pictures: Iterable[Picture], split: Split) -> Seen:
     """What the network finds in pictures whose pixels the inspector has prepared, heat by every method.
 
     Raises:

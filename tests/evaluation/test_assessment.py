@@ -9,7 +9,7 @@ from inspectd.dataset.manifest import Split
 from inspectd.evaluation import words
 from inspectd.evaluation.assessment import as_numbers, assess
 from inspectd.evaluation.cases import Case
-from inspectd.evaluation.contact import choose
+from inspectd.evaluation.contact import worst
 from inspectd.evaluation.heat import OnMask
 from inspectd.evaluation.judging import Judged
 from inspectd.evaluation.rates import Rate
@@ -131,12 +131,12 @@ class TestWords:
 class TestChoice:
     def test_escapes_and_overkill_in_turns_the_furthest_first(self) -> None:
         images = [*MIXED, judged(2, "ok", -9), judged(0, "crack", 8)]
-        found = choose(images, CLASSES, 0.0)
+        found = worst(images, CLASSES, 0.0)
         assert found.mistakes
         assert [each.case.margin for each in found.shown] == [-9, 8, -3, 2]
 
     def test_without_mistakes_the_nearest(self) -> None:
         images = [judged(0, "ok", -margin) for margin in range(1, 20)] + [judged(1, "dent", 3), judged(1, "dent", 2)]
-        found = choose(images, CLASSES, 0.0)
+        found = worst(images, CLASSES, 0.0)
         assert not found.mistakes
         assert [each.case.margin for each in found.shown] == [2, -1, 3, *(-margin for margin in range(2, 11))]
