@@ -92,10 +92,9 @@ class _Bench:
         precision, batch = fastest(self._numbers)
         self._precision: Precision = precision or "float32"
         self._batch = batch or BATCH
-        stock = Stock(self._root / "stock", self._album, self._files())
-        self._stage(HOST, partial(self._host, stock))
+        self._stage(HOST, self._host)
         self._stage(LEDGER, self._ledger)
-        self._stage(END_TO_END, partial(self._end_to_end, stock))
+        self._stage(END_TO_END, self._end_to_end)
         self._stage(LATENCY, self._latency)
         proven = self._wanted.model is None or read_golden(self._bundle) is not None
         return Report(
@@ -137,12 +136,16 @@ class _Bench:
 
     def _files(self) -> int:
         """How many images the daemon shall work off: whole batches, for a run of some seconds."""
-        forward = Line(lines.FORWARD, self._precision, self._batch)
-        rate = middle(self._numbers[forward]) if forward in self._numbers else 0.0
-        batches = int(rate * self._budget.share(END_TO_END) / RUN_SHARE / self._batch) + 1
+        best: dict[str, float] = {}
+        for line, rounds in self._numbers.items():
+            if line.name in (lines.GRADCAM, lines.HOST):
+                best[line.name] = max(best.get(line.name, 0.0), middle(rounds))
+        seconds = self._budget.share(END_TO_END) / RUN_SHARE
+        batches = int(min(best.values(), default=0.0) * seconds / self._batch) + 1
         return min(max(batches, LEAST_BATCHES), max(LEAST_BATCHES, MOST_FILES // self._batch)) * self._batch
 
-    def _host(self, stock: Stock) -> None:
+    def _host(self) -> None:
+        stock = Stock(self._root / "few", self._album, LEAST_BATCHES * self._batch)
         path = HostPath(self._root / "host", self._bundle.spec, stock, self._batch)
         path.measure(cores())  # code and folders are warm from now on
         self._rounds(HOST, [partial(path.measure, count) for count in thread_counts(cores())])
@@ -151,7 +154,8 @@ class _Bench:
         rows = max(500, int(ROWS_A_SECOND * self._budget.share(LEDGER)))
         self._rounds(LEDGER, [LedgerAlone(self._root / "ledger", BATCH, rows).measure])
 
-    def _end_to_end(self, stock: Stock) -> None:
+    def _end_to_end(self) -> None:
+        stock = Stock(self._root / "many", self._album, self._files())
         precisions: Sequence[Precision] = self._network.precisions if self._network else (self._precision,)
         measures: list[Measure] = [
             partial(self._run, precision, *self._site(f"queue-{precision}", precision), stock)

@@ -1,7 +1,7 @@
 """The real daemon, from files on disk to committed verdicts: a queue worked off, and single images when idle."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -56,10 +56,20 @@ class Idle:
     """A daemon that has nothing to do until `judge` gives it one image."""
 
     def __init__(self, place: Place, config: Config, album: Album) -> None:
+        self._service = Service(place)
         self._incoming: Path = place.incoming
         self._ledger: Engine = open_reader(config.database)
         self._album = album
         self._number = 0
+
+    def start(self) -> None:
+        """Until it is ready, and its first image is behind it.
+
+        Raises:
+            InspectdError: it does not get so far.
+        """
+        self._wait(lambda: self._service.readies > 0, POLL, READY_PATIENCE, "the daemon is not ready")
+        self.judge()
 
     def judge(self) -> float:
         """Seconds from the closing of one image's file until its verdict can be read in the ledger.
@@ -67,40 +77,52 @@ class Idle:
         Raises:
             InspectdError: there is none for a long time.
         """
-        time.sleep(REST)
+        rested = time.monotonic() + REST
+        self._wait(lambda: time.monotonic() > rested, POLL, VERDICT_PATIENCE, "the daemon does not rest")
         suffix, data = self._album.picture(self._number)
         name = f"single-{self._number:05d}{suffix}"
         self._number += 1
         done = select(images.c.id).where(images.c.watch == WATCH, images.c.path == name, images.c.state == State.DONE)
         with self._ledger.connect() as ledger:
+
+            def is_judged() -> bool:
+                ledger.rollback()  # each look sees what was committed since the last
+                return ledger.scalar(done) is not None
+
             (self._incoming / name).write_bytes(data)
             closed = time.perf_counter()
-            while ledger.scalar(done) is None:
-                ledger.rollback()  # the next look sees what was committed since
-                if time.perf_counter() > closed + VERDICT_PATIENCE:
-                    raise InspectdError(f"{name} has no verdict after {VERDICT_PATIENCE:.0f} s.")
-                time.sleep(LOOK)
+            self._wait(is_judged, LOOK, VERDICT_PATIENCE, f"{name} has no verdict")
             return time.perf_counter() - closed
+
+    def stop(self) -> None:
+        """End it in good order."""
+        self._service.stop()
+
+    def close(self) -> None:
+        """Kill what still runs of it."""
+        self._service.close()
+
+    def _wait(self, over: Callable[[], bool], every: float, patience: float, what: str) -> None:
+        """Hear every notice meanwhile: a daemon that nobody hears waits at each."""
+        until = time.monotonic() + patience
+        while not over():
+            now = time.monotonic()
+            if now > until:
+                raise InspectdError(f"{what} after {patience:.0f} s.")
+            self._service.tend(now)
+            time.sleep(every)
 
 
 @contextmanager
 def idle_daemon(place: Place, config: Config, album: Album) -> Iterator[Idle]:
-    """`inspectd run` on a site without images, ready; its first image is behind it."""
-    service = Service(place)
+    """`inspectd run` on a site without images, ready; stopped at the end."""
+    idle = Idle(place, config, album)
     try:
-        until = time.monotonic() + READY_PATIENCE
-        while not service.readies:
-            now = time.monotonic()
-            if now > until:
-                raise InspectdError(f"the daemon is not ready after {READY_PATIENCE:.0f} s.")
-            service.tend(now)
-            time.sleep(POLL)
-        idle = Idle(place, config, album)
-        idle.judge()
+        idle.start()
         yield idle
-        service.stop()
+        idle.stop()
     finally:
-        service.close()
+        idle.close()
 
 
 def _seconds(utc: str) -> float:
