@@ -90,6 +90,7 @@ def test_learning_ends_when_it_gets_no_better(data: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
 def test_a_batch_without_memory_is_halved_and_said_and_learning_goes_on(data: Path, tmp_path: Path) -> None:
     """One layer's maps take 64 MiB an image, and the system grants a good deal less than those of a batch."""
     code = """
