@@ -40,11 +40,11 @@ def what_if(
         raise typer.BadParameter("it must lie below --threshold.", param_hint="--review")
     _, engine = open_ledger(config)
     from inspectd.evaluation.what_if import what_if as replay
-    from inspectd.ledger.replay import Span
+    from inspectd.ledger.comparing import Span
     from inspectd.model.spec import Thresholds
 
-    span = Span(since=moment(since, "--since"), until=moment(until, "--until"), watch=watch)
-    found = replay(engine, span, Thresholds(threshold, review), model)
+    span = Span(moment(since, "--since"), moment(until, "--until"))
+    found = replay(engine, Thresholds(threshold, review), span, watch, model)
     if as_json:
         output.write_json(map(_record, found))
         return

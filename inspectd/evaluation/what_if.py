@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from inspectd.ledger.replay import Judge, Span, Stored, judges, stored
+from inspectd.ledger.comparing import Span
+from inspectd.ledger.replay import Judge, Stored, judges, stored
 from inspectd.ledger.schema import Verdict
 from inspectd.model.spec import ImageClass, Thresholds
 from inspectd.model.verdict import Activation, margins
@@ -68,11 +69,18 @@ class Replayed:
         return _errors((good, new, count) for (good, _, new), count in self.reviewed.items())
 
 
-def what_if(engine: Engine, span: Span, thresholds: Thresholds, model: str | None = None) -> list[Replayed]:
-    """Replays what each model said in the span, the oldest model first; models that said nothing then are left out."""
+def what_if(
+    engine: Engine, thresholds: Thresholds, span: Span, watch: str | None = None, model: str | None = None
+) -> list[Replayed]:
+    """Replays what each model said in the span, the oldest model first; models that said nothing then are left out.
+
+    Args:
+        watch: Only of this one.
+        model: Only by the model that `NAME` or `NAME@HASH` names.
+    """
     known = {judge.id: judge for judge in judges(engine, model)}
     found = {judge.id: Replayed(judge.title) for judge in known.values()}
-    for page in stored(engine, span, list(known)):
+    for page in stored(engine, span, watch, list(known)):
         rows: dict[int, list[Stored]] = {}
         for each in page:
             rows.setdefault(each.model_id, []).append(each)

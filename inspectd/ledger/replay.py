@@ -6,27 +6,18 @@ take little memory and keep nobody from tidying the log.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Select, select, tuple_
 
 from inspectd.clock import utc_text
+from inspectd.ledger.comparing import Span
 from inspectd.ledger.database import reading
 from inspectd.ledger.query import MODEL, REVIEWED_AS, model_is
 from inspectd.ledger.schema import images, inspections, models
 from inspectd.ledger.transactions import not_searched
 
 PAGE = 5000
-
-
-@dataclass(frozen=True)
-class Span:
-    """Which verdicts are asked for, by when they were given (half-open) and in which watch."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    watch: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,9 +55,12 @@ def judges(engine: Engine, model: str | None = None) -> list[Judge]:
         return [Judge(*tuple(row)) for row in connection.execute(query.where(*([model_is(model)] if model else [])))]
 
 
-def stored(engine: Engine, span: Span, model_ids: Sequence[int]) -> Iterator[list[Stored]]:
-    """The verdicts of these models, in pages, the oldest first; each model's own, in force on the image or not."""
-    query = _VERDICTS.where(*_conditions(span), (inspections.c.model_id + 0).in_(model_ids))
+def stored(engine: Engine, span: Span, watch: str | None, model_ids: Sequence[int]) -> Iterator[list[Stored]]:
+    """The verdicts of these models that were given in the span, in pages, the oldest first.
+
+    Each is the model's own, in force on the image or not.
+    """
+    query = _VERDICTS.where(*_conditions(span, watch), (inspections.c.model_id + 0).in_(model_ids))
     beyond: tuple[str, int] = ("", 0)
     while page := _page(engine, query.where(tuple_(inspections.c.inspected_at, inspections.c.id) > beyond)):
         yield [Stored(*tuple(row)[2:]) for row in page]
@@ -85,14 +79,14 @@ _VERDICTS: Select[Any] = (
 )
 
 
-def _conditions(span: Span) -> Iterator[ColumnElement[bool]]:
+def _conditions(span: Span, watch: str | None) -> Iterator[ColumnElement[bool]]:
     """No index but that of times may serve them: the pages must come in its order."""
     if span.since:
         yield inspections.c.inspected_at >= utc_text(span.since)
     if span.until:
         yield inspections.c.inspected_at < utc_text(span.until)
-    if span.watch:
-        yield not_searched(images.c.watch) == span.watch
+    if watch:
+        yield not_searched(images.c.watch) == watch
 
 
 def _page(engine: Engine, query: Select[Any]) -> Sequence[Any]:

@@ -12,10 +12,11 @@ from sqlalchemy import Engine, insert, select, update
 from support.queueing import arrivals, inspected, sha256
 
 from inspectd.evaluation.what_if import Errors, Replayed, decide_all, what_if
+from inspectd.ledger.comparing import Span
 from inspectd.ledger.database import open_reader, open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Replay
-from inspectd.ledger.replay import PAGE, Span
+from inspectd.ledger.replay import PAGE
 from inspectd.ledger.schema import Verdict, images, inspections, reviews
 from inspectd.model.spec import Thresholds
 from inspectd.model.verdict import decide
@@ -53,8 +54,8 @@ class Site:
             row = {"image_id": image, "reviewed_at": "", "reviewer": "Ada", "reviewed_as": word}
             connection.execute(insert(reviews), row)
 
-    def replay(self, thresholds: Thresholds, span: Span = Span(), model: str | None = None) -> list[Replayed]:  # noqa: B008
-        return what_if(open_reader(self.url), span, thresholds, model)
+    def replay(self, thresholds: Thresholds, span: Span | None = None, **of: str | None) -> list[Replayed]:
+        return what_if(open_reader(self.url), thresholds, span or Span(), **of)
 
 
 @pytest.fixture
@@ -124,8 +125,13 @@ def test_of_one_watch_and_of_some_time(site: Site) -> None:
         old = update(inspections).where(inspections.c.image_id == 1)
         connection.execute(old.values(inspected_at="2026-01-01T00:00:00.000Z"))
     day = datetime(2026, 1, 2, tzinfo=UTC)
-    for span, wanted in [(Span(watch="press"), 1), (Span(watch="line"), 2), (Span(since=day), 2), (Span(until=day), 1)]:
-        assert [each.images for each in site.replay(Thresholds(1.5), span)] == [wanted]
+    for span, watch, wanted in [
+        (Span(), "press", 1),
+        (Span(), "line", 2),
+        (Span(since=day), None, 2),
+        (Span(until=day), None, 1),
+    ]:
+        assert [each.images for each in site.replay(Thresholds(1.5), span, watch=watch)] == [wanted]
 
 
 def test_every_verdict_is_counted_once_however_many_share_a_moment(site: Site) -> None:
