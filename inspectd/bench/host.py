@@ -22,12 +22,12 @@ from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Claim, Heat, Inspected, Stat
 from inspectd.ledger.schema import Verdict
 from inspectd.ledger.transactions import CHUNK, chunks
-from inspectd.model.bundle import Bundle
 from inspectd.model.inspector import load_inspector
 from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import Spec
 from inspectd.region import Region
 from inspectd.worker.batch import Pipeline
+from inspectd.worker.opening import register
 from inspectd.worker.process import LEASE
 
 OWNER = "bench"
@@ -43,7 +43,7 @@ class HostPath:
         self._stock = stock
         self._inspector = load_inspector(bundle, "cpu", "float32")
         self._queue = Queue(open_writer(self._config.database))
-        self._model = _register(self._queue, bundle)
+        self._model = register(self._queue, bundle)
 
     def measure(self, threads: int) -> Mapping[Line, float]:
         """Take every file of the stock from the queue to its committed verdict.
@@ -81,7 +81,7 @@ class LedgerAlone:
         bundle = write_null_bundle(root.with_name("null-ledger"))
         config = lay_out(root, bundle.path)[1]
         self._queue = Queue(open_writer(config.database))
-        self._model = _register(self._queue, bundle)
+        self._model = register(self._queue, bundle)
         self._batch = batch
         self._rows = rows
         self._round = 0
@@ -102,11 +102,6 @@ class LedgerAlone:
             Line(ENQUEUE): self._rows / (enqueued - began),
             Line(CLAIM, batch=self._batch): self._rows / (finished - enqueued),
         }
-
-
-def _register(queue: Queue, bundle: Bundle) -> int:
-    classes = [each.name for each in bundle.spec.classes]
-    return queue.register_model(bundle.identity, bundle.spec.name, bundle.spec.version, classes, {})
 
 
 def _verdicts(claims: Sequence[Claim]) -> list[Inspected]:
