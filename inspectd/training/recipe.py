@@ -135,7 +135,8 @@ def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     A layer's name belongs to its backbone: where `changes` name another backbone and no `cut`, the whole is used.
 
     Args:
-        changes: Values by key, as in a file; `size` (`512` or `640x480`) stands for `width` and `height`.
+        changes: Values by key, as in a file; `size` (`512` or `640x480`) stands for `width` and `height`, and is not
+            given beside them.
 
     Raises:
         DataError: there is no such recipe; or a line for each mistake: which key, what is wrong, what is allowed.
@@ -143,13 +144,10 @@ def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     path = FOLDER / f"{name}.yaml" if name in shipped() else Path(name)
     if not path.is_file():
         raise DataError(f"--recipe {name}: there is no such recipe or file. There are {', '.join(shipped())}.")
-    written = _read(path)
-    changed = dict(changes or {})
+    written, changed = _sides(_read(path)), _sides(changes or {})
     if changed.get("backbone", written.get("backbone")) != written.get("backbone"):
         changed = {"cut": None} | changed
     values = {"name": path.stem} | written | changed
-    if "size" in values:
-        values["width"], values["height"] = read_size(str(values.pop("size")))
     try:
         return _RECIPE.validate_python(values)
     except ValidationError as error:
@@ -166,6 +164,17 @@ def read_size(text: str) -> tuple[int, int]:
     if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) in SIDE for part in parts):
         raise DataError(f"size: {text!r}: give N or WxH, each from {SIDE[0]} to {SIDE[-1]}.")
     return int(parts[0]), int(parts[-1])
+
+
+def _sides(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with `size` taken apart: what is given later may change one side of it."""
+    others = {key: value for key, value in values.items() if key != "size"}
+    if "size" not in values:
+        return others
+    if twice := {"width", "height"} & others.keys():
+        raise DataError(f"size: it gives {sorted(twice)[0]} as well. Give size, or width and height.")
+    width, height = read_size(str(values["size"]))
+    return {**others, "width": width, "height": height}
 
 
 def _read(path: Path) -> dict[str, Any]:

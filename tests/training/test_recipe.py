@@ -53,6 +53,14 @@ def test_a_file_of_ones_own_and_what_changes_it(tmp_path: Path) -> None:
     assert (recipe.epochs, recipe.rate, recipe.flips, recipe.head) == (4, 1e-3, False, "max")
 
 
+def test_width_and_height_change_the_size_of_a_recipe(tmp_path: Path) -> None:
+    recipe = read_recipe("compact", {"width": "64", "height": 96})
+    assert (recipe.width, recipe.height) == (64, 96)
+    (tmp_path / "mine.yaml").write_text("width: 640\nheight: 480\n")
+    recipe = read_recipe(str(tmp_path / "mine.yaml"), {"size": "64"})
+    assert (recipe.width, recipe.height) == (64, 64)
+
+
 def test_a_cut_belongs_to_its_backbone() -> None:
     assert read_recipe("fine", {"head": "avg"}).cut == "block3_conv3"
     assert read_recipe("fine", {"backbone": "compact"}).cut is None
@@ -73,6 +81,7 @@ def test_a_cut_belongs_to_its_backbone() -> None:
         ({"backbone": "vgg"}, "fine: there is no backbone 'vgg'; perhaps vgg19 is meant"),
         ({"backbone": "efficientnetb0", "preprocess": "scale"}, "fine: preprocess: scale is not for efficientnetb0"),
         ({"size": "9"}, "size: '9': give N or WxH, each from 32 to 8192."),
+        ({"size": "64", "width": 32}, "size: it gives width as well. Give size, or width and height."),
         ({"momentum": 0.9}, "fine: momentum: adam has none of its own to set"),
         ({"epochs": 0}, "fine: epochs: one of epochs and head_epochs must be above 0"),
         ({"validation": 0, "patience": 3}, "fine: patience: without validation images"),
