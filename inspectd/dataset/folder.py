@@ -1,8 +1,10 @@
 """A folder of images for each class: which classes there are, and which files belong to them. No file is opened here.
 
-Files at any depth below a class's folder belong to it; names that begin with a dot do not.
+Files at any depth below a class's folder belong to it; names that begin with a dot do not. Links to files are
+followed, links to folders below a class's are not.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,10 +103,31 @@ def _folders(root: Path) -> list[str]:
     return names
 
 
+def passed_over(root: Path, classes: Sequence[ImageClass]) -> list[Path]:
+    """What lies in the classes' folders and is not taken for an image: other endings, and links to folders."""
+    return [path for each in classes for path in _entries(root / each.name) if not _is_image(path)]
+
+
 def _images(folder: Path) -> Iterator[Path]:
+    return (path for path in _entries(folder) if _is_image(path))
+
+
+def _is_image(path: Path) -> bool:
+    """Whether it claims to be one; a link that leads to nothing may well have been."""
+    return path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Everything below a folder, by path, that is neither hidden nor a folder itself."""
     if not folder.is_dir():
-        return
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.suffix.lower() in SUFFIXES and path.is_file():
-            yield path
+        return []
+    found = []
+    for place, folders, names in os.walk(folder, onerror=_refuse):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        folders[:] = [name for name in folders if name[0] != "."]
+        found += [Path(place, name) for name in (*names, *links) if name[0] != "."]
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename} cannot be read: {error.strerror}. Let it be read, or move it away.")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from inspectd.dataset.division import Wish, divide
-from inspectd.dataset.folder import find_classes, find_images
+from inspectd.dataset.folder import SUFFIXES, find_classes, find_images, passed_over
 from inspectd.dataset.manifest import Manifest, Sample
 from inspectd.dataset.pictures import Picture, Pixels, Unreadable, read_pictures
 from inspectd.errors import DataError
@@ -45,7 +45,10 @@ def survey(root: Path, ok: Sequence[str], wish: Wish, progress: Progress) -> Man
     manifest = Manifest(classes, tuple(samples), tuple(map(str, left_out)))
     for each in classes:
         _refuse_unsplit(manifest, each.name, wish)
-    return replace(manifest, remarks=(*_of_parts(parts), *_of_copies(samples), *_of_gaps(manifest, wish)))
+    return replace(
+        manifest,
+        remarks=(*_of_others(root, classes), *_of_parts(parts), *_of_copies(samples), *_of_gaps(manifest, wish)),
+    )
 
 
 def _read(root: Path, classes: Sequence[ImageClass], progress: Progress) -> tuple[list[Picture], list[Unreadable]]:
@@ -134,6 +137,14 @@ def _refuse_unsplit(manifest: Manifest, name: str, wish: Wish) -> None:
         raise DataError(
             f"{name} cannot be split: too many of its images belong together by --group or by content. A class needs "
             "images of at least two parts: one to learn from and one to validate with."
+        )
+
+
+def _of_others(root: Path, classes: Sequence[ImageClass]) -> Iterator[str]:
+    if others := passed_over(root, classes):
+        yield (
+            f"Not looked at: {len(others)} in the classes' folders, such as {others[0].relative_to(root)}. Images are "
+            f"files that end in {', '.join(SUFFIXES)}; links to folders are not followed."
         )
 
 

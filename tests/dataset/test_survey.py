@@ -38,6 +38,28 @@ def test_lists_and_splits_every_image(make: Make) -> None:
     assert told[-1] == (30, 30)
 
 
+def test_what_is_not_looked_at_is_said(make: Make) -> None:
+    root = make(ok=5, bar=5)
+    (root / "bar" / "moving.gif").write_bytes(b"GIF89a")
+    (root / "ok" / "loop").symlink_to("..")
+    (root / "ok" / ".hidden").touch()
+    found = look(root)
+    assert found.remarks == (
+        "Not looked at: 2 in the classes' folders, such as ok/loop. Images are files that end in .png, .jpg, .jpeg, "
+        ".bmp, .tif, .tiff, .webp; links to folders are not followed.",
+    )
+
+
+def test_a_link_that_leads_to_nothing_is_an_image_that_cannot_be_read(make: Make) -> None:
+    root = make(ok=5, bar=5)
+    (root / "bar" / "moved.png").symlink_to("/nowhere/moved.png")
+    (root / "bar" / "same.png").symlink_to("same.png")
+    assert [sentence.partition(" (")[0] for sentence in look(root).skipped] == [
+        "bar/moved.png: cannot be read",
+        "bar/same.png: cannot be read",
+    ]
+
+
 def test_the_seed_alone_decides_and_a_test_is_not_a_must(make: Make) -> None:
     root = make(ok=20, bar=10)
     assert look(root) == look(root)
