@@ -33,7 +33,7 @@ ReasonOption = Annotated[
 @app.command("list")
 def list_models(
     models: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="MODELS",
             help="A folder of models, or one model. Default: those in the configuration.",
@@ -48,7 +48,10 @@ def list_models(
     from inspectd.config import load
     from inspectd.model.catalog import catalogue
 
-    places = [models] if models else dict.fromkeys(watch.model for watch in load(config_path(config)).watch)
+    if models is None:
+        places = list(dict.fromkeys(watch.model for watch in load(config_path(config)).watch))
+    else:
+        places = [_named(models, _settings(config))]
     entries = catalogue(places)
     if as_json:
         write_json(entry.as_dict() for entry in entries)
@@ -178,7 +181,7 @@ def import_model(
     from inspectd.training.recipe import read_size
 
     said = Statement(
-        classes=tuple(classes.split(",")),
+        classes=tuple(name.strip() for name in classes.split(",")),
         ok=tuple(ok),
         architecture=architecture,
         size=None if size is None else read_size(size),

@@ -123,8 +123,8 @@ def _entries(folder: Path) -> list[Path]:
         return []
     found = []
     for place, folders, names in os.walk(folder, onerror=_refuse):
-        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
         folders[:] = [name for name in folders if name[0] != "."]
+        links = [name for name in folders if Path(place, name).is_symlink()]
         found += [Path(place, name) for name in (*names, *links) if name[0] != "."]
     return sorted(found)
 

@@ -4,6 +4,7 @@ All of it acts on a live Keras model of any make (flat, nested, Sequential, subc
 are called, never how the model was put together. Nothing here decides anything about images.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 from inspectd.errors import BundleError
 from inspectd.model.backend import keras, tf
 from inspectd.model.spec import Precision
+
+_UNKNOWN = re.compile(r"Could not locate (?:class|function) '(\w+)'")
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,30 @@ def load_network(path: Path) -> Any:
     """
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever its parts raise
-        reason = " ".join(str(error).split())
-        if "safe_mode" in reason or "Lambda" in reason:
+    except Exception as error:  # Keras raises whatever its parts raise, and wraps it in the whole configuration
+        first = _first(error)
+        reason = " ".join(str(first).split())
+        if "safe_mode" in str(error) or "Lambda" in str(error):
             raise BundleError(
                 f"{path} holds a Lambda layer, which would run code from the file. Build the network from Keras's own "
                 "layers."
             ) from error
-        raise BundleError(f"{path} cannot be loaded by Keras {keras.__version__}: {reason[:300]}") from error
+        if found := _UNKNOWN.match(reason):
+            raise BundleError(
+                f"{path} needs {found[1]}, which Keras does not bring and no code of which is run. Build the network "
+                "from Keras's own layers."
+            ) from error
+        raise BundleError(
+            f"{path} cannot be loaded by Keras {keras.__version__} ({type(first).__name__}: {reason[:300]}). Save it "
+            "again with `model.save('model.keras')`, or copy it again."
+        ) from error
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error that all others followed from."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return error
 
 
 def inner_layers(network: Any) -> list[Any]:
@@ -89,7 +108,7 @@ def examine(network: Any, shape: tuple[int, int, int]) -> Anatomy:
     """Traces one pass over an input (h, w, c), computing nothing.
 
     Raises:
-        BundleError: the network takes another input, or has more than one output.
+        BundleError: the network takes another input, or does not give one row of numbers per image.
     """
     calls: list[tuple[Any, Any]] = []
 
@@ -116,7 +135,8 @@ def examine(network: Any, shape: tuple[int, int, int]) -> Anatomy:
 
 def _anatomy(output: Any, called: list[Any], last: Any | None) -> Anatomy:
     if not hasattr(output, "shape") or len(output.shape) != 2 or output.shape[1] is None:
-        raise ValueError(f"its output must be one row of numbers per image, not {output}")
+        shape = getattr(output, "shape", None) or "several of them"
+        raise BundleError(f"The network's output must be one row of numbers per image, not {shape}.")
     return Anatomy(int(output.shape[1]), tuple(called), last if called.count(last) == 1 else None)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from inspectd.clock import utc_now
@@ -87,6 +88,8 @@ def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: 
     with _in_words():
         classes = _classes(said)
     network = read_network(file, said.architecture, said.size)
+    if not all(np.isfinite(weights).all() for weights in network.get_weights()):
+        raise DataError(f"{file} has weights that are no numbers: its training diverged. Take one of an earlier epoch.")
     with _in_words():
         to = _preparation(said, network)
     anatomy = examine(network, (to.height, to.width, to.channels))
@@ -186,8 +189,10 @@ def _preparation(said: Statement, network: Any) -> Preparation:
     """What the network takes; a fixed size and number of channels are its own."""
     if said.preprocess == "backbone" and said.backbone is None:
         raise DataError("--preprocess backbone: name the network that the pixels are prepared for with --backbone.")
-    shape = getattr(network, "input_shape", None)
-    height, width, channels = shape[1:] if isinstance(shape, tuple) and len(shape) == 4 else (None, None, None)
+    shape = getattr(network, "input_shape", None) or (None,) * 4
+    if not isinstance(shape, tuple) or len(shape) != 4:
+        raise DataError(f"The network takes {shape}, not one image (n, height, width, channels).")
+    height, width, channels = shape[1:]
     if said.size:
         width, height = said.size
     if not (width and height):

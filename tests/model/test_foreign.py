@@ -92,6 +92,17 @@ class TestWholeModels:
         with pytest.raises(BundleError, match="holds a Lambda layer, which would run code from the file"):
             read_network(tmp_path / name, None, None)
 
+    def test_with_a_layer_of_their_makers_own_are_not(self, tmp_path: Path) -> None:
+        class Blur(layers.Layer):
+            def call(self, maps: Any) -> Any:
+                return maps
+
+        small(Blur(), layers.Dense(2)).save(tmp_path / "model.keras")
+        with pytest.raises(
+            BundleError, match=r"model\.keras needs Blur, which Keras does not bring.*Keras's own layers"
+        ):
+            read_network(tmp_path / "model.keras", None, None)
+
     def test_need_no_architecture(self, tmp_path: Path) -> None:
         small().save(tmp_path / "model.keras")
         with pytest.raises(DataError, match=r"holds a whole model.*Leave --architecture away"):

@@ -157,6 +157,29 @@ def test_what_cannot_be_is_said_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (
+            lambda image: keras.Model([image, keras.Input((48, 48, 3))], layers.Dense(2)(layers.Flatten()(image))),
+            r"The network takes \[\(None, 48, 48, 3\), \(None, 48, 48, 3\)\], not one image",
+        ),
+        (
+            lambda image: keras.Model(image, [layers.Dense(2)(layers.Flatten()(image)), layers.Flatten()(image)]),
+            "The network's output must be one row of numbers per image, not several of them",
+        ),
+        (
+            lambda image: keras.Model(image, layers.Conv2D(2, 3)(image)),
+            r"The network's output must be one row of numbers per image, not \(None, 46, 46, 2\)",
+        ),
+    ],
+)
+def test_what_takes_or_gives_something_else_is_said(make: Callable[[Any], Any], sentence: str, tmp_path: Path) -> None:
+    file = saved(make(keras.Input((48, 48, 3))), tmp_path)
+    with pytest.raises(InspectdError, match=sentence):
+        adopt(file, tmp_path / "bars", SAID, None, Witness())
+
+
 @pytest.mark.parametrize("name", ["ok", "bar"])
 def test_images_of_one_side_alone_are_refused(name: str, data: Path, tmp_path: Path) -> None:
     _without(name)(data)
@@ -167,15 +190,22 @@ def test_images_of_one_side_alone_are_refused(name: str, data: Path, tmp_path: P
 
 def test_a_network_that_gives_no_numbers_is_refused(data: Path, tmp_path: Path) -> None:
     network = bright()
-    network.get_layer("decision").set_weights([np.full((1, 2), np.nan), np.zeros(2)])
+    network.get_layer("mean").set_weights([np.full((3, 3, 3, 1), 3e38), np.zeros(1)])
     with pytest.raises(InspectdError, match=r"no finite number for ok/000\.png"):
         adopt(saved(network, tmp_path), tmp_path / "bars", SAID, data, Witness())
     assert not (tmp_path / "bars").exists()
 
 
+def test_weights_that_are_no_numbers_are_refused_without_images_too(tmp_path: Path) -> None:
+    network = bright()
+    network.get_layer("decision").set_weights([np.full((1, 2), np.nan), np.zeros(2)])
+    with pytest.raises(InspectdError, match=r"theirs\.keras has weights that are no numbers: its training diverged"):
+        adopt(saved(network, tmp_path), tmp_path / "bars", SAID, None, Witness())
+
+
 def test_the_command_imports_and_says_what_is_next(data: Path, tmp_path: Path) -> None:
     file, model = saved(bright(), tmp_path), tmp_path / "bars"
-    choices = ["--classes", "ok,bar", "--ok", "ok", "--size", "48", "--channels", "3"]
+    choices = ["--classes", "ok, bar", "--ok", "ok", "--size", "48", "--channels", "3"]
     for number in (1, 2):
         result = CliRunner().invoke(
             app, ["model", "import", str(file), "--out", str(model), "--golden", str(data), *choices]
