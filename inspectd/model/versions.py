@@ -72,8 +72,9 @@ def history(folder: Path) -> list[Activation]:
     except FileNotFoundError:
         entries = []
     except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no list of activations"
         raise BundleError(
-            f"{folder / ACTIVATIONS} cannot be read ({error}). Remove it: only its history is lost."
+            f"{folder / ACTIVATIONS} cannot be read: {why}. Remove it: only the history is lost."
         ) from error
     now = current(folder)
     if now is None or _line(entries)[-1:] == [now]:
@@ -232,6 +233,10 @@ def _line(entries: list[Activation]) -> list[int]:
 def _set(folder: Path, entries: list[Activation]) -> None:
     """Says what is going to be current, then makes it so; the folder is held."""
     temporary = folder / f".{CURRENT}.tmp"
+    if (folder / CURRENT).is_dir() and not (folder / CURRENT).is_symlink():
+        raise BundleError(
+            f"{folder / CURRENT} is a folder and no link: the model was copied without its links. Remove it."
+        )
     try:
         write_all([(folder / ACTIVATIONS, json.dumps([asdict(entry) for entry in entries], indent=1).encode())])
         temporary.unlink(missing_ok=True)

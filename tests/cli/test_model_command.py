@@ -64,7 +64,11 @@ def test_list(run: Run, models: Path) -> None:
         ("cracks", None, False),
         ("plain", 1, True),
     ]
+    assert run("list", "cracks")[1] == configured
     assert run("list", "in") == (0, "", "There is no model here.\n")
+    code, listed, said = run("list", "modles")
+    assert (code, listed) == (1, "")
+    assert "modles: there is no such folder, and no model of the configuration has that name" in said
 
 
 def test_show_verifies_every_byte(run: Run, models: Path) -> None:

@@ -120,6 +120,22 @@ def test_an_activation_that_died_before_the_link_was_set_never_happened(folder: 
     assert rollback(folder).spec.version == 1
 
 
+@pytest.mark.parametrize("content", ["junk", '{"version": 2}', "[3]", ""])
+def test_a_damaged_history_is_a_sentence(content: str, folder: Path) -> None:
+    (folder / "activations.json").write_text(content)
+    with pytest.raises(
+        BundleError, match=r"^\S+activations\.json cannot be read: it is no list of activations\. Remove"
+    ):
+        rollback(folder)
+
+
+def test_a_model_that_was_copied_without_its_links_is_said(folder: Path) -> None:
+    shutil.copytree(folder, folder.with_name("copied"))
+    with pytest.raises(BundleError, match=r"copied/current is a folder and no link: .* Remove it\."):
+        activate(folder.with_name("copied"), 2)
+    assert history(folder.with_name("copied")) == []
+
+
 def test_what_is_damaged_or_not_there_is_not_made_current(folder: Path) -> None:
     (folder / "2" / "card.md").write_bytes(b"# another")
     with pytest.raises(BundleError, match="not what was evaluated"):
