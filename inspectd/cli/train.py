@@ -86,10 +86,16 @@ def _pair(text: str) -> tuple[str, str]:
 def _run(data: Path, out: Path, recipe: Recipe, resume: bool, masks: Path | None) -> None:
     # Only here, so that `--help` and a wrong option do not wait for TensorFlow.
     from inspectd.cli.bundle import whats_next
+    from inspectd.training.course import Workplace
     from inspectd.training.train import train as train_bundle
 
-    with screen() as shown:
-        bundle = train_bundle(data, out, recipe, shown, resume, masks)
+    try:
+        with screen() as shown:
+            bundle = train_bundle(data, out, recipe, shown, resume, masks)
+    except KeyboardInterrupt:
+        if Workplace(out, recipe, resume).has_interrupted:
+            say("What was learned up to the last whole epoch is kept: the same command with --resume goes on.")
+        raise
     metrics = bundle.spec.metrics
     on = "validation" if recipe.validation else "test"
     say(f"Wrote {bundle.path} ({bundle.title}): {on} accuracy {metrics['accuracy']}, AUC {metrics['auc']}.")

@@ -174,10 +174,10 @@ def _refuse_one_side(root: Path, judgement: Judgement, classes: Sequence[ImageCl
     for ok, what in ((True, "good images"), (False, "defects")):
         of_side = [each for each in judgement.judged if classes[each.case.target].ok == ok]
         if not any(math.isfinite(each.case.margin) for each in of_side):
-            why = f", the first because {judgement.failed[0]}" if judgement.failed else ""
+            failed = len(judgement.failed)
+            why = f"{failed} files failed, the first because {judgement.failed[0]}" if failed else "no finite number"
             raise DataError(
-                f"None of the {what} of {root} could be judged ({len(judgement.failed)} files failed{why}). An "
-                "evaluation needs both good images and defects."
+                f"None of the {what} of {root} could be judged ({why}). An evaluation needs both good images and defects."
             )
 
 
