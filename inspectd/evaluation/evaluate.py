@@ -177,7 +177,8 @@ def _refuse_one_side(root: Path, judgement: Judgement, classes: Sequence[ImageCl
             failed = len(judgement.failed)
             why = f"{failed} files failed, the first because {judgement.failed[0]}" if failed else "no finite number"
             raise DataError(
-                f"None of the {what} of {root} could be judged ({why}). An evaluation needs both good images and defects."
+                f"None of the {what} of {root} could be judged ({why}). "
+                "An evaluation needs both good images and defects."
             )
 
 
