@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from inspectd.config import Config
     from inspectd.ledger.disagreements import Tally
-    from inspectd.ledger.query import Filter
+    from inspectd.ledger.filters import Filter
 
 
 def compare(

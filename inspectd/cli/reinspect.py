@@ -61,7 +61,7 @@ def reinspect(
     `inspectd results --compare`.
     """
     settings, engine = open_ledger(config)
-    from inspectd.ledger.query import Filter
+    from inspectd.ledger.filters import Filter
     from inspectd.service import reinspect as service
 
     wanted = Filter(

@@ -111,7 +111,8 @@ def _is_drawn_at(config: "Config", row: "Row", path: Path) -> bool:
 def _same_name(engine: "Engine", detail: "Detail") -> "list[Row]":
     """The other images that were dropped under the same name, newest first."""
     from inspectd.cli.explain import MOST
-    from inspectd.ledger.query import Filter, results
+    from inspectd.ledger.filters import Filter
+    from inspectd.ledger.query import results
 
     literally = re.sub(r"([*?[])", r"[\1]", detail.row.path)
     same = results(engine, Filter(watch=detail.row.watch, path=literally, limit=MOST))

@@ -40,7 +40,7 @@ def stats(
     """
     refuse_both(as_json, as_csv)
     _, engine = open_ledger(config)
-    from inspectd.ledger.query import Filter
+    from inspectd.ledger.filters import Filter
     from inspectd.ledger.statistics import stats as query
 
     wanted = Filter(since=moment(since, "--since"), until=moment(until, "--until"), watch=watch, model=model, path=path)

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, inser
 from inspectd.clock import utc_now
 from inspectd.ledger.records import VANISHED, Arrival, Stat, Waiting
 from inspectd.ledger.schema import State, images
-from inspectd.ledger.transactions import CHUNK, IS_OPEN, Found, Transactions, chunks
+from inspectd.ledger.transactions import CHUNK, FAILED, IS_OPEN, IS_PENDING, Found, Transactions, chunks
 
 _STAT = (images.c.size, images.c.mtime_ns, images.c.ctime_ns)
 _PUT_OFF = (State.SETTLING, State.STALLED)
@@ -56,7 +56,7 @@ class Arrivals(Transactions):
     def unsettled(self, watch: str) -> list[Waiting]:
         """The files that a worker put back, and those that stalled: ingest must see them settle, or vanish."""
         query = select(images.c.path, images.c.reason, images.c.state).where(
-            images.c.state.in_(_PUT_OFF), images.c.watch == watch
+            images.c.state.in_(_PUT_OFF), images.c.watch == watch, IS_PENDING
         )
         with self._reading() as connection:
             return [
@@ -68,9 +68,7 @@ class Arrivals(Transactions):
         """Close the settling and stalled rows of files that are gone: they end as failures, not in silence."""
         with self._writing() as connection:
             gone = update(images).values(
-                state=State.FAILED,
-                reason=f"{VANISHED}: the file was removed before it could be judged",
-                finished_at=utc_now(),
+                reason=f"{VANISHED}: the file was removed before it could be judged", finished_at=utc_now(), **FAILED
             )
             return sum(
                 connection.execute(
@@ -106,9 +104,8 @@ class Arrivals(Transactions):
             if changed:
                 connection.execute(update(images).where(images.c.id == bindparam("row")), changed)
             if returned:
-                connection.execute(
-                    update(images).where(images.c.id == bindparam("row")).values(finished_at=None), returned
-                )
+                again = update(images).where(images.c.id == bindparam("row")).values(finished_at=None, verdict=None)
+                connection.execute(again, returned)
         return len(new) + len(changed) + len(returned)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Select, and_, func, or_, select, text
+from sqlalchemy import Connection, Select, and_, case, func, or_, select, text
 
 from inspectd.errors import LedgerError
 from inspectd.ledger.database import copy_database, database_file, open_reader
@@ -63,6 +63,7 @@ def check(url: str, watches: Collection[str]) -> Iterator[Finding]:
 
 _count = select(func.count())
 _has_inspection = and_(inspections.c.id == images.c.inspection_id, inspections.c.image_id == images.c.id)
+_stands = case((images.c.state == State.DONE, inspections.c.verdict), (images.c.state == State.FAILED, State.FAILED))
 _no_reason = and_(images.c.state == State.FAILED, images.c.reason.is_(None))
 # What holds after every transaction: the check's name, the promise, and a count of the rows that break it.
 _RULES = (
@@ -72,6 +73,13 @@ _RULES = (
         "every image that is done has its inspection",
         _count.select_from(images.outerjoin(inspections, _has_inspection)).where(
             images.c.state == State.DONE, inspections.c.id.is_(None)
+        ),
+    ),
+    (
+        "outcome",
+        "the verdict beside every image is that of its inspection in force",
+        _count.select_from(images.outerjoin(inspections, inspections.c.id == images.c.inspection_id)).where(
+            images.c.verdict.is_distinct_from(_stands)
         ),
     ),
     (

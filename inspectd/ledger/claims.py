@@ -17,7 +17,16 @@ from inspectd.clock import Clock, utc_now
 from inspectd.ledger import trail
 from inspectd.ledger.records import Claim, Stat
 from inspectd.ledger.schema import State, images
-from inspectd.ledger.transactions import IS_CLAIMED, Found, Transactions, chunks, is_claimed, is_open, not_searched
+from inspectd.ledger.transactions import (
+    FAILED,
+    IS_CLAIMED,
+    IS_PENDING,
+    Found,
+    Transactions,
+    chunks,
+    is_claimed,
+    is_open,
+)
 
 DEATHS = 3  # of workers that held nothing but one image, before the image is blamed
 FREE: dict[str, Any] = {"lease_owner": None, "lease_boot": None, "lease_until": None}
@@ -34,13 +43,13 @@ _LEASES = select(images.c.alone, images.c.deaths, images.c.id, _ours.label("ours
 )
 _WAITING = (
     select(images.c.id, images.c.watch, images.c.alone)
-    .where(images.c.state == State.QUEUED, images.c.watch == bindparam("of"), ~_claimed_twin)
+    .where(images.c.state == State.QUEUED, images.c.watch == bindparam("of"), IS_PENDING, ~_claimed_twin)
     .order_by(images.c.id)
     .limit(bindparam("most"))
 )
 _TAKE = (
     update(images)
-    .where(images.c.id.in_(bindparam("ids", expanding=True)), not_searched(images.c.state) == State.QUEUED)
+    .where(images.c.id.in_(bindparam("ids", expanding=True)), images.c.state == State.QUEUED)
     .values(
         state=State.CLAIMED,
         attempt=images.c.attempt + 1,
@@ -181,5 +190,5 @@ def _blame(connection: Connection, image_id: int, deaths: int) -> None:
     values: dict[str, Any] = {"deaths": deaths}
     if deaths >= DEATHS:
         reason = f"crashes the worker: {deaths} workers died while they held nothing but this image"
-        values |= {"state": State.FAILED, "reason": reason, "finished_at": utc_now(), **FREE}
+        values |= {"reason": reason, "finished_at": utc_now(), **FAILED, **FREE}
     connection.execute(update(images).where(images.c.id == image_id).values(**values))

@@ -5,12 +5,13 @@ seconds; the rows of the images are read only for those on which the two disagre
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, Engine, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, and_, bindparam, func, select
 
 from inspectd.errors import LedgerError
-from inspectd.ledger.query import JOINED, MODEL, Filter, conditions, model_is
+from inspectd.ledger.filters import Filter, model_is, outcomes, source
+from inspectd.ledger.query import MODEL
 from inspectd.ledger.schema import Verdict, images, inspections, models
 from inspectd.ledger.transactions import chunks
 
@@ -109,15 +110,15 @@ def model_row(engine: Engine, text: str) -> ModelRow:
 def tally(engine: Engine, a: ModelRow, b: ModelRow, wanted: Filter) -> Tally:
     """How the verdicts of two models go together, on the images of a filter that both have judged."""
     with engine.connect() as connection:
-        rows = connection.execute(_COUNTS.where(*_narrowed(wanted)), {"a": a.id, "b": b.id})
+        rows = connection.execute(_COUNTS.where(*_narrowed(connection, wanted)), {"a": a.id, "b": b.id})
         return Tally({(one, other): number for one, other, number in rows})
 
 
 def disagreements(engine: Engine, a: ModelRow, b: ModelRow, wanted: Filter) -> Iterator[Disagreement]:
     """The images of a filter on which two models disagree, newest arrival first, in short reads."""
     models_ = {"a": a.id, "b": b.id}
-    found = _DIFFER.where(*_narrowed(wanted)).order_by(_a.c.image_id.desc()).limit(wanted.limit)
     with engine.connect() as connection:
+        found = _DIFFER.where(*_narrowed(connection, wanted)).order_by(_a.c.image_id.desc()).limit(wanted.limit)
         ids = connection.scalars(found, models_).all()
     for chunk in chunks(ids):
         with engine.connect() as connection:
@@ -125,11 +126,12 @@ def disagreements(engine: Engine, a: ModelRow, b: ModelRow, wanted: Filter) -> I
         yield from (Disagreement(*row) for row in rows)
 
 
-def _narrowed(wanted: Filter) -> list[ColumnElement[bool]]:
+def _narrowed(connection: Connection, wanted: Filter) -> list[ColumnElement[bool]]:
     """The two models, and the filter where it asks for anything: it is about the verdict in force."""
-    asked = conditions(wanted)
-    among = select(images.c.id).select_from(JOINED).where(*asked)
-    return [_ARE_THEIRS, *([_a.c.image_id.in_(among)] if asked else [])]
+    if replace(wanted, limit=None) == Filter():
+        return [_ARE_THEIRS]
+    among = select(images.c.id).select_from(source(wanted)).where(*outcomes(connection, wanted))
+    return [_ARE_THEIRS, _a.c.image_id.in_(among)]
 
 
 def _is_called(text: str) -> ColumnElement[bool]:

@@ -40,7 +40,7 @@ from inspectd.ledger.schema import (
     removals,
     reviews,
 )
-from inspectd.ledger.transactions import Transactions, not_searched
+from inspectd.ledger.transactions import IS_JUDGED, Transactions, not_searched
 
 _REVIEW: ColumnElement[str] = literal_column(f"'{Verdict.REVIEW}'")  # literal words match the partial indexes
 _judged, _last = inspections.alias(), inspections.alias()
@@ -49,7 +49,7 @@ _UNDER_REVIEW = exists().where(_judged.c.image_id == images.c.id, _judged.c.verd
 PROTECTED = or_(images.c.pinned, _REVIEWED, _UNDER_REVIEW)
 
 _HAS_OVERLAY = and_(inspections.c.overlay.is_not(None), inspections.c.verdict != _REVIEW)
-_IS_MOVED = and_(images.c.after == literal_column(f"'{After.MOVED}'"), not_searched(images.c.state) == State.DONE)
+_IS_MOVED = and_(images.c.after == literal_column(f"'{After.MOVED}'"), images.c.state == State.DONE)
 _newer = images.alias()
 # SQLite gives the highest id a second time when its row is gone, and names of files and readers of what is new rely on
 # ids that only grow: so the newest image and the newest inspection stay.
@@ -57,7 +57,7 @@ _NEWEST = select(func.max(_newer.c.id)).scalar_subquery()
 _newest_inspection = select(func.max(_judged.c.id)).scalar_subquery()
 _NEWEST_JUDGED = select(_last.c.image_id).where(_last.c.id == _newest_inspection).scalar_subquery()
 _IS_SETTLED = and_(
-    not_searched(images.c.state) == State.DONE,
+    images.c.state == State.DONE,
     images.c.id.not_in([_NEWEST, _NEWEST_JUDGED]),
     func.coalesce(images.c.after, After.KEPT) != literal_column(f"'{After.PENDING}'"),
 )
@@ -87,7 +87,7 @@ _OVERLAYS = (
     .where(_HAS_OVERLAY)
 )
 _SOURCES = _candidates(images.c.id, images.c.finished_at, images.c.moved_to).where(_IS_MOVED)
-_ROWS = _candidates(images.c.id, images.c.finished_at, images.c.moved_to).where(_IS_SETTLED)
+_ROWS = _candidates(images.c.id, images.c.finished_at, images.c.moved_to).where(_IS_SETTLED, IS_JUDGED)
 
 
 class Expiry(Transactions):
@@ -108,7 +108,7 @@ class Expiry(Transactions):
     def newest_before(self, at: str) -> str | None:
         """When the newest outcome or event before a time was; None where there is none."""
         asked = (
-            select(func.max(images.c.finished_at)).where(images.c.finished_at < at),
+            select(func.max(images.c.finished_at)).where(IS_JUDGED, images.c.finished_at < at),
             select(func.max(events.c.at)).where(events.c.at < at),
         )
         with self._reading() as connection:
@@ -134,7 +134,7 @@ class Expiry(Transactions):
             "review": select(func.count(inspections.c.image_id.distinct())).where(
                 inspections.c.verdict == Verdict.REVIEW
             ),
-            "failed": select(func.count()).where(images.c.state == State.FAILED),
+            "failed": select(func.count()).where(images.c.verdict == State.FAILED),
         }
         with self._reading() as connection:
             return {reason: connection.scalar(query) or 0 for reason, query in asked.items()}

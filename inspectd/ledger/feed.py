@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, bindparam, func, select
 from inspectd.clock import utc_text
 from inspectd.ledger.database import reading
 from inspectd.ledger.records import reason_code
-from inspectd.ledger.schema import OPEN_STATES, State, events, images, inspections
-from inspectd.ledger.transactions import Found, not_searched
+from inspectd.ledger.schema import State, events, images, inspections
+from inspectd.ledger.transactions import IS_PENDING, Found
 
 MOST = 2048  # verdicts, or events, in one look; more than the largest batch
 LATE = timedelta(seconds=10)  # by how much the wall clock may step back unnoticed
@@ -142,16 +142,16 @@ _INSPECTIONS = (
 )
 _EVENTS = select(events).where(events.c.id > bindparam("after")).order_by(events.c.id).limit(MOST)
 _FAILURES = select(images.c.id, images.c.finished_at, images.c.watch, images.c.reason).where(
-    images.c.finished_at >= bindparam("since"), not_searched(images.c.state) == State.FAILED
+    images.c.finished_at >= bindparam("since"), images.c.verdict == State.FAILED
 )
 _BACKLOG = (
     select(images.c.watch, images.c.state, func.count().label("number"))
-    .where(images.c.state.in_((*OPEN_STATES, State.CLAIMED)))
+    .where(IS_PENDING)
     .group_by(images.c.state, images.c.watch)
 )
 _OLDEST = (
     select(images.c.seen_at)
-    .where(images.c.state == State.QUEUED, images.c.watch == bindparam("watch"))
+    .where(images.c.state == State.QUEUED, images.c.watch == bindparam("watch"), IS_PENDING)
     .order_by(images.c.id)
     .limit(1)
 )

@@ -16,7 +16,7 @@ from inspectd.clock import utc_now
 from inspectd.ledger.claims import FREE, Claims, delete_superseded
 from inspectd.ledger.records import Failed, Finished, Inspected, Outcome, Read, Unsettled, reason_code
 from inspectd.ledger.schema import FINISHED_STATES, After, State, images, inspections
-from inspectd.ledger.transactions import IS_CLAIMED, Found, chunks
+from inspectd.ledger.transactions import FAILED, IS_CLAIMED, Found, chunks
 
 
 class Outcomes(Claims):
@@ -93,10 +93,9 @@ _last_finished = (
     .scalar_subquery()
 )
 _LAST_FINISHED = (
-    select(images.c.id.label("claimed_id"), _older, inspections.c.verdict)
+    select(images.c.id.label("claimed_id"), _older)
     .select_from(images)
     .join(_older, _older.c.id == _last_finished)
-    .outerjoin(inspections, inspections.c.id == _older.c.inspection_id)
     .where(images.c.id.in_(bindparam("ids", expanding=True)), IS_CLAIMED)
 )
 
@@ -141,17 +140,14 @@ def _fold(connection: Connection, older: Found, read: Read, *, owed: bool) -> No
         connection.execute(this.values(after=After.PENDING, moved_to=None))
 
 
-_existing = (
-    select(inspections.c.id)
-    .where(inspections.c.image_id == bindparam("row"), inspections.c.model_id == bindparam("model"))
-    .scalar_subquery()
-)
 _JUDGED = select(inspections.c.image_id).where(
     inspections.c.image_id.in_(bindparam("ids", expanding=True)), inspections.c.model_id == bindparam("model")
 )
 _UNLEASED = update(images).where(images.c.id == bindparam("row")).values(**FREE)
-_DONE = _UNLEASED.values(state=State.DONE, inspection_id=_existing)
-_FAILED = _UNLEASED.values(state=State.FAILED)
+_DONE = _UNLEASED.where(inspections.c.image_id == images.c.id, inspections.c.model_id == bindparam("model")).values(
+    state=State.DONE, inspection_id=inspections.c.id, verdict=inspections.c.verdict
+)
+_FAILED = _UNLEASED.values(FAILED)
 _SETTLING = _UNLEASED.values(state=State.SETTLING)
 
 

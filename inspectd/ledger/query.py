@@ -5,44 +5,19 @@ here reads as in the view `verdicts`, with the image's id before it.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, bindparam, case, func, literal_column, or_, select
+from sqlalchemy import Engine, bindparam, func, literal_column, or_, select
 
 from inspectd.clock import utc_text
+from inspectd.ledger.filters import JOINED, PENDING, Filter, outcomes, source, waiting
 from inspectd.ledger.records import Stat
-from inspectd.ledger.schema import OPEN_STATES, State, Verdict, images, inspections, models, reviews
-from inspectd.ledger.transactions import chunks
+from inspectd.ledger.schema import images, inspections, models, reviews
+from inspectd.ledger.transactions import IS_JUDGED, chunks
 
 _LATE = timedelta(seconds=10)  # by how much the wall clock may step back without hiding a result from `Follower`
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which images a question is about; every condition must hold.
-
-    Attributes:
-        since, until: half-open range of the inspection's time, or of the failure's; of the arrival's while pending.
-        verdict: ``ok | defect | review | failed | pending``.
-        model: a name, or ``name@`` and the first digits of the bundle's hash.
-        path: a glob over the path within the watch: ``*`` (also across folders), ``?``, ``[abc]``, ``[!abc]``.
-        limit: at most so many rows, the newest; None: all. Does not apply to statistics.
-    """
-
-    since: datetime | None = None
-    until: datetime | None = None
-    watch: str | None = None
-    part: str | None = None
-    verdict: str | None = None
-    label: str | None = None
-    model: str | None = None
-    score_min: float | None = None
-    score_max: float | None = None
-    path: str | None = None
-    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -124,11 +99,7 @@ class Detail:
         return next((each for each in self.inspections if each.id == self.inspection_id), None)
 
 
-VERDICT = case(
-    (images.c.state == State.DONE, inspections.c.verdict),
-    (images.c.state == State.FAILED, literal_column("'failed'")),
-    else_=literal_column("'pending'"),
-)
+VERDICT = func.coalesce(images.c.verdict, literal_column(f"'{PENDING}'"))
 REVIEWED_AS = (
     select(reviews.c.reviewed_as)
     .where(reviews.c.image_id == images.c.id)
@@ -137,16 +108,13 @@ REVIEWED_AS = (
     .scalar_subquery()
 )
 MODEL = models.c.name + "@" + func.substr(models.c.bundle, 1, 8)
-# The pointer names the inspection; that it is one of this image lets a search begin at the inspections' indexes.
-_current = and_(inspections.c.id == images.c.inspection_id, inspections.c.image_id == images.c.id)
-JOINED = images.outerjoin(inspections, _current).outerjoin(models, models.c.id == inspections.c.model_id)
 _ROWS = select(
     images.c.id,
     VERDICT.label("verdict"),
     images.c.reason,
     REVIEWED_AS.label("reviewed_as"),
     *(images.c.watch, images.c.path, images.c.part),
-    func.coalesce(inspections.c.inspected_at, images.c.finished_at).label("inspected_at"),
+    images.c.finished_at.label("inspected_at"),
     *(inspections.c.label, inspections.c.score),
     MODEL.label("model"),
     *(inspections.c.overlay, images.c.sha256),
@@ -154,21 +122,25 @@ _ROWS = select(
 
 
 def results(engine: Engine, wanted: Filter) -> Iterator[Row]:
-    """The images that the filter names, newest arrival first.
+    """The images that the filter names, in the order of `image_ids`.
 
     Which they are is decided in one read when the first row is taken; the rows follow in pages.
     """
     for chunk in chunks(image_ids(engine, wanted)):
         with engine.connect() as connection:
-            rows = connection.execute(_ROWS.where(images.c.id.in_(chunk)).order_by(images.c.id.desc())).all()
-        yield from (Row(*tuple(row)) for row in rows)
+            rows = {row.id: row for row in connection.execute(_ROWS.where(images.c.id.in_(chunk)))}
+        yield from (Row(*tuple(rows[image_id])) for image_id in chunk if image_id in rows)
 
 
 def image_ids(engine: Engine, wanted: Filter) -> Sequence[int]:
-    """The images that the filter names, newest arrival first, in one read."""
-    found = select(images.c.id).select_from(JOINED).where(*conditions(wanted)).order_by(images.c.id.desc())
+    """The images that the filter names: those that wait, newest arrival first; then the rest, newest outcome first."""
     with engine.connect() as connection:
-        return connection.scalars(found.limit(wanted.limit)).all()
+        pending = select(images.c.id).where(*waiting(connection, wanted)).order_by((images.c.id + 0).desc())
+        found = list(connection.scalars(pending.limit(wanted.limit)))
+        left = None if wanted.limit is None else wanted.limit - len(found)
+        judged = select(images.c.id).select_from(source(wanted)).where(*outcomes(connection, wanted))
+        newest = judged.order_by(images.c.finished_at.desc(), images.c.id.desc())
+        return found + list(connection.scalars(newest.limit(left)))
 
 
 class Follower:
@@ -178,7 +150,7 @@ class Follower:
         self._engine = engine
         self._wanted = wanted
         with engine.connect() as connection:
-            newest = connection.scalar(select(func.max(images.c.finished_at)))
+            newest = connection.scalar(select(func.max(images.c.finished_at)).where(IS_JUDGED))
         self._newest: str = newest or ""
         self._told = {(row.inspected_at, row.id) for row in self._recent()}
 
@@ -196,8 +168,8 @@ class Follower:
         The overlap covers what one time can not: several images with the same millisecond, and a clock set back.
         """
         start = utc_text(datetime.fromisoformat(self._newest) - _LATE) if self._newest else ""
-        query = _ROWS.where(*conditions(self._wanted), images.c.finished_at >= start)
         with self._engine.connect() as connection:
+            query = _ROWS.where(*outcomes(connection, self._wanted), images.c.finished_at >= start)
             return [Row(*tuple(row)) for row in connection.execute(query.order_by(images.c.finished_at, images.c.id))]
 
 
@@ -218,55 +190,6 @@ def show(engine: Engine, what: str, watch: str | None = None) -> list[Detail]:
                 query.where(images.c.path.endswith(f"/{what}", autoescape=True), *in_watch)
             ).all()
     return [detail for image_id in found for detail in _detail(engine, image_id)]
-
-
-def conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    """The filter as SQL, for statements over `JOINED`."""
-    made: dict[str, Callable[[Any], ColumnElement[bool]]] = {
-        "since": lambda value: _moment(value, until=False),
-        "until": lambda value: _moment(value, until=True),
-        "watch": lambda value: images.c.watch == value,
-        "part": lambda value: images.c.part == value,
-        "verdict": _verdict_is,
-        "label": lambda value: inspections.c.label == value,
-        "model": model_is,
-        "score_min": lambda value: inspections.c.score >= value,
-        "score_max": lambda value: inspections.c.score <= value,
-        "path": _path_matches,
-    }
-    return [make(value) for name, make in made.items() if (value := getattr(wanted, name)) is not None]
-
-
-def _moment(limit: datetime, *, until: bool) -> ColumnElement[bool]:
-    at, finished, seen = utc_text(limit), images.c.finished_at, images.c.seen_at
-    if until:
-        return or_(finished < at, and_(finished.is_(None), seen < at))
-    return or_(finished >= at, and_(finished.is_(None), seen >= at))
-
-
-def _verdict_is(verdict: str) -> ColumnElement[bool]:
-    if verdict in tuple(Verdict):
-        return inspections.c.verdict == verdict
-    if verdict == State.FAILED:
-        return images.c.state == State.FAILED
-    return images.c.state.in_((*OPEN_STATES, State.CLAIMED))
-
-
-def model_is(model: str) -> ColumnElement[bool]:
-    name, _, digits = model.partition("@")
-    return and_(models.c.name == name, func.substr(models.c.bundle, 1, len(digits)) == digits)
-
-
-def _path_matches(pattern: str) -> ColumnElement[bool]:
-    """A range over the literal beginning, which an index serves, and GLOB for the rest.
-
-    GLOB is SQLite's own operator: another database needs its own spelling here, and nowhere else.
-    """
-    prefix = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
-    if prefix == pattern:
-        return images.c.path == pattern
-    matches = images.c.path.op("GLOB", is_comparison=True)(pattern.replace("[!", "[^"))
-    return and_(images.c.path >= prefix, images.c.path < prefix + "\U0010ffff", matches)
 
 
 def _detail(engine: Engine, image_id: int) -> Iterator[Detail]:

@@ -15,8 +15,8 @@ from inspectd.ledger.outcomes import Outcomes
 from inspectd.ledger.records import Counts, Finished, Replay, Stat
 from inspectd.ledger.redraws import Redraws
 from inspectd.ledger.reinspections import Reinspections
-from inspectd.ledger.schema import OPEN_STATES, After, State, images, inspections, models
-from inspectd.ledger.transactions import not_searched
+from inspectd.ledger.schema import After, images, models
+from inspectd.ledger.transactions import IS_PENDING, not_searched
 
 _IS_OWED = images.c.after == literal_column(f"'{After.PENDING}'")  # as its partial index says it
 
@@ -27,8 +27,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
     def owed(self, watches: Sequence[str], limit: int, beyond: int = 0) -> list[Finished]:
         """Finished images whose file still has to be moved or deleted, by their ids, from `beyond` on."""
         query = (
-            select(images, inspections.c.verdict)
-            .outerjoin(inspections, inspections.c.id == images.c.inspection_id)
+            select(images)
             .where(_IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond)
             .order_by(images.c.id)
             .limit(limit)
@@ -40,7 +39,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
                     watch=row.watch,
                     path=row.path,
                     stat=Stat(row.size, row.mtime_ns, row.ctime_ns),
-                    outcome=row.verdict or State.FAILED,
+                    outcome=row.verdict,
                     finished_at=row.finished_at,
                 )
                 for row in connection.execute(query)
@@ -58,9 +57,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
     def open_count(self, watches: Sequence[str]) -> Counts:
         """How many images of these watches have no outcome yet, by state."""
         query = (
-            select(images.c.state, func.count())
-            .where(images.c.state.in_((*OPEN_STATES, State.CLAIMED)), images.c.watch.in_(watches))
-            .group_by(images.c.state)
+            select(images.c.state, func.count()).where(IS_PENDING, images.c.watch.in_(watches)).group_by(images.c.state)
         )
         with self._reading() as connection:
             return Counts(**dict(connection.execute(query).all()))

@@ -16,7 +16,7 @@ from inspectd.ledger import trail
 from inspectd.ledger.feed import seconds_between
 from inspectd.ledger.records import reason_code
 from inspectd.ledger.schema import State, Verdict, events, images, inspections
-from inspectd.ledger.transactions import not_searched
+from inspectd.ledger.transactions import IS_JUDGED, not_searched
 
 SPAN = timedelta(hours=24)
 SAMPLE = 1000  # the newest verdicts whose times are looked at
@@ -58,8 +58,8 @@ def recent(engine: Engine, now: datetime) -> Recent:
     """The figures of the `SPAN` before `now`, in one read."""
     since = utc_text(now - SPAN)
     with engine.connect() as connection:
-        outcomes = dict.fromkeys(map(str, Verdict), 0)
-        outcomes |= dict(connection.execute(_VERDICTS, {"since": since}).all())
+        outcomes = dict.fromkeys((*map(str, Verdict), State.FAILED.value), 0)
+        outcomes |= dict(connection.execute(_OUTCOMES, {"since": since}).all())
         failures: Counter[str] = Counter()
         for reason, number in connection.execute(_FAILURES, {"since": since}):
             failures[reason_code(reason or "unknown")] += number
@@ -71,7 +71,7 @@ def recent(engine: Engine, now: datetime) -> Recent:
         expired, restarts = _workers(connection, since)
         return Recent(
             since=since,
-            outcomes=outcomes | {State.FAILED.value: failures.total()},
+            outcomes=outcomes,
             failures=dict(failures.most_common()),
             sample=len(sample),
             latency=times([seconds_between(row.seen_at, row.inspected_at) for row in sample]),
@@ -101,21 +101,21 @@ def _workers(connection: Connection, since: str) -> tuple[int, dict[str, int]]:
     return expired, restarts
 
 
-_IN_FORCE = images.join(inspections, inspections.c.id == images.c.inspection_id)  # not what was judged again since
-_VERDICTS = (
-    select(inspections.c.verdict, func.count())
-    .select_from(_IN_FORCE)
-    .where(images.c.finished_at >= bindparam("since"))
-    .group_by(inspections.c.verdict)
+_verdict = not_searched(images.c.verdict)  # the time finds them
+_OUTCOMES = (
+    select(_verdict, func.count()).where(IS_JUDGED, images.c.finished_at >= bindparam("since")).group_by(_verdict)
 )
 _FAILURES = (
     select(images.c.reason, func.count())
-    .where(images.c.finished_at >= bindparam("since"), not_searched(images.c.state) == State.FAILED)
+    .where(images.c.finished_at >= bindparam("since"), images.c.verdict == State.FAILED)
     .group_by(images.c.reason)
 )
 _NEWEST = (
     select(images.c.seen_at, inspections.c.inspected_at, inspections.c.timings)
-    .select_from(_IN_FORCE)
+    .select_from(
+        images.join(inspections, inspections.c.id == images.c.inspection_id)
+    )  # not what was judged again since
+    .where(IS_JUDGED)
     .order_by(images.c.finished_at.desc(), images.c.id.desc())
     .limit(literal_column(str(SAMPLE)))
 )

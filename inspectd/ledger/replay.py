@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, Engine, Select, select, tuple_
 from inspectd.clock import utc_text
 from inspectd.ledger.comparing import Span
 from inspectd.ledger.database import reading
-from inspectd.ledger.query import MODEL, REVIEWED_AS, model_is
+from inspectd.ledger.filters import model_is
+from inspectd.ledger.query import MODEL, REVIEWED_AS
 from inspectd.ledger.schema import images, inspections, models
 from inspectd.ledger.transactions import not_searched
 

@@ -41,12 +41,16 @@ class After(StrEnum):
 
 OPEN_STATES = (State.SETTLING, State.STALLED, State.QUEUED)
 FINISHED_STATES = (State.DONE, State.FAILED)
-REVISION = "0004"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
+REVISION = "0005"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
 _OPEN = text("state IN ('settling', 'stalled', 'queued')")
 _CLAIMED = text("state = 'claimed'")
 _OWED = text("\"after\" = 'pending'")
 _MOVED = text("\"after\" = 'moved'")
 _WAITING = text("reason IS NULL")
+_PENDING = text("state IN ('settling', 'stalled', 'queued', 'claimed')")
+_JUDGED = text("verdict IS NOT NULL")
+_PART = text("part IS NOT NULL")
+_READ = text("sha256 IS NOT NULL")
 _OVERLAID = text("overlay IS NOT NULL AND verdict <> 'review'")
 
 
@@ -62,14 +66,16 @@ class Image(Base):
         Index("images_seen", "watch", "path", "ctime_ns", "mtime_ns", "size", unique=True),
         # PostgreSQL's conditions stand in the migration alone: naming them here imports its dialect into every command.
         Index("images_open", "watch", "path", unique=True, sqlite_where=_OPEN),
-        Index("images_state", "state", "watch", "id"),
+        Index("images_state", "state", "watch", "id", sqlite_where=_PENDING),
         Index("images_claimed", "watch", "path", unique=True, sqlite_where=_CLAIMED),
         Index("images_after", "id", sqlite_where=_OWED),
         Index("images_moved", "finished_at", "id", sqlite_where=_MOVED),
-        Index("images_finished", "finished_at", "id"),
-        Index("images_part", "part"),
+        Index("images_finished", "finished_at", "id", "watch", "verdict", "inspection_id", sqlite_where=_JUDGED),
+        Index("images_verdict", "verdict", "finished_at", "id", sqlite_where=_JUDGED),
+        Index("images_watch", "watch", "verdict", "finished_at", "id", sqlite_where=_JUDGED),
+        Index("images_part", "part", sqlite_where=_PART),
         Index("images_path", "path", "watch", "id"),
-        Index("images_sha256", "sha256"),
+        Index("images_sha256", "sha256", sqlite_where=_READ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -95,6 +101,7 @@ class Image(Base):
     after: Mapped[str | None] = mapped_column(String(8))
     moved_to: Mapped[str | None]
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())  # never removed by retention
+    verdict: Mapped[str | None] = mapped_column(String(6))  # in force, or "failed"; NULL while it has no outcome
 
 
 class Model(Base):
@@ -122,7 +129,6 @@ class Inspection(Base):
     __table_args__ = (
         UniqueConstraint("image_id", "model_id"),
         Index("inspections_at", "inspected_at"),
-        Index("inspections_verdict", "verdict", "inspected_at"),
         Index("inspections_overlay", "inspected_at", "id", sqlite_where=_OVERLAID),
         Index("inspections_model", "model_id", "image_id", "verdict"),  # two models side by side, from it alone
     )

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Engine, func, literal_column, select
+from sqlalchemy import ColumnElement, Engine, Integer, cast, func, literal_column, select
 
-from inspectd.ledger.query import JOINED, VERDICT, Filter, conditions
+from inspectd.ledger.filters import PENDING, Filter, outcomes, source, waiting
 from inspectd.ledger.schema import images
 
 
@@ -35,25 +35,47 @@ def stats(
     engine: Engine, by: Literal["watch", "day", "hour"], wanted: Filter | None = None, zone: tzinfo | None = None
 ) -> list[StatRow]:
     """Counts of outcomes by watch, or by the day or hour in which they fell, in order; times in `zone`, or local."""
-    moment = func.coalesce(images.c.finished_at, images.c.seen_at)
-    minute = func.substr(moment, literal_column("1"), literal_column("16"))  # no coarser: zones differ by minutes
-    key = images.c.watch if by == "watch" else minute
-    query = select(key, VERDICT, func.count()).select_from(JOINED).where(*conditions(wanted or Filter()))
+    wanted = wanted or Filter()
+    keys = _by_watch if by == "watch" else _by_quarter
+    judged, pending = keys(images.c.finished_at), keys(images.c.seen_at)
+    found = select(images.c.verdict, func.count(), *judged).select_from(source(wanted))
+    waits = select(literal_column(f"'{PENDING}'"), func.count(), *pending)
     with engine.connect() as connection:
-        counted = connection.execute(query.group_by(key, VERDICT)).all()
-    names = {"watch": _as_it_is, "day": _local("%Y-%m-%d", zone), "hour": _local("%Y-%m-%d %H:00", zone)}
+        counted = [
+            *connection.execute(found.where(*outcomes(connection, wanted)).group_by(*judged, images.c.verdict)),
+            *connection.execute(waits.where(*waiting(connection, wanted)).group_by(*pending)),
+        ]
+    names: dict[str, Callable[..., str]] = {
+        "watch": _as_it_is,
+        "day": _local("%Y-%m-%d", zone),
+        "hour": _local("%Y-%m-%d %H:00", zone),
+    }
     name = names[by]
-    named = sorted((name(key), verdict, number) for key, verdict, number in counted)
+    named = sorted((name(*key), verdict, number) for verdict, number, *key in counted)
     return [_stat_row(group, list(rows)) for group, rows in groupby(named, key=lambda row: row[0])]
+
+
+def _by_watch(_: ColumnElement[str]) -> tuple[ColumnElement[Any], ...]:
+    return (images.c.watch,)
+
+
+def _by_quarter(moment: ColumnElement[str]) -> tuple[ColumnElement[Any], ...]:
+    """The hour, as ``2026-11-23T15``, and which quarter of it: zones differ by no less."""
+    minute = cast(func.substr(moment, literal_column("15"), literal_column("2")), Integer)
+    return func.substr(moment, literal_column("1"), literal_column("13")), minute.op("/")(literal_column("15"))
 
 
 def _as_it_is(watch: str) -> str:
     return watch
 
 
-def _local(form: str, zone: tzinfo | None) -> Callable[[str], str]:
-    """From ``2026-11-23T15:28`` in UTC to the day or hour in the given zone."""
-    return lambda minute: datetime.fromisoformat(f"{minute}+00:00").astimezone(zone).strftime(form)
+def _local(form: str, zone: tzinfo | None) -> Callable[[str, int], str]:
+    """From an hour in UTC and its quarter to the day or hour in the given zone."""
+
+    def name(hour: str, quarter: int) -> str:
+        return datetime.fromisoformat(f"{hour}:{15 * quarter:02d}+00:00").astimezone(zone).strftime(form)
+
+    return name
 
 
 def _stat_row(group: str, rows: list[tuple[str, str, int]]) -> StatRow:

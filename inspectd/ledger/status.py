@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, bindparam, func, select
 
 from inspectd.ledger.reinspections import reinspecting
-from inspectd.ledger.schema import State, events, images, inspections, models
+from inspectd.ledger.schema import State, Verdict, events, images, inspections, models
+from inspectd.ledger.transactions import IS_JUDGED, IS_PENDING
 
 
 @dataclass(frozen=True)
 class WatchStatus:
-    """One watch: its images by state, and its newest image that has a verdict.
+    """One watch: its images by state, and its newest verdict.
 
     Attributes:
         configured: whether the configuration names it; what waits in another one is not worked on.
         counts: the number of images by every state, 0 included.
         oldest_queued_at: when the image that has been queued longest was first seen; None while none is.
-        last_verdict_at, model, version: of the newest image with a verdict; the model as name@hash.
+        last_verdict_at, model, version: of the newest verdict; the model as name@hash.
     """
 
     watch: str
@@ -56,8 +57,10 @@ def status(engine: Engine, configured: Sequence[str]) -> Status:
     """What stands now, in one read."""
     with engine.connect() as connection:
         counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(map(str, State), 0))
-        for watch, state, number in connection.execute(_COUNTS):
+        for watch, state, number in connection.execute(_WAITING):
             counts[watch][state] = number
+        for watch, verdict, number in connection.execute(_JUDGED):
+            counts[watch][State.FAILED if verdict == State.FAILED else State.DONE] += number
         oldest = dict(connection.execute(_OLDEST).all())
         names = [*configured, *sorted(set(counts) - set(configured))]
         return Status(
@@ -71,13 +74,20 @@ def status(engine: Engine, configured: Sequence[str]) -> Status:
         )
 
 
-_COUNTS = select(images.c.watch, images.c.state, func.count()).group_by(images.c.state, images.c.watch)
+_WAITING = (
+    select(images.c.watch, images.c.state, func.count()).where(IS_PENDING).group_by(images.c.state, images.c.watch)
+)
+_JUDGED = (
+    select(images.c.watch, images.c.verdict, func.count()).where(IS_JUDGED).group_by(images.c.watch, images.c.verdict)
+)
 _OLDEST = (
-    select(images.c.watch, func.min(images.c.seen_at)).where(images.c.state == State.QUEUED).group_by(images.c.watch)
+    select(images.c.watch, func.min(images.c.seen_at))
+    .where(images.c.state == State.QUEUED, IS_PENDING)
+    .group_by(images.c.watch)
 )
 _LAST = (
     select(images.c.finished_at)
-    .where(images.c.inspection_id.is_not(None))
+    .where(IS_JUDGED, images.c.inspection_id.is_not(None))
     .order_by(images.c.finished_at.desc(), images.c.id.desc())
     .limit(1)
 )
@@ -86,21 +96,22 @@ _EVENTS = select(events.c.kind, events.c.at, events.c.detail).where(events.c.id.
 
 
 def _last(connection: Connection, watch: str) -> tuple[str | None, str | None, int | None]:
-    """When the newest judged image of a watch was judged, and by which model and version."""
-    found = connection.execute(_NEWEST_VERDICT, {"watch": watch}).one_or_none()
-    return (found.inspected_at, found.model, found.version) if found else (None, None, None)
+    """When the newest verdict of a watch was given, and by which model and version."""
+    found = [connection.execute(_NEWEST, {"watch": watch, "verdict": verdict}).one_or_none() for verdict in Verdict]
+    newest = max(filter(None, found), key=lambda row: (row.finished_at, row.id), default=None)
+    return (newest.finished_at, newest.model, newest.version) if newest else (None, None, None)
 
 
-_NEWEST_VERDICT = (
+_NEWEST = (
     select(
-        inspections.c.inspected_at,
+        *(images.c.id, images.c.finished_at),
         (models.c.name + "@" + func.substr(models.c.bundle, 1, 8)).label("model"),
         models.c.version,
     )
     .select_from(images)
     .join(inspections, inspections.c.id == images.c.inspection_id)
     .join(models, models.c.id == inspections.c.model_id)
-    .where(images.c.state == State.DONE, images.c.watch == bindparam("watch"))
-    .order_by(images.c.id.desc())
+    .where(images.c.watch == bindparam("watch"), images.c.verdict == bindparam("verdict"))
+    .order_by(images.c.finished_at.desc(), images.c.id.desc())
     .limit(1)
 )

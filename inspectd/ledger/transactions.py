@@ -17,6 +17,7 @@ from inspectd.ledger import trail
 from inspectd.ledger.database import reading
 from inspectd.ledger.schema import OPEN_STATES, State, images
 
+FAILED: dict[str, Any] = {"state": State.FAILED, "verdict": State.FAILED}
 CHUNK = 500
 REST = 0.005  # seconds between two transactions of one who makes many, in which others get at the ledger
 
@@ -28,6 +29,11 @@ def is_open(table: FromClause) -> ColumnElement[bool]:
     return table.c.state.in_([literal_column(f"'{state}'") for state in OPEN_STATES])
 
 
+def is_pending(table: FromClause) -> ColumnElement[bool]:
+    """Without an outcome; literal for the same reason."""
+    return table.c.state.in_([literal_column(f"'{state}'") for state in (*OPEN_STATES, State.CLAIMED)])
+
+
 def is_claimed(table: FromClause) -> ColumnElement[bool]:
     """Held by a worker; literal for the same reason."""
     return table.c.state == literal_column(f"'{State.CLAIMED}'")
@@ -36,11 +42,13 @@ def is_claimed(table: FromClause) -> ColumnElement[bool]:
 def not_searched(column: ColumnElement[str]) -> ColumnElement[str]:
     """The column's value where no index may serve it, because another condition finds fewer rows.
 
-    SQLite guesses that any equality finds few; `state` and `watch` may each find a million.
+    SQLite guesses that any equality finds few; `verdict` and `watch` may each find a million.
     """
     return column.concat("")
 
 
+IS_PENDING = is_pending(images)
+IS_JUDGED = images.c.verdict.is_not(None)  # with an outcome, be it a failure
 IS_OPEN = is_open(images)
 IS_CLAIMED = is_claimed(images)
 

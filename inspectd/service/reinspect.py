@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 from inspectd.config import Config
 from inspectd.ledger.database import open_writer
-from inspectd.ledger.query import Filter, image_ids
+from inspectd.ledger.filters import Filter
+from inspectd.ledger.query import image_ids
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Asked
 from inspectd.ledger.transactions import REST, chunks

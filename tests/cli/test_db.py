@@ -15,7 +15,7 @@ def test_a_backup_and_its_check(ledger: Ledger, tmp_path: Path) -> None:
     for file in ([], [str(copy)]):
         code, out, err = ledger.run("db", "check", *file)
         assert (code, err) == (0, "")
-        assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 9
+        assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 10
     assert out.splitlines()[0] == "ok     integrity    the file is undamaged"
 
 
@@ -30,7 +30,9 @@ def test_a_backup_over_a_file_is_a_sentence(ledger: Ledger, tmp_path: Path) -> N
 def test_a_fault_is_a_line_and_exit_1(tmp_path: Path) -> None:
     ledger = fill(tmp_path)
     connection = sqlite3.connect(tmp_path / "inspectd.db")
-    connection.execute("UPDATE images SET inspection_id = NULL, finished_at = NULL WHERE path = 'moved.png'")
+    connection.execute(
+        "UPDATE images SET inspection_id = NULL, finished_at = NULL, verdict = NULL WHERE path = 'moved.png'"
+    )
     connection.execute("UPDATE images SET watch = 'line-9' WHERE path = 'slow.png'")
     connection.commit()
     connection.close()

@@ -201,7 +201,7 @@ def test_a_whole_ledger_has_no_fault(filled: str) -> None:
     assert faults(filled) == {}
     assert [found.name for found in check(filled, ["line"])] == [
         *("integrity", "references", "schema", "states", "verdicts"),
-        *("inspections", "outcomes", "leases", "watches"),
+        *("outcome", "inspections", "outcomes", "leases", "watches"),
     ]
 
 
@@ -212,13 +212,16 @@ def test_a_whole_ledger_has_no_fault(filled: str) -> None:
         ("DROP INDEX images_open", {"schema"}),
         ("DROP VIEW verdicts", {"schema"}),
         ("UPDATE images SET state = 'lost' WHERE state = 'queued'", {"states"}),
-        ("UPDATE images SET inspection_id = NULL WHERE state = 'done'", {"verdicts"}),
-        ("DELETE FROM inspections", {"references", "verdicts"}),
+        ("UPDATE images SET inspection_id = NULL WHERE state = 'done'", {"verdicts", "outcome"}),
+        ("UPDATE images SET verdict = 'review' WHERE state = 'done'", {"outcome"}),
+        ("UPDATE images SET verdict = NULL WHERE state = 'failed'", {"outcome"}),
+        ("UPDATE images SET verdict = 'ok' WHERE state = 'queued'", {"outcome"}),
+        ("DELETE FROM inspections", {"references", "verdicts", "outcome"}),
         (
             "UPDATE inspections SET image_id = (SELECT id FROM images WHERE state = 'failed')",
             {"verdicts", "inspections"},
         ),
-        ("UPDATE images SET state = 'queued' WHERE state = 'done'", {"inspections"}),
+        ("UPDATE images SET state = 'queued' WHERE state = 'done'", {"outcome", "inspections"}),
         ("UPDATE images SET finished_at = NULL WHERE state = 'done'", {"outcomes"}),
         ("UPDATE images SET reason = NULL WHERE state = 'failed'", {"outcomes"}),
         ("UPDATE images SET lease_until = NULL WHERE state = 'claimed'", {"leases"}),
@@ -245,4 +248,4 @@ def test_a_damaged_file_is_a_fault_that_ends_no_check(url: str, queue: Queue, tm
     copy.write_bytes(content)
     found = faults(f"sqlite:///{copy}")
     assert "newest good copy" in found["integrity"]
-    assert len(list(check(f"sqlite:///{copy}", ["line"]))) == 9
+    assert len(list(check(f"sqlite:///{copy}", ["line"]))) == 10

@@ -211,9 +211,9 @@ def test_the_statements_of_a_batch_do_not_grow_with_the_backlog(queue: Queue, en
     with engine.connect() as connection:
         for statement, values in list(asked):
             plan = " / ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values))
-            assert "SCAN images" not in plan or "SCAN images USING INDEX images_after" in plan
+            few = ("images_after", "images_claimed")  # partial indexes: what is owed, and what is in hand
+            assert "SCAN images" not in plan or any(f"SCAN images USING INDEX {index}" in plan for index in few)
             assert "TEMP B-TREE" not in plan
             assert "images_seen (watch=?)" not in plan
-            if "(state=?)" in plan:  # a search through all rows of one state: only of the claimed ones, which are few
-                assert "state = 'claimed'" in statement
+            assert "(state=?)" not in plan, "a search through all rows of one state"
     assert len(asked) >= 6

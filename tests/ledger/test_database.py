@@ -17,6 +17,7 @@ from sqlalchemy import Engine, create_engine, text
 from support.queueing import arrivals, inspected
 
 from inspectd.errors import LedgerDamaged, LedgerError
+from inspectd.ledger.backup import check
 from inspectd.ledger.database import alembic_config, open_reader, open_writer, upgrade
 from inspectd.ledger.mounts import file_system, is_network
 from inspectd.ledger.queue import Queue
@@ -25,12 +26,13 @@ from inspectd.ledger.schema import REVISION, Base
 from inspectd.resources import resource
 
 OBJECTS = "SELECT name, sql FROM sqlite_master WHERE type = '{}' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+AT = "2026-11-23T15:28:34.123Z"
 LATER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 
 def upgrade() -> None:
@@ -54,7 +56,7 @@ def scripts(tmp_path: Path) -> Path:
     """The migrations of a later release: one more than there is."""
     folder = tmp_path / "migrations"
     shutil.copytree(resource("migrations"), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0005_station.py").write_text(LATER.format(last="pass"))
+    (folder / "versions" / "0006_station.py").write_text(LATER.format(last="pass"))
     return folder
 
 
@@ -107,12 +109,12 @@ def test_an_upgrade_copies_the_database_first_and_the_daemon_may_have_it_open(
 ) -> None:
     queue.enqueue("line", arrivals(3))  # still in the -wal file: a copy of the main file alone would miss them
     upgrade(url, scripts)
-    (copy,) = file.parent.glob("inspectd.db.before-0005-*")
+    (copy,) = file.parent.glob("inspectd.db.before-0006-*")
     with sqlite3.connect(copy) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0004",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0005",)]
         assert connection.execute("SELECT count(*) FROM images").fetchall() == [(3,)]
     with sqlite3.connect(file) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0005",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0006",)]
         assert connection.execute("SELECT count(station), count(*) FROM images").fetchall() == [(0, 3)]
 
 
@@ -150,8 +152,45 @@ def test_a_ledger_of_the_first_release_keeps_its_rows(tmp_path: Path) -> None:
         ]
 
 
+def test_the_verdicts_of_an_older_ledger_stand_beside_its_images(tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(resource("migrations"), older, ignore=shutil.ignore_patterns("__pycache__", "000[5-9]_*"))
+    file = tmp_path / "older.db"
+    url = f"sqlite:///{file}"
+    upgrade(url, older)
+    states = {1: "done", 2: "done", 3: "failed", 4: "queued", 5: "settling", 6: "stalled", 7: "claimed"}
+    with sqlite3.connect(file) as connection:
+        connection.execute("INSERT INTO models VALUES (1, ?, 'null', 1, '[]', '{}', '', NULL, NULL, NULL)", ["0" * 64])
+        for image, state in states.items():
+            row = {"id": image, "watch": "line", "path": f"{image}.png", "size": 1, "mtime_ns": 2, "ctime_ns": 3}
+            row |= {"seen_at": AT, "fields": "{}", "state": state, "attempt": 1, "alone": 0, "deaths": 0}
+            row |= {"reason": "empty: nothing"} if state == "failed" else {}
+            row |= {"finished_at": AT} if state in ("done", "failed") else {}
+            row |= {"inspection_id": image} if state == "done" else {}
+            row |= {"lease_owner": "w", "lease_until": 1.0} if state == "claimed" else {}
+            put(connection, "images", row)
+        for inspection, image, model, verdict in ((1, 1, 1, "ok"), (2, 2, 1, "review"), (3, 1, 2, "defect")):
+            row = {"id": inspection, "image_id": image, "model_id": model, "inspected_at": AT, "verdict": verdict}
+            row |= dict.fromkeys(("label", "precision", "device", "software"), "") | {"score": 0.5}
+            put(connection, "inspections", row | dict.fromkeys(("logits", "thresholds", "regions", "timings"), "[]"))
+        connection.execute(
+            "INSERT INTO models SELECT 2, 'other', name, 2, '[]', '{}', '', NULL, NULL, NULL FROM models"
+        )
+        before = sorted(connection.execute("SELECT * FROM verdicts").fetchall())
+    upgrade(url)
+    with sqlite3.connect(file) as connection:
+        assert sorted(connection.execute("SELECT * FROM verdicts").fetchall()) == before
+        verdicts = [verdict for (verdict,) in connection.execute("SELECT verdict FROM images ORDER BY id")]
+    assert verdicts == ["ok", "review", "failed", None, None, None, None]
+    assert [found.fault for found in check(url, ["line"]) if found.fault] == []
+
+
+def put(connection: sqlite3.Connection, table: str, row: dict[str, object]) -> None:
+    connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", [*row.values()])
+
+
 def test_an_upgrade_that_fails_changes_nothing(url: str, file: Path, scripts: Path) -> None:
-    (scripts / "versions" / "0005_station.py").write_text(LATER.format(last="raise RuntimeError('half way')"))
+    (scripts / "versions" / "0006_station.py").write_text(LATER.format(last="raise RuntimeError('half way')"))
     before = objects(file, "table")
     with pytest.raises(RuntimeError, match="half way"):
         upgrade(url, scripts)
@@ -163,7 +202,7 @@ def test_a_newer_database_is_refused_and_left_alone(url: str, file: Path, script
     upgrade(url, scripts)
     before = file.read_bytes()
     for use in (upgrade, open_writer, open_reader):
-        with pytest.raises(LedgerError, match=r"newer inspectd \(schema 0005; this one knows 0004\)"):
+        with pytest.raises(LedgerError, match=r"newer inspectd \(schema 0006; this one knows 0005\)"):
             use(url)
     assert file.read_bytes() == before
 

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine, select
 from support.queueing import HandClock, arrivals, inspected, read, register, sha256, stat
 
+from inspectd.ledger.backup import check
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Claim, Counts, Failed, Finished, Unsettled
 from inspectd.ledger.schema import After, Verdict, images, inspections
@@ -52,6 +53,41 @@ def test_a_batch_of_every_outcome_is_recorded(queue: Queue, engine: Engine, mode
     assert (settling.state, settling.lease_owner, settling.finished_at) == ("settling", None, None)
 
 
+def test_the_verdict_beside_an_image_is_the_one_in_force(queue: Queue, engine: Engine, model: int, url: str) -> None:
+    def verdicts() -> list[str | None]:
+        faults = [found.fault for found in check(url, LINE) if found.fault]
+        assert faults == []
+        with engine.connect() as connection:
+            return list(connection.scalars(select(images.c.verdict).order_by(images.c.id)))
+
+    queue.enqueue("line", arrivals(4))
+    assert verdicts() == [None] * 4
+    good, bad, moving, killer = queue.claim("w", LINE, 4, 60)
+    queue.finish("w", model, [inspected(good, Verdict.REVIEW), Failed(bad, "empty: nothing"), Unsettled(moving)])
+    assert verdicts() == ["review", "failed", None, None]
+    queue.vanished("line", [moving.path])
+    assert verdicts() == ["review", "failed", "failed", None]
+    queue.enqueue("line", arrivals(1, start=2))  # it is back
+    assert verdicts() == ["review", "failed", None, None]
+    queue.release("w", died=True)
+    for death in range(3):
+        while claims := queue.claim(f"w{death}", LINE, 8, 60):
+            if claims[0].path == killer.path:
+                break
+            queue.finish(f"w{death}", model, [inspected(claims[0], Verdict.DEFECT)])
+        queue.release(f"w{death}", died=True)
+    assert verdicts() == ["review", "failed", "defect", "failed"]
+    queue.enqueue("line", [Arrival(good.path, stat(9))])  # overwritten
+    queue.finish("w", model, [inspected(claim, sha=sha256(99)) for claim in queue.claim("w", LINE, 8, 60)])
+    assert verdicts() == ["review", "failed", "defect", "failed", "ok"]
+    queue.reinspect("cd" * 32, "/models/other", [good.image_id])
+    request = queue.next_reinspection()
+    assert request
+    (past,) = queue.take_past(request, 8)
+    queue.judge_again(request, register(queue, "other", "cd" * 32), [inspected(past.claim, Verdict.DEFECT)], [])
+    assert verdicts() == ["review", "failed", "defect", "failed", "ok"], "what was acted upon stands"
+
+
 def test_an_image_judged_before_by_the_same_model_keeps_its_verdict(queue: Queue, engine: Engine, model: int) -> None:
     judge_one(queue, model, 1, 1)
     with engine.begin() as connection:  # as an operator would, to have it looked at again
@@ -59,7 +95,8 @@ def test_an_image_judged_before_by_the_same_model_keeps_its_verdict(queue: Queue
     (claim,) = queue.claim("w", LINE, 1, 60)
     assert queue.finish("w", model, [inspected(claim, Verdict.DEFECT)]) == {claim.image_id}
     assert only(engine, inspections).verdict == "ok"
-    assert only(engine, images).inspection_id == only(engine, inspections).id
+    image = only(engine, images)
+    assert (image.inspection_id, image.verdict) == (only(engine, inspections).id, "ok")
 
 
 def test_a_touched_file_gets_no_second_verdict(queue: Queue, engine: Engine, model: int) -> None:

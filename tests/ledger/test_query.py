@@ -1,13 +1,17 @@
 """Queries: every filter, one image in full, statistics, and following what comes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, insert, text, update
 from support.queueing import arrivals, inspected, register, stat
 
+from inspectd.ledger import filters
 from inspectd.ledger.database import open_reader
-from inspectd.ledger.query import Filter, Follower, results, show
+from inspectd.ledger.filters import Filter
+from inspectd.ledger.query import Follower, image_ids, results, show
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Failed
 from inspectd.ledger.schema import Verdict, images, inspections, reviews
@@ -99,18 +103,120 @@ def test_results_come_in_pages_without_a_gap(url: str, queue: Queue) -> None:
     assert [row.id for row in rows] == list(range(1_500, 300, -1))
 
 
-def test_a_literal_beginning_of_a_glob_uses_an_index(reader: Engine, engine: Engine) -> None:
+def test_what_waits_comes_first_then_the_newest_outcome(url: str, queue: Queue, model: int) -> None:
+    queue.enqueue("line", arrivals(6))
+    claims = queue.claim("w", ["line"], 4, 60)
+    for number in (2, 0, 3):  # not in the order of their arrival
+        queue.finish("w", model, [inspected(claims[number])])
+    ids = [row.id for row in results(open_reader(url), Filter())]
+    assert ids[:3] == [6, 5, 2]
+    assert set(ids[3:]) == {4, 1, 3}
+    rows = list(results(open_reader(url), Filter(limit=5)))
+    assert [row.id for row in rows] == ids[:5]
+    assert [row.inspected_at for row in rows[3:]] == sorted((row.inspected_at for row in rows[3:]), reverse=True)
+
+
+def plans(engine: Engine, wanted: Filter) -> list[str]:
+    """How SQLite finds the images of a filter: the plan of each statement that reads `images` to name them."""
     asked: list[tuple[str, tuple[object, ...]]] = []
 
     @event.listens_for(engine, "before_cursor_execute")
     def _note(_c: object, _cursor: object, statement: str, values: tuple[object, ...], *_: object) -> None:
         asked.append((statement, values))
 
-    list(results(engine, Filter(path="sub/*", limit=5)))
-    statement, values = next(one for one in asked if "GLOB" in one[0])
+    image_ids(engine, wanted)
+    event.remove(engine, "before_cursor_execute", _note)
+    with engine.connect() as connection:
+        return [
+            " / ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values))
+            for statement, values in asked
+            if statement.startswith("SELECT images.id") and "EXPLAIN" not in statement
+        ]
+
+
+IN_TIME = "images_finished (finished_at>? AND finished_at<?)"
+
+
+@pytest.mark.parametrize("few", [0, filters.FEW])
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (Filter(), "images_finished"),
+        (Filter(since=at(10), until=at(12)), IN_TIME),
+        (Filter(watch="line"), "images_finished"),
+        (Filter(watch="line", since=at(10), until=at(12)), IN_TIME),
+        (Filter(verdict="defect"), "images_verdict (verdict=?)"),
+        (
+            Filter(verdict="ok", since=at(10), until=at(12)),
+            "images_verdict (verdict=? AND finished_at>? AND finished_at<?)",
+        ),
+        (Filter(verdict="failed", watch="line"), "images_watch (watch=? AND verdict=?)"),
+        (
+            Filter(verdict="ok", watch="line", since=at(10), until=at(12)),
+            "images_watch (watch=? AND verdict=? AND finished_at>? AND finished_at<?)",
+        ),
+        (Filter(label="crack", score_min=0.5), "images_finished"),
+        (Filter(label="crack", verdict="review", watch="line"), "images_watch (watch=? AND verdict=?)"),
+    ],
+)
+def test_the_newest_are_found_in_the_order_of_an_index(
+    reader: Engine, monkeypatch: pytest.MonkeyPatch, wanted: Filter, index: str, few: int
+) -> None:
+    monkeypatch.setattr(filters, "FEW", few)
+    pending, judged = plans(reader, replace(wanted, limit=51))
+    assert f"SEARCH images USING INDEX {index}" in judged or f"COVERING INDEX {index}" in judged
+    assert "B-TREE" not in judged, "the newest come first, without sorting"
+    assert "images_state" in pending or wanted.verdict or wanted.label
+
+
+@pytest.mark.parametrize("more", [{}, {"watch": "line", "verdict": "ok", "since": at(10), "until": at(12)}])
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (Filter(part="p1"), "images_part (part=?)"),
+        (Filter(path="crack-1.png"), "images_path (path=?)"),
+        (Filter(path="sub/*"), "images_path (path>? AND path<?)"),
+        (Filter(model="demo"), "images USING INTEGER PRIMARY KEY (rowid=?)"),
+        (Filter(part="p1", path="sub/*", model="demo"), "images_part (part=?)"),
+    ],
+)
+def test_what_names_few_images_finds_them_by_its_own_index(
+    reader: Engine, wanted: Filter, index: str, more: dict[str, Any]
+) -> None:
+    pending, judged = plans(reader, replace(wanted, **more, limit=51))
+    assert index in judged
+    assert "SCAN images" not in judged
+    assert index in pending or more or wanted.model
+
+
+@pytest.mark.parametrize("wanted", [Filter(path="*"), Filter(model="demo"), Filter(path="sub/*", watch="line")])
+def test_what_names_many_images_goes_in_the_order_of_time(
+    reader: Engine, monkeypatch: pytest.MonkeyPatch, wanted: Filter
+) -> None:
+    found = image_ids(reader, wanted)
+    monkeypatch.setattr(filters, "FEW", 0)
+    judged = plans(reader, replace(wanted, limit=51))[-1]
+    assert "images_finished" in judged
+    assert "B-TREE" not in judged
+    assert image_ids(reader, wanted) == found
+
+
+@pytest.mark.parametrize(
+    ("condition", "index"),
+    [
+        ("verdict = 'defect'", "images_verdict (verdict=?)"),
+        ("part = 'p1'", "images_part (part=?)"),
+        ("path = 'crack-1.png'", "images_path (path=?)"),
+        ("sha256 = 'ab'", "images_sha256 (sha256=?)"),
+        ("inspected_at >= '2026-11-23' and inspected_at < '2026-11-24'", IN_TIME),
+    ],
+)
+def test_a_condition_on_the_view_reaches_an_index(reader: Engine, condition: str, index: str) -> None:
     with reader.connect() as connection:
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
-    assert any("images_path (path>? AND path<?)" in row[3] for row in plan)
+        query = f"EXPLAIN QUERY PLAN SELECT * FROM verdicts WHERE {condition}"
+        plan = " / ".join(row[3] for row in connection.exec_driver_sql(query))
+    assert index in plan
+    assert "SCAN images" not in plan
 
 
 def test_show_finds_an_image_by_id_part_path_and_name(reader: Engine) -> None:
