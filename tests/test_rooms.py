@@ -78,7 +78,7 @@ def test_imports_point_down() -> None:
     ],
 )
 def test_no_tensorflow_where_it_must_not_be(module: str) -> None:
-    names = ("tensorflow", "keras", "cv2", "matplotlib", "sklearn", "scipy", "prometheus_client")
+    names = ("tensorflow", "jax", "keras", "cv2", "matplotlib", "sklearn", "scipy", "prometheus_client")
     heavy = f"[name for name in {names} if name in sys.modules]"
     program = f"import sys, {module}; print({heavy})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

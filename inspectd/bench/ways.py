@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.model.backend import keras, tf
+from inspectd.model.backend import keras
 from inspectd.model.bundle import NETWORK, Bundle
+from inspectd.model.engine.on_tensorflow import tf
 from inspectd.model.preparation import normalise
 from inspectd.model.spec import Precision
 from inspectd.model.surgery import examine, layer_named, load_network, set_precision, take_off_activation

@@ -1,7 +1,8 @@
-"""The one door to TensorFlow and Keras: ``from inspectd.model.backend import keras, tf``.
+"""The one door to Keras: ``from inspectd.model.backend import keras``.
 
-It imports them quietly and in one known state, whatever the user's ~/.keras/keras.json says. Nothing outside the rooms
-that run a network may import this module: it takes seconds and hundreds of megabytes.
+It imports Keras and what computes for it (TensorFlow, or JAX where the environment says ``KERAS_BACKEND=jax``) quietly
+and in one known state, whatever the user's ~/.keras/keras.json says. What only one of the two can do is in `engine`.
+Nothing outside the rooms that run a network may import this module: it takes seconds and hundreds of megabytes.
 """
 
 import os
@@ -10,8 +11,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 
 from inspectd import __version__
+from inspectd.errors import ConfigError
 
 _NOISE = re.compile(r"[IWE]\d{4} |WARNING: All log messages before absl|To enable the following instructions")
 
@@ -34,16 +38,28 @@ def _without_noise() -> Iterator[None]:
                     print(line, file=sys.stderr)  # noqa: T201 - it was on its way to stderr
 
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
+NAMES = {"tensorflow": "TensorFlow", "jax": "JAX"}
+BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+if BACKEND not in NAMES:
+    raise ConfigError(f"KERAS_BACKEND={BACKEND}: networks run on {' or '.join(NAMES)}. Set one of them, or none.")
+if find_spec(BACKEND) is None:
+    raise ConfigError(
+        f"KERAS_BACKEND={BACKEND}: {NAMES[BACKEND]} is not installed. `pip install {BACKEND}`, or set another backend."
+    )
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors reach Python as exceptions
+# Else JAX takes most of a GPU at once, and a worker that is to replace this one finds none left.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 with _without_noise():
     import keras
-    import tensorflow as tf
+
+    computes = import_module(BACKEND)
 
 keras.config.set_floatx("float32")
 keras.config.set_image_data_format("channels_last")
-tf.get_logger().setLevel("ERROR")
+if BACKEND == "tensorflow":
+    computes.get_logger().setLevel("ERROR")
 
-SOFTWARE = f"inspectd {__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}"
+ENGINE = NAMES[BACKEND]
+SOFTWARE = f"inspectd {__version__}, Keras {keras.__version__}, {ENGINE} {computes.__version__}"
 
-__all__ = ["SOFTWARE", "keras", "tf"]
+__all__ = ["BACKEND", "ENGINE", "SOFTWARE", "keras"]

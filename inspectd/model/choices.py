@@ -6,12 +6,10 @@ written costs the time of one more proof and nothing else.
 
 import logging
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from inspectd import __version__
 from inspectd.durable import write_all
 from inspectd.model.bundle import Bundle
 from inspectd.model.spec import Method, Precision
@@ -61,5 +59,6 @@ class Choices:
 
 def choice_key(bundle: Bundle, device: str, method: Method) -> str:
     """What a choice depends on: the bundle, the heat, the device, and who computes."""
-    versions = f"inspectd {__version__}, keras {version('keras')}, tensorflow {version('tensorflow')}"
-    return f"{bundle.identity} with {method} on {device} by {versions}"
+    from inspectd.model.backend import SOFTWARE
+
+    return f"{bundle.identity} with {method} on {device} by {SOFTWARE}"

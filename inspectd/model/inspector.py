@@ -1,6 +1,6 @@
 """What a worker sees of a model: pixels in; verdicts, logits and heat out.
 
-`open_inspector` gives a bundle's inspector. TensorFlow is imported only when a bundle with a network is opened.
+`open_inspector` gives a bundle's inspector. TensorFlow (or JAX) is imported only where a network is opened.
 """
 
 from collections.abc import Callable, Mapping, Sequence

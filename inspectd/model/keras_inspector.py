@@ -1,7 +1,7 @@
 """The inspector of real networks: one compiled call gives the logits and the heat of a whole batch.
 
-The forward pass runs once. A gradient tape begins to listen at the target layer, so that the gradient is taken from
-there upwards only, and of the logit: through a saturated sigmoid it would vanish, and with it the heat.
+The forward pass runs once. The gradient is taken from the target layer upwards only, and of the logit: through a
+saturated sigmoid it would vanish, and with it the heat.
 """
 
 import time
@@ -13,14 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspectd.errors import BundleError
-from inspectd.model.backend import keras, tf
+from inspectd.model.backend import keras
 from inspectd.model.bundle import NETWORK, Bundle
 from inspectd.model.devices import open_device
+from inspectd.model.engine import engine
 from inspectd.model.inspector import Finding, find
 from inspectd.model.methods import METHODS
 from inspectd.model.preparation import normalise, prepare
 from inspectd.model.spec import Method, Precision, Spec
-from inspectd.model.surgery import examine, layer_named, load_network, observed, set_precision, take_off_activation
+from inspectd.model.surgery import examine, layer_named, load_network, set_precision, take_off_activation
+
+ops = keras.ops
 
 
 class KerasInspector:
@@ -56,32 +59,34 @@ class KerasInspector:
             )
         set_precision(network, anatomy, self.precision)
         self._call = _Call(network, spec, gives_logits)
-        self._compile((self.method,)).get_concrete_function()  # faults of the bundle show here, not in the first batch
+        self._compile((self.method,))  # faults of the bundle show here, not in the first batch
 
     def _compile(self, methods: tuple[Method, ...]) -> Any:
         """The call that explains by `methods`. Each is compiled when it is first needed; the weights are the same."""
         if methods not in self._compiled:
-            pixels = tf.TensorSpec((None, *self._shape), tf.uint8)
             call = partial(self._call, methods=methods)
-            self._compiled[methods] = tf.function(call, autograph=False, input_signature=[pixels])
+            self._compiled[methods] = engine.compiled(call, self._call.network, self._shape)
         return self._compiled[methods]
 
     @property
     def traces(self) -> int:
-        """How often the compiled call was traced: once, whatever came since; and once for other methods."""
-        return sum(int(compiled.experimental_get_tracing_count()) for compiled in self._compiled.values())
+        """How often the call was traced: never again after the warm-up, unless for methods that it did not know."""
+        return self._call.traces
 
     def warm_up(self, batch: int) -> float:
         """See `Inspector.warm_up`. From now on images are taken in batches of these sizes only."""
         self._sizes = batch_sizes(batch)
         blank = np.zeros((batch, *self._shape), np.uint8)
         self._run(blank[:1], (self.method,))  # memory and kernels are set up once; that is not what a batch takes
-        slowest = 0.0
-        for size in self._sizes:
-            start = time.perf_counter()
-            self._run(blank[:size], (self.method,))
-            slowest = max(slowest, time.perf_counter() - start)
-        return slowest
+        return max(self._seconds(blank[:size]) for size in self._sizes)
+
+    def _seconds(self, pixels: NDArray[np.uint8]) -> float:
+        """What a batch takes that has not to be compiled for first."""
+        while True:
+            traces, start = self.traces, time.perf_counter()
+            self._run(pixels, (self.method,))
+            if self.traces == traces:
+                return time.perf_counter() - start
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return prepare(pixels, self.bundle.spec.preparation)
@@ -103,10 +108,10 @@ class KerasInspector:
 
     def _run(self, pixels: NDArray[np.uint8], methods: tuple[Method, ...]) -> list[Any]:
         try:
-            found = self._compile(methods)(tf.constant(pixels))
-        except tf.errors.ResourceExhaustedError as error:
+            found: list[Any] = self._compile(methods)(pixels)
+        except MemoryError as error:
             raise MemoryError(f"{self.device}: not enough memory for {len(pixels)} images") from error
-        return [tensor.numpy() for tensor in found]
+        return found
 
 
 class _Call:
@@ -119,26 +124,23 @@ class _Call:
         self.spec = spec
         self.gives_logits = gives_logits
         self.target = layer_named(network, str(spec.layer))
+        self.traces = 0
 
     def __call__(self, pixels: Any, methods: tuple[Method, ...]) -> tuple[Any, Any, Any, Any]:
-        seen: list[Any] = []
-        inputs = normalise(tf.cast(pixels, tf.float32), self.spec.preparation)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        self.traces += 1
+        inputs = normalise(ops.cast(pixels, "float32"), self.spec.preparation)
 
-            def watch(activations: Any) -> None:
-                tape.watch(activations)
-                seen.append(activations)
-
-            with observed(self.target, watch):
-                outputs = tf.cast(self.network(inputs, training=False), tf.float32)
+        def forward() -> tuple[Any, tuple[Any, Any]]:
+            outputs = ops.cast(self.network(inputs, training=False), "float32")
             logits = outputs if self.gives_logits else logits_of(outputs, self.spec.activation)
             explained, explained_logit = self._explained(logits)
-        activations = self._only(seen)
-        gradients = tape.gradient(explained_logit, activations)
+            return explained_logit, (logits, explained)
+
+        (logits, explained), activations, gradients = engine.gradient(forward, self.target)
         if gradients is None:
             raise BundleError(f"layer: {self.target.name} has no part in the decision. Name another target layer.")
         heats = [METHODS[method](activations, gradients) for method in methods]
-        maxima = tf.stack([tf.reduce_max(heat, axis=(1, 2)) for heat in heats], axis=1)
+        maxima = ops.stack([ops.max(heat, axis=(1, 2)) for heat in heats], axis=1)
         return logits, explained, heats[0], maxima
 
     def _explained(self, logits: Any) -> tuple[Any, Any]:
@@ -147,20 +149,12 @@ class _Call:
         if logits.shape[1] == len(classes):
             by_class = logits
         else:
-            by_class = logits * tf.constant([-1.0 if each.ok else 1.0 for each in classes])
+            by_class = logits * np.array([-1.0 if each.ok else 1.0 for each in classes], np.float32)
         # Chosen among the candidates alone: whatever an answer that is no number does to argmax, there is a heat scale.
         candidates = [index for index, each in enumerate(classes) if not (each.ok and self.spec.explain == "defect")]
-        strongest = tf.argmax(tf.gather(by_class, candidates, axis=1), axis=1, output_type=tf.int32)
-        explained = tf.gather(candidates, strongest)
-        return explained, tf.gather(by_class, explained, axis=1, batch_dims=1)
-
-    def _only(self, seen: list[Any]) -> Any:
-        name = self.target.name
-        if len(seen) != 1:
-            raise BundleError(f"layer: {name} is used {len(seen)} times in one pass. Name a target layer used once.")
-        if len(getattr(seen[0], "shape", ())) != 4:
-            raise BundleError(f"layer: {name} gives no map (n, h, w, k). Name a convolutional layer.")
-        return seen[0]
+        strongest = ops.argmax(ops.take(by_class, candidates, axis=1), axis=1)
+        explained = ops.take(np.array(candidates, np.int32), strongest)
+        return explained, ops.take_along_axis(by_class, explained[:, None], axis=1)[:, 0]
 
 
 def check_outputs(units: int, spec: Spec) -> None:
@@ -180,8 +174,8 @@ def check_outputs(units: int, spec: Spec) -> None:
 def logits_of(outputs: Any, activation: str) -> Any:
     """Logits computed back from float32 probabilities: log(p / (1 − p)), or log p for softmax (up to a constant)."""
     tiny = np.float32(np.finfo(np.float32).tiny)
-    raised = keras.ops.log(keras.ops.maximum(outputs, tiny))
-    return raised if activation == "softmax" else raised - keras.ops.log(keras.ops.maximum(1.0 - outputs, tiny))
+    raised = ops.log(ops.maximum(outputs, tiny))
+    return raised if activation == "softmax" else raised - ops.log(ops.maximum(1.0 - outputs, tiny))
 
 
 def batch_sizes(largest: int) -> tuple[int, ...]:

@@ -5,14 +5,16 @@ are called, never how the model was put together. Nothing here decides anything 
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from inspectd.errors import BundleError
-from inspectd.model.backend import keras, tf
+from inspectd.model.backend import keras
+from inspectd.model.engine import engine
+from inspectd.model.observing import observed
 from inspectd.model.spec import Precision
 
 _UNKNOWN = re.compile(r"Could not locate (?:class|function) '(\w+)'")
@@ -87,23 +89,6 @@ def layer_named(network: Any, name: str) -> Any:
     raise BundleError(f"layer: the network has no layer {name}. Its last ones are {names}.")
 
 
-@contextmanager
-def observed(layer: Any, observe: Callable[[Any], None]) -> Iterator[None]:
-    """While it lasts, `observe` is given every output of `layer`, before anyone else has seen it."""
-    call = layer.call
-
-    def observed_call(*args: Any, **kwargs: Any) -> Any:
-        output = call(*args, **kwargs)
-        observe(output)
-        return output
-
-    layer.call = observed_call  # hides the method; Keras looks `call` up on each use
-    try:
-        yield
-    finally:
-        del layer.call
-
-
 def examine(network: Any, shape: tuple[int, int, int]) -> Anatomy:
     """Traces one pass over an input (h, w, c), computing nothing.
 
@@ -112,8 +97,12 @@ def examine(network: Any, shape: tuple[int, int, int]) -> Anatomy:
     """
     calls: list[tuple[Any, Any]] = []
 
-    def record(layer: Any) -> Callable[[Any], None]:
-        return lambda output: calls.append((layer, output))
+    def record(layer: Any) -> Callable[[Any], Any]:
+        def recorded(output: Any) -> Any:
+            calls.append((layer, output))
+            return output
+
+        return recorded
 
     def trace(pixels: Any) -> Any:
         output = network(pixels, training=False)
@@ -126,7 +115,7 @@ def examine(network: Any, shape: tuple[int, int, int]) -> Anatomy:
             if not layer._flatten_layers(include_self=False, recursive=False):
                 stack.enter_context(observed(layer, record(layer)))
         try:
-            tf.function(trace, autograph=False).get_concrete_function(tf.TensorSpec((None, *shape), tf.float32))
+            engine.trace(trace, shape)
         except (ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise BundleError(f"preparation: the network does not take an input of {shape}: {reason}") from error

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.model.backend import keras, tf
+from inspectd.model.backend import keras
+from inspectd.model.engine.on_tensorflow import tf
 from inspectd.model.spec import Precision
 from inspectd.model.surgery import Anatomy, set_precision
 from inspectd.training.batches import Batches, as_they_are, images

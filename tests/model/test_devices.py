@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from inspectd.errors import DeviceError
-from inspectd.model import devices
 from inspectd.model.devices import idle_gpus, open_device, processor_has_bfloat16
+from inspectd.model.engine.on_tensorflow import tf
 
 
 def test_the_processor_is_always_there() -> None:
@@ -48,7 +48,8 @@ def test_no_list_of_flags_means_none(tmp_path: Path) -> None:
 def test_tensorflow_starts_without_a_word() -> None:
     program = """
 import os
-from inspectd.model.backend import keras, tf
+from inspectd.model.backend import keras
+from inspectd.model.engine.on_tensorflow import tf
 from inspectd.model.devices import open_device
 open_device("auto")
 keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])(tf.ones((2, 4)))
@@ -61,7 +62,7 @@ os.write(2, b"mine")
 def test_memory_grows_on_the_only_gpu_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """No GPU is needed to see what TensorFlow is told: else it would take all of the memory of the only one."""
     told: list[tuple[str, bool]] = []
-    config = devices.tf.config
+    config = tf.config
     monkeypatch.setattr(config, "list_physical_devices", lambda _: ["gpu"])
     monkeypatch.setattr(config, "get_visible_devices", lambda _: ["gpu"])
     monkeypatch.setattr(config.experimental, "get_device_details", lambda _: {"compute_capability": (9, 0)})

@@ -11,8 +11,9 @@ from support.networks import CASES, OK_NG, Case, nested, sequential, subclassed
 
 from inspectd.errors import BundleError
 from inspectd.ledger.schema import Verdict
-from inspectd.model.backend import keras, tf
+from inspectd.model.backend import keras
 from inspectd.model.bundle import Bundle, write_bundle
+from inspectd.model.engine.on_tensorflow import tf
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, open_inspector
 from inspectd.model.keras_inspector import KerasInspector, batch_sizes, next_batch

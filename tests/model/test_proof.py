@@ -10,7 +10,7 @@ from support.golden import golden_bundle, spoilt, turned
 from support.networks import sequential, with_golden_images
 
 from inspectd.errors import BundleError
-from inspectd.model import choices, devices
+from inspectd.model import backend, devices
 from inspectd.model.bundle import Bundle, write_bundle
 from inspectd.model.choices import Choices
 from inspectd.model.golden import read_golden
@@ -77,7 +77,7 @@ class TestAuto:
         for _ in range(2):
             open_inspector(bundle, "cpu", choices=remembered)
         assert opened == ["bfloat16", "float32", "float32"]
-        monkeypatch.setattr(choices, "__version__", "99")
+        monkeypatch.setattr(backend, "SOFTWARE", "inspectd 99")
         open_inspector(bundle, "cpu", choices=remembered)
         assert opened[3:] == ["bfloat16", "float32"], "another version proves anew"
 

@@ -12,8 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from inspectd.model.backend import keras, tf
+from inspectd.model.backend import keras
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
+from inspectd.model.engine.on_tensorflow import tf
 from inspectd.model.golden import Sighting, golden_files
 from inspectd.model.inspector import load_inspector
 from inspectd.model.networks import build_network

@@ -1,6 +1,7 @@
 """The bundles, byte by byte, and the device that their networks will run on.
 
-TensorFlow is asked in a child process: it takes seconds and memory, may take the process along, and has no place here.
+What computes (TensorFlow, or JAX) is asked in a child process: it takes seconds and memory, may take the process along,
+and has no place here.
 """
 
 import json
@@ -14,16 +15,16 @@ from inspectd.model.bundle import load_bundle
 from inspectd.service.doctor.finding import Finding, Site, fault, ok, warn
 from inspectd.service.doctor.folders import READ, User, check_rights
 
-PATIENCE = 60.0  # seconds to import TensorFlow and to count devices; a cold disk takes 10
+PATIENCE = 60.0  # seconds to import it and to count devices; a cold disk takes 10
 REINSTALL = "install inspectd anew: `make install`"
 ASK = """\
 import json, sys
-from inspectd.errors import DeviceError
-from inspectd.model.devices import open_device
+from inspectd.errors import ConfigError
 try:
+    from inspectd.model.devices import open_device
     device = open_device(sys.argv[1])
     print(json.dumps({"device": device.text, "remarks": device.remarks}))
-except DeviceError as error:
+except ConfigError as error:
     print(json.dumps({"refused": str(error)}))
 """
 
@@ -48,19 +49,19 @@ def check_models(site: Site) -> Iterator[Finding]:
 
 
 def device(wanted: str, patience: float = PATIENCE) -> Finding:
-    """What `worker.device` comes to, asked of TensorFlow in a child."""
+    """What `worker.device` comes to, asked in a child."""
     subject = f"worker.device: {wanted}"
     try:
         command = [sys.executable, "-c", ASK, wanted]
         done = subprocess.run(command, capture_output=True, text=True, timeout=patience, check=False)
     except subprocess.TimeoutExpired:
-        late = f"TensorFlow gave no answer within {patience:g} s"
+        late = f"no answer within {patience:g} s"
         return fault("device", subject, late, "see whether the GPU's driver hangs: `nvidia-smi`, `dmesg`")
     except OSError as error:
         return fault("device", subject, f"no child process can be started: {error.strerror}", REINSTALL)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        return fault("device", subject, f"TensorFlow cannot be used: {last}", REINSTALL)
+        return fault("device", subject, f"cannot be used: {last}", REINSTALL)
     answer = json.loads(done.stdout.splitlines()[-1])
     if refused := answer.get("refused"):
         return fault("device", subject, "is not to be had", refused)

@@ -1,0 +1,36 @@
+"""Looking into a network while it computes: what a layer at any depth gives, seen and passed on."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from inspectd.errors import BundleError
+
+
+@contextmanager
+def observed(layer: Any, through: Callable[[Any], Any]) -> Iterator[None]:
+    """While it lasts, every output of `layer` goes through `through` before anyone else has seen it."""
+    call = layer.call
+
+    def observed_call(*args: Any, **kwargs: Any) -> Any:
+        return through(call(*args, **kwargs))
+
+    layer.call = observed_call  # hides the method; Keras looks `call` up on each use
+    try:
+        yield
+    finally:
+        del layer.call
+
+
+def only_maps(seen: Sequence[Any], layer: Any) -> Any:
+    """The one output of a target layer that a pass has shown.
+
+    Raises:
+        BundleError: there is not exactly one, or it is no map (n, h, w, k).
+    """
+    name = layer.name
+    if len(seen) != 1:
+        raise BundleError(f"layer: {name} is used {len(seen)} times in one pass. Name a target layer used once.")
+    if len(getattr(seen[0], "shape", ())) != 4:
+        raise BundleError(f"layer: {name} gives no map (n, h, w, k). Name a convolutional layer.")
+    return seen[0]
