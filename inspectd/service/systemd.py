@@ -7,23 +7,32 @@ import os
 import socket
 import time
 
-PATIENCE = 5.0  # seconds for systemd to take a notice; our loop must not wait for it for ever
+_MAY_BE_LOST = (b"WATCHDOG=", b"STATUS=")  # the next one says the same, or better
+_owed: list[bytes] = []  # what systemd has to hear and did not take, oldest first
 
 
 def notify(*assignments: str) -> None:
-    """Send assignments such as ``READY=1`` in one datagram. A lost notice is no reason to stop inspecting."""
+    """Send assignments such as ``READY=1`` in one datagram, without waiting: who does not listen stops no inspection.
+
+    What a full receiver did not take is sent before the next notice, and the loop sends a sign of life at every turn.
+    """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
     if address.startswith("@"):  # the abstract name space
         address = "\0" + address[1:]
+    _owed.append("\n".join(assignments).encode())
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            channel.settimeout(PATIENCE)
-            channel.connect(address)  # the wait for a full receiver is a sleep only on a connected socket
-            channel.send("\n".join(assignments).encode())
-    except OSError:
-        return
+            channel.setblocking(False)
+            channel.connect(address)
+            while _owed:
+                channel.send(_owed[0])
+                del _owed[0]
+    except BlockingIOError:
+        _owed[:] = [notice for notice in _owed if not notice.startswith(_MAY_BE_LOST)]
+    except OSError:  # nobody is there
+        _owed.clear()
 
 
 def ready(status: str) -> None:
