@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import cache
 from itertools import groupby
 from typing import Any, Literal
 
@@ -72,6 +73,7 @@ def _as_it_is(watch: str) -> str:
 def _local(form: str, zone: tzinfo | None) -> Callable[[str, int], str]:
     """From an hour in UTC and its quarter to the day or hour in the given zone."""
 
+    @cache  # each verdict has a row of its own
     def name(hour: str, quarter: int) -> str:
         return datetime.fromisoformat(f"{hour}:{15 * quarter:02d}+00:00").astimezone(zone).strftime(form)
 
