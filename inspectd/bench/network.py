@@ -76,8 +76,14 @@ class Network:
         """Every precision that the device has and the bundle allows; returns the device in words."""
         place, spec = open_device("auto"), bundle.spec
         for precision in get_args(Precision):
-            if precision == "bfloat16" and not place.bfloat16:
-                self.left_out.append(f"bfloat16: {place.text} has none of its own.")
+            if precision != "float32" and not getattr(place, precision):
+                self.left_out.append(f"{precision}: {place.text} has none of its own.")
+                continue
+            if precision == "int8" and spec.int8 is None:
+                self.left_out.append("int8: the model has no int8 part; `inspectd model quantize` makes one.")
+                continue
+            if precision == "int8" and spec.int8 and not spec.int8.ranks_as_well:
+                self.left_out.append("int8: it ranked the validation images worse than float32.")
                 continue
             try:
                 inspector = open_inspector(bundle, "auto", precision)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from inspectd.model.backend import keras
 from inspectd.model.bundle import NETWORK, Bundle
 from inspectd.model.engine.on_tensorflow import tf
+from inspectd.model.int8 import Int8Part
+from inspectd.model.observing import standing_in
 from inspectd.model.preparation import normalise
 from inspectd.model.spec import Precision
 from inspectd.model.surgery import examine, layer_named, load_network, set_precision, take_off_activation
@@ -23,6 +25,8 @@ Pixels = NDArray[np.uint8]
 def compiled(bundle: Bundle, precision: Precision) -> Callable[[Pixels], NDArray[np.float32]]:
     """The bare forward pass on (n, height, width, channels), as one compiled call: float32 logits (n, units)."""
     network, to = _loaded(bundle, precision, logits=True), bundle.spec.preparation
+    if precision == "int8":
+        return _in_two_parts(bundle, network)
 
     def forward(pixels: Any) -> Any:
         inputs = normalise(tf.cast(pixels, tf.float32), to)
@@ -31,6 +35,19 @@ def compiled(bundle: Bundle, precision: Precision) -> Callable[[Pixels], NDArray
     signature = [tf.TensorSpec((None, to.height, to.width, to.channels), tf.uint8)]
     function = tf.function(forward, autograph=False, input_signature=signature)
     return lambda pixels: np.asarray(function(tf.constant(pixels)).numpy(), np.float32)
+
+
+def _in_two_parts(bundle: Bundle, network: Any) -> Callable[[Pixels], NDArray[np.float32]]:
+    """The int8 part, then the head as a compiled call."""
+    part, to = Int8Part(bundle), bundle.spec.preparation
+    target = layer_named(network, str(bundle.spec.layer))
+
+    def head(maps: Any) -> Any:
+        with standing_in(target, maps):
+            return network(tf.zeros((tf.shape(maps)[0], to.height, to.width, to.channels)), training=False)
+
+    function = tf.function(head, autograph=False, input_signature=[tf.TensorSpec((None, *part.shape), tf.float32)])
+    return lambda pixels: np.asarray(function(tf.constant(part(pixels))).numpy(), np.float32)
 
 
 def article(bundle: Bundle) -> Callable[[Pixels], NDArray[np.float32]]:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,9 @@ def facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
         shown = (f"{name} {scale.low:.4g} to {scale.high:.4g}" for name, scale in scales.items())
         yield "heat", f"{method}: {', '.join(shown)}"
     yield "evaluated", f"in {spec.evaluated_in}"
+    if spec.int8:
+        for name, value in _flat(asdict(spec.int8)):
+            yield "int8", f"{name} {value}"
     for name, value in _flat(spec.metrics):
         yield "metric", f"{name} {value}"
     for name, value in _flat(spec.training):

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from inspectd.config import Config, Worker
     from inspectd.model.bundle import Bundle
 
-app = typer.Typer(help="List models, look at one, choose the version that judges, import one.", no_args_is_help=True)
+app = typer.Typer(
+    help="List models, look at one, choose the version that judges, import or quantise one.", no_args_is_help=True
+)
 
 BundleArgument = Annotated[
     str, typer.Argument(metavar="BUNDLE", help="A bundle, a folder of versions, or a model of the configuration.")
@@ -195,6 +197,26 @@ def import_model(
         bundle = adopt(file, out, said, golden, shown)
     say(f"Wrote {bundle.path} ({bundle.title}).")
     for sentence in whats_next(bundle, out):
+        say(sentence)
+
+
+@app.command()
+def quantize(
+    model: BundleArgument,
+    images: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder of images that the model was trained from, as it was.")
+    ],
+    config: ConfigOption = None,
+) -> None:
+    """Write a version of a model that processors can run in int8, measured beside float32."""
+    from inspectd.cli.bundle import whats_next
+    from inspectd.model.bundle import load_bundle
+    from inspectd.training.quantize import quantize
+
+    with screen() as shown:
+        bundle = quantize(load_bundle(_named(model, _settings(config))), images, shown)
+    say(f"Wrote {bundle.path} ({bundle.title}).")
+    for sentence in whats_next(bundle, bundle.path.parent):
         say(sentence)
 
 

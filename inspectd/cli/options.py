@@ -9,7 +9,7 @@ import typer
 
 from inspectd.errors import ConfigError
 
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "int8"]
 Method = Literal["gradcam", "layercam", "hirescam"]
 CONFIG_VARIABLE = "INSPECTD_CONFIG"
 CONFIG_PLACES = (Path("config.yaml"), Path("/etc/inspectd/config.yaml"))

@@ -202,10 +202,10 @@ class Worker(Section):
         Field(description="Threads that read and decode images; null for one per core."),
     ] = None
     precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
+        Literal["auto", "float32", "bfloat16", "int8"],
         Field(
             description="The arithmetic of the network; auto takes the fastest in which the bundle reproduces its "
-            "golden images on the device."
+            "golden images on the device. int8 is for processors and needs `inspectd model quantize`."
         ),
     ] = "auto"
     method: Annotated[

@@ -19,6 +19,7 @@ from inspectd.model.spec import ImageClass, Spec
 from inspectd.model.verdict import margin
 
 FINDINGS = "findings.csv"
+INT8_FINDINGS = "findings.int8.csv"  # of the images that chose the threshold, in int8
 _COLUMNS = ("path", "sha256", "class", "split", "logits", "margin", "heat_max", "explained")
 
 

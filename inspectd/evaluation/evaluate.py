@@ -20,6 +20,7 @@ from inspectd.evaluation.claims import sides
 from inspectd.evaluation.contact import sheet, worst
 from inspectd.evaluation.judging import Judged, Judgement, Progress, judge
 from inspectd.evaluation.masks import Masks, find_masks
+from inspectd.evaluation.quantised import beside_float32
 from inspectd.evaluation.report import Contents, Subject, html
 from inspectd.model.bundle import Bundle
 from inspectd.model.inspector import Inspector, open_inspector
@@ -76,12 +77,15 @@ def evaluate(
     doubts = (*words.doubts(found, judged), *_of_masks(judgement, masks, spec.classes))
     choice = worst(judged, spec.classes, spec.thresholds.defect)
     pictures = _pictures(found, judged, spec) | {"mistakes.png": sheet(choice, inspector, root, masks)}
-    contents = Contents(subject, found, judgement, choice, answer, doubts)
+    beside = beside_float32(inspector.bundle, (each.case for each in judged)) if subject.precision == "int8" else None
+    contents = Contents(subject, found, judgement, choice, answer, doubts, beside)
     numbers = {"format": 1, **subject.as_numbers(), **as_numbers(found)} | {
         "unreadable": [{"path": each.path, "reason": each.reason} for each in judgement.failed],
         "doubts": list(doubts),
         "speed": judgement.speed.as_numbers(),
     }
+    if beside:
+        numbers["int8"] = beside.as_numbers()
     texts = {
         REPORT: html(contents, pictures),
         METRICS: json.dumps(numbers, indent=1, ensure_ascii=False).encode() + b"\n",

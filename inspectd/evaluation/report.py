@@ -1,18 +1,17 @@
 """The report that people read: one HTML file that holds its pictures and needs nothing from outside. It only writes."""
 
-import base64
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 
 from inspectd.evaluation.assessment import Assessment, ClassRow
 from inspectd.evaluation.contact import Choice
-from inspectd.evaluation.figures import DPI
 from inspectd.evaluation.heat import NEAR
 from inspectd.evaluation.judging import Judgement
-from inspectd.evaluation.rates import Rate, below, percent
+from inspectd.evaluation.markup import count, interval, picture, rates, section, table
+from inspectd.evaluation.quantised import Beside, told
+from inspectd.evaluation.rates import below, percent
 from inspectd.model.spec import Method, Precision, Spec
 
 _STAGES = {
@@ -74,6 +73,7 @@ class Contents:
     choice: Choice
     answer: tuple[str, ...]
     doubts: tuple[str, ...]
+    beside: Beside | None = None  # float32, for what was judged in int8
 
 
 def html(contents: Contents, pictures: Mapping[str, bytes]) -> bytes:
@@ -89,7 +89,8 @@ def html(contents: Contents, pictures: Mapping[str, bytes]) -> bytes:
         _ranking(contents.found, pictures),
         _calibration(contents.found, pictures),
         _heat(contents.found, pictures),
-        _section("The worst mistakes", _picture(pictures, "mistakes.png", contents.choice.title)),
+        section("The worst mistakes", picture(pictures, "mistakes.png", contents.choice.title)),
+        _beside(contents.beside),
         _speed(contents),
         _unreadable(contents.judgement),
         _foot(contents.subject),
@@ -145,22 +146,22 @@ def _subject(subject: Subject, found: Assessment) -> str:
         *(("Remark", remark) for remark in subject.remarks),
     ]
     body = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
-    return _section("What was evaluated", f'<table class="facts">{body}</table>')
+    return section("What was evaluated", f'<table class="facts">{body}</table>')
 
 
 def _verdicts(contents: Contents, pictures: Mapping[str, bytes]) -> str:
     found = contents.found
-    table = _rates(
+    counts = rates(
         [
             ("Escape rate: defects passed as OK", found.escape),
             ("Overkill rate: good images rejected", found.overkill),
             ("Review rate: images for a person to look at", found.review),
         ]
     )
-    return _section(
+    return section(
         "Verdicts",
-        _picture(pictures, "confusion.png", "Images of each true class by the label of their verdict"),
-        table,
+        picture(pictures, "confusion.png", "Images of each true class by the label of their verdict"),
+        counts,
         "The interval (two-sided, 95 %, Clopper–Pearson) says where the true rate lies; the bound (one-sided, 95 %) is "
         "what may be claimed. Both hold for images that are independent of those that made the model, and like them.",
     )
@@ -175,24 +176,24 @@ def _classes(rows: Sequence[ClassRow]) -> str:
             f"<b>{escape(row.name)}</b>",
             "OK" if row.ok else "NG",
             str(row.images),
-            _count(row.wrong),
-            _interval(row.wrong),
+            count(row.wrong),
+            interval(row.wrong),
             str(row.review.count),
-            _count(row.recall),
+            count(row.recall),
         ]
-        body.append(cells + ([_count(row.precision)] if many else []))
+        body.append(cells + ([count(row.precision)] if many else []))
     note = (
         "Escapes are counted for NG classes, overkill for OK classes. A defect with the label of another NG class is "
         "no escape, but not labelled right."
     )
-    return _section("Class by class", _table(head + (["Precision of the label"] if many else []), body), note)
+    return section("Class by class", table(head + (["Precision of the label"] if many else []), body), note)
 
 
 def _ranking(found: Assessment, pictures: Mapping[str, bytes]) -> str:
-    pair = _picture(pictures, "roc.png", "ROC") + _picture(pictures, "precision-recall.png", "Precision and recall")
-    return _section(
+    pair = picture(pictures, "roc.png", "ROC") + picture(pictures, "precision-recall.png", "Precision and recall")
+    return section(
         "How well defects and good images are told apart",
-        _picture(pictures, "margins.png", "Margins of good images and defects"),
+        picture(pictures, "margins.png", "Margins of good images and defects"),
         f'<div class="pair">{pair}</div>',
         f"AUC {found.auc:.4f}: the chance that a defect gets a higher margin than a good image, at whatever threshold. "
         f"Average precision {found.average_precision:.4f}; unlike the AUC it depends on the share of defects among the "
@@ -201,9 +202,9 @@ def _ranking(found: Assessment, pictures: Mapping[str, bytes]) -> str:
 
 
 def _calibration(found: Assessment, pictures: Mapping[str, bytes]) -> str:
-    return _section(
+    return section(
         "What the probability is worth",
-        f'<div class="pair">{_picture(pictures, "calibration.png", "Reliability diagram")}<div>'
+        f'<div class="pair">{picture(pictures, "calibration.png", "Reliability diagram")}<div>'
         f"<p>Expected calibration error <b>{found.calibration.error:.3f}</b>: how far the calibrated probability of a "
         "defect is, on average, from the share of defects found true.</p><p>Each point stands for the images whose "
         "probability lies in one tenth of the scale; the number beside it says how many they are. Below the diagonal "
@@ -212,36 +213,48 @@ def _calibration(found: Assessment, pictures: Mapping[str, bytes]) -> str:
 
 
 def _heat(found: Assessment, pictures: Mapping[str, bytes]) -> str:
-    rates = [("Good images without any region", found.dark), ("Defects with a region, wherever it lies", found.lit)]
+    shares = [("Good images without any region", found.dark), ("Defects with a region, wherever it lies", found.lit)]
     if found.placement is None:
         note = (
             f"AUC of the heat alone {found.heat_auc:.4f}: the chance that a defect is hotter than a good image. "
             "Without masks (`--masks`) it is not known whether the heat lies on the defect."
         )
-        return _section("Where the network looked", _rates(rates, bound=False), note)
+        return section("Where the network looked", rates(shares, bound=False), note)
     place = found.placement
-    rates += [
+    shares += [
         ("Pointing game: hottest point in the mask", place.exact),
         (f"Pointing game: hottest point within {NEAR:.0f} px of the mask", place.near),
         ("Defects with a region that touches the mask", place.touched),
     ]
-    return _section(
+    return section(
         "Where the network looked",
-        _rates(rates, bound=False),
-        _picture(pictures, "distances.png", "Distance of the hottest point from the defect"),
+        rates(shares, bound=False),
+        picture(pictures, "distances.png", "Distance of the hottest point from the defect"),
         f"On average {percent(place.inside)} of an image's heat lies in the mask; much of the rest lies around it, "
         "since the heat is coarser than the image. AUC of the heat alone: "
         f"{found.heat_auc:.4f}, the chance that a defect is hotter than a good image.",
     )
 
 
+def _beside(beside: Beside | None) -> str:
+    if beside is None:
+        return ""
+    found = beside.found
+    rows = [
+        ["AUC", f"{found.auc_float32:.6f}", f"{found.auc:.6f}"],
+        ["Verdicts that differ", "", f"{found.verdicts_changed} of {found.images}"],
+        ["Farthest logit", "", f"{found.farthest:.4g}"],
+    ]
+    return section("int8 beside float32", table(["", "float32", "int8"], rows), *told(found, beside.images))
+
+
 def _speed(contents: Contents) -> str:
     speed = contents.judgement.speed
     rows = [[name, f"{speed.stages[stage]:.2f} ms"] for stage, name in _STAGES.items()]
     rows.append(["<b>all</b>", f"<b>{sum(speed.stages.values()):.2f} ms</b>"])
-    return _section(
+    return section(
         "Speed",
-        _table(["Stage, per image", "Time"], rows),
+        table(["Stage, per image", "Time"], rows),
         f"{speed.rate:.1f} images per second on {contents.subject.device} in {contents.subject.precision}, "
         f"{speed.images} files, warm-up left out. The daemon also draws overlays and keeps records.",
     )
@@ -255,7 +268,7 @@ def _unreadable(judgement: Judgement) -> str:
     note = "They failed: they count as neither right nor wrong." + (
         f" {more} more are in metrics.json." if more else ""
     )
-    return _section("Files that could not be read", _table(["File", "Why"], rows, "text"), note)
+    return section("Files that could not be read", table(["File", "Why"], rows, "text"), note)
 
 
 def _foot(subject: Subject) -> str:
@@ -263,44 +276,3 @@ def _foot(subject: Subject) -> str:
         "<footer>Escape: a defect passed as OK. Overkill: a good part rejected. Margin: the logit that decides; the "
         f"higher, the more like a defect. Written by {escape(subject.software)}.</footer>\n"
     )
-
-
-def _section(title: str, *parts: str) -> str:
-    body = "".join(part if part.startswith("<") else f'<p class="note">{_marked(part)}</p>' for part in parts)
-    return f"<section><h2>{escape(title)}</h2>{body}</section>\n"
-
-
-def _marked(text: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
-
-
-def _rates(rows: Iterable[tuple[str, Rate]], *, bound: bool = True) -> str:
-    head = ["", "Images", "Rate", "95 % interval (two-sided)"] + (["Claim: below (one-sided 95 %)"] if bound else [])
-    body = [
-        [escape(name), f"{rate.count} of {rate.of}", percent(rate.value), _interval(rate)]
-        + ([below(rate.at_most)] if bound else [])
-        for name, rate in rows
-    ]
-    return _table(head, body)
-
-
-def _count(rate: Rate) -> str:
-    return f"{rate.count} of {rate.of} ({percent(rate.value)})" if rate.of else "–"
-
-
-def _interval(rate: Rate) -> str:
-    low, high = rate.interval
-    return f"{percent(low)} … {percent(high)}" if rate.of else "–"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "numbers") -> str:
-    """A table of cells that are HTML already; of `numbers`, columns after the first are aligned to the right."""
-    top = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<table class="{kind}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def _picture(pictures: Mapping[str, bytes], name: str, what: str) -> str:
-    data = base64.b64encode(pictures[name]).decode()
-    width = int.from_bytes(pictures[name][16:20]) * 96 // DPI  # of the PNG header's pixels, as large as on paper
-    return f'<img width="{width}" alt="{escape(what)}" src="data:image/png;base64,{data}">'

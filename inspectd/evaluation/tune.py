@@ -13,11 +13,12 @@ from inspectd.clock import utc_now
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import FINDINGS, Case, read_cases
 from inspectd.evaluation.claims import Outcome, asked, claims, counted, outcome, sides
+from inspectd.evaluation.quantised import compared_again
 from inspectd.evaluation.rates import percent
 from inspectd.evaluation.thresholds import Costs, Purpose, choose
 from inspectd.model.bundle import Bundle
 from inspectd.model.spec import Spec, Thresholds
-from inspectd.model.versions import name_of, publish, versions
+from inspectd.model.versions import folder_of, name_of, publish
 
 CARD = "card.md"
 _AS_TRAINED = "# As it was trained"
@@ -74,6 +75,7 @@ def tune(bundle: Bundle, purpose: Purpose, findings: Path | None = None, out: Pa
         spec,
         name=name_of(folder) if out else spec.name,
         thresholds=thresholds,
+        int8=compared_again(bundle, thresholds),
         metrics=_metrics(spec, own, thresholds),
         training=spec.training | {"tuned": tuned_for},
     )
@@ -82,8 +84,8 @@ def tune(bundle: Bundle, purpose: Purpose, findings: Path | None = None, out: Pa
 
 
 def _folder_of(bundle: Bundle) -> Path:
-    folder = bundle.path.parent
-    if bundle.path.name not in map(str, versions(folder)):
+    folder = folder_of(bundle)
+    if folder is None:
         raise DataError(f"{bundle.path} is not a version of a model. Say with --out where its versions are to lie.")
     return folder
 

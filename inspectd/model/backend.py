@@ -17,12 +17,14 @@ from importlib.util import find_spec
 from inspectd import __version__
 from inspectd.errors import ConfigError
 
-_NOISE = re.compile(r"[IWE]\d{4} |WARNING: All log messages before absl|To enable the following instructions")
+_NOISE = re.compile(
+    r"[IWE]\d{4} |WARNING: All log messages before absl|To enable the following instructions|INFO: |fully_quantize: "
+)
 
 
 @contextmanager
-def _without_noise() -> Iterator[None]:
-    """Holds back what C++ writes to stderr before its log level counts; anything else is written afterwards."""
+def without_noise() -> Iterator[None]:
+    """Holds back what C++ writes to stderr where no log level counts; anything else is written afterwards."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -49,7 +51,7 @@ if find_spec(BACKEND) is None:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors reach Python as exceptions
 # Else JAX takes most of a GPU at once, and a worker that is to replace this one finds none left.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-with _without_noise():
+with without_noise():
     import keras
 
     computes = import_module(BACKEND)
@@ -62,4 +64,4 @@ if BACKEND == "tensorflow":
 ENGINE = NAMES[BACKEND]
 SOFTWARE = f"inspectd {__version__}, Keras {keras.__version__}, {ENGINE} {computes.__version__}"
 
-__all__ = ["BACKEND", "ENGINE", "SOFTWARE", "keras"]
+__all__ = ["BACKEND", "ENGINE", "SOFTWARE", "keras", "without_noise"]

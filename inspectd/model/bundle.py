@@ -28,6 +28,7 @@ from inspectd.model.spec import Spec
 FORMAT = 1
 SPEC = "bundle.yaml"
 NETWORK = "model.keras"
+INT8 = "features.int8.tflite"  # the network up to its target layer
 MANIFEST = "manifest.json"
 CURRENT = "current"  # the link in a folder of versions
 

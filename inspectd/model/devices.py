@@ -15,11 +15,13 @@ class Device:
     Attributes:
         text: For people and the ledger: `cpu`, or `gpu:0 NVIDIA …`.
         bfloat16: Whether the device computes in bfloat16 faster than in float32.
+        int8: Whether it is a processor that multiplies in int8, and TensorFlow has it do so.
         remarks: Sentences for the log.
     """
 
     text: str
     bfloat16: bool
+    int8: bool = False
     remarks: tuple[str, ...] = ()
 
 
@@ -41,7 +43,8 @@ def open_device(wanted: str) -> Device:
         remark = (
             f"{idle[0]} exists but {ENGINE} sees no GPU: running on the processor. {engine.INSTALL}." if idle else ""
         )
-        return Device("cpu", engine.USES_BFLOAT16 and processor_has_bfloat16(), (remark,) if remark else ())
+        bfloat16 = engine.USES_BFLOAT16 and processor_has_bfloat16()
+        return Device("cpu", bfloat16, engine.USES_INT8 and processor_has_int8(), (remark,) if remark else ())
     engine.use(index)
     gpu = gpus[index]
     return Device(f"gpu:{index} {gpu.name}".strip(), gpu.bfloat16)
@@ -54,9 +57,18 @@ def idle_gpus(dev: Path = Path("/dev")) -> list[Path]:
 
 def processor_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether the processor multiplies in bfloat16: AVX512_BF16 or AMX on x86, BF16 on ARM."""
+    return not _flags(cpuinfo).isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def processor_has_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies and adds int8 in one instruction: VNNI or AMX on x86, DotProd or I8MM on ARM."""
+    return not _flags(cpuinfo).isdisjoint({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
+
+
+def _flags(cpuinfo: Path) -> set[str]:
+    """What the first processor can do, as Linux names it; nothing where that is not known."""
     try:
         lines = cpuinfo.read_text().splitlines()
     except OSError:
-        return False
-    flags = next((set(line.split()) for line in lines if line.startswith(("flags", "Features"))), set())
-    return not flags.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+        return set()
+    return next((set(line.split()) for line in lines if line.startswith(("flags", "Features"))), set())

@@ -1,27 +1,32 @@
 """The inspector of real networks: one compiled call gives the logits and the heat of a whole batch.
 
 The forward pass runs once. The gradient is taken from the target layer upwards only, and of the logit: through a
-saturated sigmoid it would vanish, and with it the heat.
+saturated sigmoid it would vanish, and with it the heat. In int8 the part below that layer is not Keras's (`int8`), and
+the compiled call begins with what it gives.
 """
 
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.errors import BundleError
+from inspectd.errors import BundleError, DeviceError
 from inspectd.model.backend import keras
 from inspectd.model.bundle import NETWORK, Bundle
 from inspectd.model.devices import open_device
 from inspectd.model.engine import engine
 from inspectd.model.inspector import Finding, find
 from inspectd.model.methods import METHODS
+from inspectd.model.observing import standing_in
 from inspectd.model.preparation import normalise, prepare
 from inspectd.model.spec import Method, Precision, Spec
 from inspectd.model.surgery import examine, layer_named, load_network, set_precision, take_off_activation
+
+if TYPE_CHECKING:
+    from inspectd.model.int8 import Int8Part
 
 ops = keras.ops
 
@@ -38,8 +43,10 @@ class KerasInspector:
         self.device = place.text
         self.precision = precision
         self.remarks = list(place.remarks)
-        if self.precision == "bfloat16" and not place.bfloat16:
-            self.remarks.append(f"{place.text} has no bfloat16 of its own: it will be slower than float32.")
+        if self.precision == "int8" and place.text != "cpu":
+            raise DeviceError(f"precision: int8 is for processors, not for {place.text}. Set `device: cpu`.")
+        if self.precision != "float32" and not getattr(place, self.precision):
+            self.remarks.append(f"{place.text} has no {self.precision} of its own: it may be slower than float32.")
         self._sizes: tuple[int, ...] = (1,)
         self._compiled: dict[tuple[Method, ...], Any] = {}
         to = bundle.spec.preparation
@@ -58,14 +65,16 @@ class KerasInspector:
                 "back from its outputs. Where an output is exactly 0 or 1 the heat is empty."
             )
         set_precision(network, anatomy, self.precision)
-        self._call = _Call(network, spec, gives_logits)
+        self._int8 = _int8_part(self.bundle) if self.precision == "int8" else None
+        self._call = (_Head if self._int8 else _Call)(network, spec, gives_logits)
         self._compile((self.method,))  # faults of the bundle show here, not in the first batch
 
     def _compile(self, methods: tuple[Method, ...]) -> Any:
         """The call that explains by `methods`. Each is compiled when it is first needed; the weights are the same."""
         if methods not in self._compiled:
             call = partial(self._call, methods=methods)
-            self._compiled[methods] = engine.compiled(call, self._call.network, self._shape)
+            shape, dtype = (self._int8.shape, "float32") if self._int8 else (self._shape, "uint8")
+            self._compiled[methods] = engine.compiled(call, self._call.network, shape, dtype)
         return self._compiled[methods]
 
     @property
@@ -108,7 +117,7 @@ class KerasInspector:
 
     def _run(self, pixels: NDArray[np.uint8], methods: tuple[Method, ...]) -> list[Any]:
         try:
-            found: list[Any] = self._compile(methods)(pixels)
+            found: list[Any] = self._compile(methods)(self._int8(pixels) if self._int8 else pixels)
         except MemoryError as error:
             raise MemoryError(f"{self.device}: not enough memory for {len(pixels)} images") from error
         return found
@@ -155,6 +164,22 @@ class _Call:
         strongest = ops.argmax(ops.take(by_class, candidates, axis=1), axis=1)
         explained = ops.take(np.array(candidates, np.int32), strongest)
         return explained, ops.take_along_axis(by_class, explained[:, None], axis=1)[:, 0]
+
+
+class _Head(_Call):
+    """The same from what the target layer gives on: float32 maps (n, h, w, k) in place of pixels."""
+
+    def __call__(self, maps: Any, methods: tuple[Method, ...]) -> tuple[Any, Any, Any, Any]:
+        to = self.spec.preparation
+        blank = ops.zeros((ops.shape(maps)[0], to.height, to.width, to.channels), "uint8")
+        with standing_in(self.target, maps):
+            return super().__call__(blank, methods)
+
+
+def _int8_part(bundle: Bundle) -> "Int8Part":
+    from inspectd.model.int8 import Int8Part  # it needs TensorFlow, whatever Keras runs on
+
+    return Int8Part(bundle)
 
 
 def check_outputs(units: int, spec: Spec) -> None:

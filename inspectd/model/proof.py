@@ -1,8 +1,9 @@
 """The proof: an inspector reproduces its bundle's golden images on this very device, in this precision, or stays out.
 
 float32 passes when no logit is farther off than 1 % of the validation logit gap. A reduced precision passes when every
-verdict is the expected one, no logit is farther off than 5 % of the gap, and the heat points where it did (cosine ≥
-0.99). `auto` takes the fastest that passes, else float32.
+verdict is the expected one, no logit is farther off than 5 % of the gap (bfloat16) or 25 % (int8), and the heat points
+where it did (cosine ≥ 0.99, or 0.95). `auto` takes the fastest that passes, else float32; int8 only where it ranked the
+validation images as well as float32.
 """
 
 import logging
@@ -25,8 +26,8 @@ from inspectd.model.verdict import decide, margin
 
 log = logging.getLogger(__name__)
 
-ALLOWED: dict[Precision, float] = {"float32": 0.01, "bfloat16": 0.05}  # shares of the gap
-ALIKE = 0.99  # the least cosine of a reduced precision's heat
+ALLOWED: dict[Precision, float] = {"float32": 0.01, "bfloat16": 0.05, "int8": 0.25}  # shares of the gap
+ALIKE: dict[Precision, float] = {"bfloat16": 0.99, "int8": 0.95}  # the least cosine of a reduced precision's heat
 ADVICE = "Train it again, or import it with --golden, to have some."
 DARK = 0.01  # of full colour: heat that stays below is none
 
@@ -58,8 +59,8 @@ class Reproduced:
                 faults.append(f"its verdict is {self.found.verdict} instead of {self.expected}")
             if self.cosine is None:
                 faults.append(f"it expects no heat of {self.found.method}")
-            elif not self.cosine >= ALIKE:
-                faults.append(f"its heat has cosine {self.cosine:.3f}, {ALIKE} is needed")
+            elif not self.cosine >= ALIKE[precision]:
+                faults.append(f"its heat has cosine {self.cosine:.3f}, {ALIKE[precision]} is needed")
         return faults
 
 
@@ -240,7 +241,13 @@ def _possible(bundle: Bundle, device: str) -> tuple[str, tuple[Precision, ...]]:
     from inspectd.model.devices import open_device
 
     place = open_device(device)
-    return place.text, ("bfloat16", "float32") if place.bfloat16 else ("float32",)
+    measured = bundle.spec.int8
+    fast: list[Precision] = []
+    if place.int8 and measured and measured.ranks_as_well:
+        fast.append("int8")
+    if place.bfloat16:
+        fast.append("bfloat16")
+    return place.text, (*fast, "float32")
 
 
 def _refusal(proof: Proof) -> str:

@@ -12,12 +12,13 @@ from inspectd.model.backbones import SCALES, known_backbone
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8"]
 Method = Literal["gradcam", "layercam", "hirescam"]
 ALL_METHODS: tuple[Method, ...] = get_args(Method)
 Backbone = Annotated[str, AfterValidator(known_backbone)]
 Head = Literal["flatten", "avg", "max"]
 Preprocess = Literal["scale", "backbone", "none"]
+MOST_AUC_LOST = 0.001  # by int8, for `auto` to take it
 _RULES = ConfigDict(extra="forbid")
 
 
@@ -105,6 +106,30 @@ class HeatScale:
 
 
 @checked(frozen=True, config=_RULES)
+class Quantised:
+    """The network in int8 up to its target layer, held against float32 on images that it has not learned from.
+
+    Attributes:
+        calibrated_with: How many training images gave the ranges of its numbers.
+        images: How many were compared: those that chose the threshold.
+        verdicts_changed: How many of them have another verdict.
+        farthest: The largest difference of a logit.
+    """
+
+    calibrated_with: Annotated[int, Field(ge=1)]
+    images: Annotated[int, Field(ge=1)]
+    auc_float32: Finite
+    auc: Finite
+    verdicts_changed: Annotated[int, Field(ge=0)]
+    farthest: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+    @property
+    def ranks_as_well(self) -> bool:
+        """Whether it tells defects from good images as well as float32 does, but for 0.001 of the AUC."""
+        return self.auc_float32 - self.auc <= MOST_AUC_LOST
+
+
+@checked(frozen=True, config=_RULES)
 class Spec:
     """All of `bundle.yaml`: what the network's outputs mean and how the bundle is used.
 
@@ -117,6 +142,7 @@ class Spec:
         heat_scale: By method, then by class name, for every class that can be explained. Grad-CAM is always there;
             another method can be used where it has its own numbers, because the heats differ in size.
         evaluated_in: The precision in which thresholds, scale and metrics were measured.
+        int8: What its int8 part was measured to do; None where it has none.
         metrics: What was measured on validation images.
         training: Everything that was used to make the network.
     """
@@ -134,6 +160,7 @@ class Spec:
     tiles: Tiles | None = None
     calibration: Calibration = Field(default_factory=Calibration)
     evaluated_in: Precision = "float32"
+    int8: Quantised | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
 

@@ -61,6 +61,12 @@ def current(folder: Path) -> int | None:
     return int(name) if _NUMBER.fullmatch(name) else None
 
 
+def folder_of(bundle: Bundle) -> Path | None:
+    """The folder of versions that a bundle lies in; None where it is no version of a model."""
+    folder = bundle.path.parent
+    return folder if bundle.path.name in map(str, versions(folder)) else None
+
+
 def history(folder: Path) -> list[Activation]:
     """What was made current in this folder and is so, or was before; the newest last.
 

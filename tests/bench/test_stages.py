@@ -6,6 +6,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from support.networks import with_int8
 
 from inspectd.bench.bench import Wanted, bench, thread_counts
 from inspectd.bench.network import Network
@@ -24,11 +25,13 @@ from inspectd.bench.report import (
 )
 from inspectd.bench.site import SEED, Stock, camera_album, pixels_of
 from inspectd.bench.ways import article, compiled, tf_keras_vis
+from inspectd.model import devices
 from inspectd.model.backend import keras
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.inspector import open_inspector
 from inspectd.model.networks import build_network
 from inspectd.model.null import write_null_bundle
+from inspectd.model.preparation import prepare
 from inspectd.model.spec import HeatScale, ImageClass, Precision, Preparation, Spec, Thresholds
 
 
@@ -67,6 +70,21 @@ def test_every_way_computes_what_the_inspector_finds(tiny: Bundle) -> None:
         np.testing.assert_allclose(heat / heat.max(), wanted, atol=1e-3)
         enlarged = explain(image[np.newaxis])[0]
         assert enlarged.shape == (32, 32)
+
+
+def test_int8_is_one_of_the_ways_where_the_model_has_it(
+    tiny: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "processor_has_int8", lambda: True)
+    pictures = pixels_of(camera_album(), 3)
+    images = [prepare(pixels, tiny.spec.preparation) for pixels in pictures]
+    bundle = with_int8(tiny, tmp_path / "int8", images)
+    logits = [finding.logits for finding in open_inspector(bundle, "cpu", "int8").inspect(images)]
+    np.testing.assert_allclose(compiled(bundle, "int8")(np.stack(images)), logits, rtol=1e-4, atol=1e-5)
+    network = Network(bundle, pictures, seconds=0.0, least=0.0)
+    assert "int8" in network.precisions
+    assert {line.precision for measure in network.measures for line in measure()} >= {"int8", "float32"}
+    assert "int8" not in Network(with_int8(tiny, tmp_path / "worse", images, auc=0.9), pictures, 0.0, 0.0).precisions
 
 
 def test_the_network_is_measured_in_every_way_and_what_is_not_is_said(tiny: Bundle) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from inspectd.errors import DeviceError
-from inspectd.model.devices import idle_gpus, open_device, processor_has_bfloat16
+from inspectd.model import devices
+from inspectd.model.devices import idle_gpus, open_device, processor_has_bfloat16, processor_has_int8
 from inspectd.model.engine.on_tensorflow import tf
 
 
@@ -41,8 +42,23 @@ def test_bfloat16_by_the_processors_flags(text: str, has_it: bool, tmp_path: Pat
     assert processor_has_bfloat16(tmp_path / "cpuinfo") == has_it
 
 
+@pytest.mark.parametrize(
+    ("text", "has_it"),
+    [
+        ("flags\t\t: fpu avx512f avx512_vnni fma\n", True),
+        ("flags\t\t: fpu avx2 avx_vnni\n", True),
+        ("Features\t: fp asimd asimddp\n", True),
+        ("flags\t\t: fpu avx2 avx512f fma\n", False),
+    ],
+)
+def test_int8_by_the_processors_flags(text: str, has_it: bool, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(text)
+    assert processor_has_int8(tmp_path / "cpuinfo") == has_it
+
+
 def test_no_list_of_flags_means_none(tmp_path: Path) -> None:
     assert not processor_has_bfloat16(tmp_path / "missing")
+    assert not processor_has_int8(tmp_path / "missing")
 
 
 def test_tensorflow_starts_without_a_word() -> None:

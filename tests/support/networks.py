@@ -5,7 +5,7 @@ the package beyond Keras. Heads have positive weights, so that no reference heat
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 
 from inspectd.model.backend import keras
-from inspectd.model.bundle import NETWORK, Bundle, write_bundle
+from inspectd.model.bundle import INT8, NETWORK, Bundle, write_bundle
 from inspectd.model.engine.on_tensorflow import tf
 from inspectd.model.golden import Sighting, golden_files
 from inspectd.model.inspector import load_inspector
+from inspectd.model.int8 import convert
 from inspectd.model.networks import build_network
-from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Method, Preparation, Spec, Thresholds
+from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Method, Preparation, Quantised, Spec, Thresholds
 
 OK_NG = (ImageClass("ok", True), ImageClass("scratch", False))
 
@@ -212,3 +213,10 @@ def with_golden_images(folder: Path) -> Callable[[Path, float], Bundle]:
         return write_bundle(path, draft.spec, dict(golden_files(inspector, seen, 0.0).files), draft)
 
     return make
+
+
+def with_int8(bundle: Bundle, path: Path, samples: list[np.ndarray], auc: float = 1.0) -> Bundle:
+    """A bundle like another with an int8 part, of which this AUC is stated beside 1.0."""
+    part = convert(bundle, samples, lambda *_: None)
+    found = Quantised(len(samples), images=2, auc_float32=1.0, auc=auc, verdicts_changed=0, farthest=0.01)
+    return write_bundle(path, replace(bundle.spec, int8=found), {INT8: part}, bundle)

@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
+import cv2
 import pytest
 from support.golden import golden_bundle, spoilt
 from support.line import StubLine
-from support.networks import with_golden_images
+from support.networks import with_golden_images, with_int8
 from support.site import BRIGHT, DARK, Site, laid_out, picture
 
 from inspectd import config
@@ -74,6 +75,24 @@ def test_every_golden_image_is_a_sign_of_life(site: Site, monkeypatch: pytest.Mo
     golden_bundle(site.root / "models", "good")
     site.write({"model": "models/good"})
     assert opened(site).said == 8 + 1, "and that it is ready"
+
+
+def test_a_daemon_judges_in_int8(tmp_path: Path) -> None:
+    with laid_out(tmp_path) as site:
+        bundle = with_golden_images(tmp_path)(tmp_path / "models" / "plain", 100.0)
+        images = [cv2.imread(str(path)) for path in sorted(bundle.path.glob("golden/*.png"))]
+        quantised = with_int8(bundle, tmp_path / "models" / "fast", images)
+        site.write({"model": "models/fast"}, worker={"batch": 1, "device": "cpu", "precision": "int8"})
+        daemon = site.start()
+        daemon.heard("READY=1")
+        for name in ("a.png", "b.png"):
+            site.drop(name, picture(DARK, 48, seed=ord(name[0])))
+        site.outcomes(2)
+        assert site.rows("select distinct precision, device from inspections") == [("int8", "cpu")]
+        assert site.rows("select distinct model from verdicts") == [(quantised.title,)]
+        assert "golden images on cpu in int8" in daemon.log.read_text()
+        assert "XNNPACK" not in daemon.log.read_text()
+        assert daemon.stop() == 0
 
 
 def test_the_choice_of_precision_lies_beside_the_ledger(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

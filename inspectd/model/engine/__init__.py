@@ -19,6 +19,7 @@ class Engine(Protocol):
 
     INSTALL: str  # the beginning of a sentence: what to do where no GPU is seen
     USES_BFLOAT16: bool  # of a processor that has it
+    USES_INT8: bool  # likewise
 
     def gpus(self) -> Sequence[Gpu]:
         """The accelerators that it sees, in its own order."""
@@ -53,9 +54,9 @@ class Engine(Protocol):
         """
 
     def compiled(
-        self, call: Callable[[Any], Sequence[Any]], network: Any, shape: tuple[int, int, int]
-    ) -> Callable[[NDArray[np.uint8]], list[NDArray[Any]]]:
-        """Compiles a call of images uint8 (n, h, w, c) that uses the variables of `network`; traces it once at once.
+        self, call: Callable[[Any], Sequence[Any]], network: Any, shape: tuple[int, int, int], dtype: str
+    ) -> Callable[[NDArray[Any]], list[NDArray[Any]]]:
+        """Compiles a call of arrays (n, h, w, c) that uses the variables of `network`; traces it once at once.
 
         The compiled call raises MemoryError where the device's memory does not suffice.
         """

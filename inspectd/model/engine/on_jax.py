@@ -16,6 +16,7 @@ from inspectd.model.engine.gpu import Gpu
 from inspectd.model.observing import observed, only_maps
 
 INSTALL = "Install the JAX for your device, such as `pip install 'jax[cuda13]'`, and see that `nvidia-smi` lists it"
+USES_INT8 = False
 USES_BFLOAT16 = False  # of a processor: XLA computes in float32 there, and converts
 
 
@@ -58,8 +59,8 @@ def gradient(forward: Callable[[], tuple[Any, Any]], layer: Any) -> tuple[Any, A
 
 
 def compiled(
-    call: Callable[[Any], Sequence[Any]], network: Any, shape: tuple[int, int, int]
-) -> Callable[[NDArray[np.uint8]], list[NDArray[Any]]]:
+    call: Callable[[Any], Sequence[Any]], network: Any, shape: tuple[int, int, int], dtype: str
+) -> Callable[[NDArray[Any]], list[NDArray[Any]]]:
     variables = network.variables
     values = [variable.value for variable in variables]
 
@@ -68,9 +69,9 @@ def compiled(
             return call(pixels)
 
     function = jax.jit(with_values)  # values are arguments: else they would be constants in each of its compiled sizes
-    function.trace(values, jax.ShapeDtypeStruct((1, *shape), np.uint8))
+    function.trace(values, jax.ShapeDtypeStruct((1, *shape), dtype))
 
-    def run(pixels: NDArray[np.uint8]) -> list[NDArray[Any]]:
+    def run(pixels: NDArray[Any]) -> list[NDArray[Any]]:
         try:
             return [np.asarray(each) for each in function(values, pixels)]
         except jax.errors.JaxRuntimeError as error:

@@ -6,7 +6,6 @@ The gradient is that of a tape which begins to listen at the target layer.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from inspectd.errors import ConfigError, DeviceError
@@ -24,8 +23,9 @@ import tensorflow as tf
 
 INSTALL = "Install inspectd[gpu] (`make venv GPU=1` or `make install GPU=1`) and see that `nvidia-smi` lists the device"
 USES_BFLOAT16 = True  # of a processor: by oneDNN
+USES_INT8 = True  # likewise: by TensorFlow Lite
 
-__all__ = ["INSTALL", "USES_BFLOAT16", "compiled", "gpus", "gradient", "tf", "trace", "use"]
+__all__ = ["INSTALL", "USES_BFLOAT16", "USES_INT8", "compiled", "gpus", "gradient", "tf", "trace", "use"]
 
 
 def gpus() -> list[Gpu]:
@@ -70,12 +70,12 @@ def gradient(forward: Callable[[], tuple[Any, Any]], layer: Any) -> tuple[Any, A
 
 
 def compiled(
-    call: Callable[[Any], Sequence[Any]], _network: Any, shape: tuple[int, int, int]
-) -> Callable[[NDArray[np.uint8]], list[NDArray[Any]]]:
-    function = tf.function(call, autograph=False, input_signature=[tf.TensorSpec((None, *shape), tf.uint8)])
+    call: Callable[[Any], Sequence[Any]], _network: Any, shape: tuple[int, int, int], dtype: str
+) -> Callable[[NDArray[Any]], list[NDArray[Any]]]:
+    function = tf.function(call, autograph=False, input_signature=[tf.TensorSpec((None, *shape), dtype)])
     function.get_concrete_function()
 
-    def run(pixels: NDArray[np.uint8]) -> list[NDArray[Any]]:
+    def run(pixels: NDArray[Any]) -> list[NDArray[Any]]:
         try:
             found = function(tf.constant(pixels))
         except tf.errors.ResourceExhaustedError as error:
