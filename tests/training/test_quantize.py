@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 from inspectd.cli.main import app
 from inspectd.errors import BundleError, DataError
 from inspectd.evaluation.cases import read_cases
+from inspectd.evaluation.quantised import compared_again
 from inspectd.evaluation.thresholds import Limits
 from inspectd.evaluation.tune import tune
 from inspectd.model.bundle import INT8, Bundle, load_bundle
 from inspectd.model.golden import INDEX
-from inspectd.model.spec import Tiles
+from inspectd.model.spec import Thresholds, Tiles
 from inspectd.model.versions import publish, versions
 from inspectd.training.quantize import quantize
 from inspectd.training.recipe import Recipe
@@ -53,7 +54,7 @@ def quantised(trained: Bundle, data: Path) -> Bundle:
 @pytest.fixture
 def model(trained: Bundle, tmp_path: Path) -> Bundle:
     """A model of its own for a test that may add versions to it."""
-    shutil.copytree(trained.path.parent, tmp_path / "bars", symlinks=True)
+    shutil.copytree(trained.path, tmp_path / "bars" / "1")
     return load_bundle(tmp_path / "bars" / "1")
 
 
@@ -100,11 +101,12 @@ def test_an_evaluation_of_other_images_shows_what_was_found_at_first(quantised: 
 def test_other_thresholds_are_compared_by(quantised: Bundle, tmp_path: Path) -> None:
     tuned = tune(quantised, Limits(escape=0.01), out=tmp_path / "tuned").bundle
     assert INT8 in tuned.files
-    assert tuned.spec.thresholds != quantised.spec.thresholds
-    found, before = tuned.spec.int8, quantised.spec.int8
-    assert found
-    assert before
-    assert (found.images, found.auc, found.farthest) == (before.images, before.auc, before.farthest)
+    assert tuned.spec.int8 == compared_again(quantised, tuned.spec.thresholds)
+    coarse = read_cases(quantised.path / "findings.int8.csv", quantised.spec)[0].margin
+    exact = read_cases(quantised.path / "findings.csv", quantised.spec)[0].margin
+    between = compared_again(quantised, Thresholds((coarse + exact) / 2))
+    assert between
+    assert between.verdicts_changed >= 1
 
 
 def test_images_that_come_in_tiles(model: Bundle, data: Path) -> None:
@@ -130,7 +132,7 @@ def test_another_folder_is_refused(model: Bundle, data: Path, tmp_path: Path) ->
 def test_a_golden_image_that_changes_its_verdict_refuses_it(model: Bundle, data: Path) -> None:
     index = json.loads((model.path / INDEX).read_bytes())
     for image in index["images"]:
-        image["logits"] = image["logits"][::-1]
+        image["logits"] = [-logit for logit in image["logits"]]
     turned = publish(model.path.parent, model.spec, {INDEX: json.dumps(index).encode()}, model)
     with pytest.raises(BundleError, match=r"in int8: golden/.*Nothing was written"):
         quantize(turned, data, Witness())
