@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from inspectd.errors import DeviceError
-from inspectd.model import devices
 from inspectd.model.devices import idle_gpus, open_device, processor_has_bfloat16, processor_has_int8
 from inspectd.model.engine.on_tensorflow import tf
 

@@ -7,7 +7,6 @@ Keras alone.
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from inspectd.model.backend import BACKEND
