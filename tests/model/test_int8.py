@@ -13,10 +13,12 @@ from inspectd.errors import BundleError
 from inspectd.model import devices
 from inspectd.model.backend import keras
 from inspectd.model.bundle import INT8, Bundle, load_bundle, write_bundle
+from inspectd.model.choices import Choices
 from inspectd.model.inspector import load_inspector, open_inspector
 from inspectd.model.int8 import convert
+from inspectd.model.keras_inspector import KerasInspector
 from inspectd.model.proof import cosine, grid
-from inspectd.model.spec import ALL_METHODS, Tiles
+from inspectd.model.spec import ALL_METHODS, Precision, Tiles
 
 layers = keras.layers
 
@@ -108,6 +110,30 @@ class TestAuto:
     def test_takes_it_first(self, proven: Callable[[float, float], Bundle]) -> None:
         inspector = open_inspector(proven(100.0, 1.0), "cpu")
         assert (inspector.precision, inspector.remarks) == ("int8", [])
+
+    @pytest.mark.parametrize(("faster", "slower"), [("int8", "bfloat16"), ("bfloat16", "int8")])
+    def test_takes_what_is_faster_here_and_remembers_it(
+        self,
+        faster: Precision,
+        slower: Precision,
+        proven: Callable[[float, float], Bundle],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def timed(inspector: KerasInspector, _: int) -> float:
+            measured.append(inspector.precision)
+            return {faster: 0.1, slower: 0.2}[inspector.precision]
+
+        measured: list[str] = []
+        monkeypatch.setattr(devices, "processor_has_bfloat16", lambda: True)
+        monkeypatch.setattr(KerasInspector, "warm_up", timed)
+        bundle, choices = proven({"int8": 102.0, "bfloat16": 103.0}[faster], 1.0), Choices(tmp_path / "precisions.json")
+        for _ in range(2):
+            inspector = open_inspector(bundle, "cpu", choices=choices)
+            assert inspector.precision == faster
+            assert [f"{slower} takes 25 ms" in remark for remark in inspector.remarks] == [True] * (faster != "int8")
+        assert set(measured) == {faster, slower}
+        assert len(measured) == 6, "the second time nothing is measured"
 
     def test_not_where_it_ranked_worse_on_the_validation_images(self, proven: Callable[[float, float], Bundle]) -> None:
         bundle = proven(100.0, 0.99)
