@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -185,8 +186,11 @@ def test_json_is_the_numbers_alone(site: Path, tmp_path: Path) -> None:
 
 
 def test_the_heat_of_another_method_needs_its_own_scale(site: Path, tmp_path: Path) -> None:
+    whole = load_bundle(MODEL)
+    spec = replace(whole.spec, heat_scale={"gradcam": whole.spec.heat_scale["gradcam"]})
+    bundle = write_bundle(tmp_path / "bundle", spec, {}, whole)
     result = CliRunner().invoke(
-        app, ["evaluate", str(MODEL), str(site / "data"), "-o", str(tmp_path / "out"), "--method", "layercam"]
+        app, ["evaluate", str(bundle.path), str(site / "data"), "-o", str(tmp_path / "out"), "--method", "layercam"]
     )
     assert result.exit_code == 1
     assert "has no heat scale for layercam" in result.stderr
