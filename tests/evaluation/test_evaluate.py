@@ -154,7 +154,7 @@ class TestNumbers:
         rows = re.findall(r"^\| (`[^|]+) \|", chapter, re.MULTILINE)
         documented = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
         numbers = json.loads((report / "metrics.json").read_text())
-        assert set(numbers) == documented
+        assert set(numbers) == documented - {"int8"}, "that is told of an evaluation in int8 only"
         within = [
             numbers["heat"],
             numbers["heat"]["masks"],
