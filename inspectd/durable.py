@@ -2,9 +2,14 @@
 
 import errno
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from itertools import islice
 from pathlib import Path
+
+OPEN_MOST = 64  # files that are open at a time
+FLUSHERS = 4  # threads that wait for the disk: what is waited for together, a journal commits together
 
 
 def write_all(files: Iterable[tuple[Path, bytes]]) -> None:
@@ -14,23 +19,41 @@ def write_all(files: Iterable[tuple[Path, bytes]]) -> None:
         OSError: when the file system refuses; files already renamed stay, and the call may be repeated.
     """
     folders: set[Path] = set()
-    for path, data in files:
-        if path.parent not in folders:
-            make_folder(path.parent)
-            folders.add(path.parent)
-        temporary = path.with_name(f".{path.name}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(path)
-        except OSError:  # half a file helps nobody, least of all on a disk that is full
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+    rest = iter(files)
+    while some := list(islice(rest, OPEN_MOST)):
+        for folder in {path.parent for path, _ in some} - folders:
+            make_folder(folder)
+            folders.add(folder)
+        _write_some(some)
     for folder in folders:
         fsync(folder)
+
+
+def _write_some(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Write all of them, then wait for the disk once for all, then give them their names."""
+    temporaries = [path.with_name(f".{path.name}.tmp") for path, _ in files]
+    try:
+        with ThreadPoolExecutor(min(FLUSHERS, len(files))) as flushers, ExitStack() as stack:
+            opened = []
+            for temporary, (_, data) in zip(temporaries, files, strict=True):
+                file = stack.enter_context(temporary.open("wb"))
+                file.write(data)
+                file.flush()
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # the disk begins now, beside the others
+                opened.append(file.fileno())
+            list(flushers.map(_fsync_each, (opened[start::FLUSHERS] for start in range(min(FLUSHERS, len(opened))))))
+        for temporary, (path, _) in zip(temporaries, files, strict=True):
+            temporary.rename(path)
+    except OSError:  # half a file helps nobody, least of all on a disk that is full
+        for temporary in temporaries:
+            with suppress(OSError):
+                temporary.unlink()
+        raise
+
+
+def _fsync_each(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.fsync(descriptor)
 
 
 def make_folder(folder: Path) -> None:

@@ -4,10 +4,12 @@ The very code of the worker is called: claim, read, hash, decode, resize, judge 
 encode, durable files, commit.
 """
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -27,6 +29,7 @@ from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import Spec
 from inspectd.region import Region
 from inspectd.worker.batch import Pipeline
+from inspectd.worker.hands import Hands
 from inspectd.worker.opening import register
 from inspectd.worker.process import LEASE
 
@@ -57,14 +60,22 @@ class HostPath:
         for chunk in chunks(arrivals):
             self._queue.enqueue(WATCH, chunk)
         judged = 0
-        with ThreadPoolExecutor(threads) as pool:
-            pipeline = Pipeline(self._config, self._inspector, self._queue, OWNER, pool, lambda: None)
+        free = threading.Event()
+        with ThreadPoolExecutor(threads) as pool, Hands(free.set) as hands:
+            pipeline = Pipeline(
+                *(self._config, self._inspector, self._queue, OWNER, pool, threading.Lock(), lambda: None)
+            )
             wall, processor = time.perf_counter(), time.process_time()
-            while claims := self._queue.claim(OWNER, [WATCH], batch, LEASE):
-                results = pipeline.judge(claims)
-                write_all(results.files)
-                self._queue.finish(OWNER, self._model, results.outcomes)
-                judged += sum(isinstance(outcome, Inspected) for outcome in results.outcomes)
+            while True:
+                claims = [] if hands.are_full else self._queue.claim(OWNER, [WATCH], batch, LEASE)
+                if claims:
+                    hands.begin(partial(self._judge, pipeline, claims))
+                elif hands.are_empty:
+                    break
+                else:
+                    free.wait()
+                    free.clear()
+                judged += hands.put_down()
             wall, processor = time.perf_counter() - wall, time.process_time() - processor
         if judged < len(names):
             raise InspectdError(f"only {judged} of {len(names)} images were judged: give --images that are all whole.")
@@ -72,6 +83,13 @@ class HostPath:
             Line(HOST, batch=batch, threads=threads): judged / wall,
             Line(HOST_CORE, batch=batch, threads=threads): judged / processor,
         }
+
+    def _judge(self, pipeline: Pipeline, claims: Sequence[Claim]) -> int:
+        """As a worker takes a batch to its outcomes."""
+        results = pipeline.judge(claims)
+        write_all(results.files)
+        self._queue.finish(OWNER, self._model, results.outcomes)
+        return sum(isinstance(outcome, Inspected) for outcome in results.outcomes)
 
 
 class LedgerAlone:

@@ -76,7 +76,7 @@ def judge(files: Sequence[Path], inspector: "Inspector", out: Path) -> Iterator[
     for start in range(0, len(files), BATCH):
         batch = [(path, _read(path)) for path in files[start : start + BATCH]]
         images = [image for _, image in batch if not isinstance(image, str)]
-        findings = iter(inspector.inspect([inspector.prepare(image.pixels) for image in images]) if images else [])
+        findings = iter(inspector.inspect([inspector.prepare(image.samples) for image in images]) if images else [])
         for path, image in batch:
             text = to_text(str(path))
             if isinstance(image, str):
@@ -106,8 +106,7 @@ def _conclude(path: str, image: "Decoded", finding: "Finding", inspector: "Inspe
     from inspectd.model.explanation import explain
     from inspectd.vision.overlay import Style
 
-    height, width = image.pixels.shape[:2]
-    explanation = explain(finding, (width, height), image.doubt)
+    explanation = explain(finding, image.size, image.doubt)
     try:
         overlay.parent.mkdir(parents=True, exist_ok=True)
         overlay.write_bytes(explanation.picture(image.pixels, Style()))

@@ -1,8 +1,9 @@
 """The database file: how it is created, upgraded, and opened for writing or reading.
 
 One rule for each danger. A writer takes the write lock when its transaction begins, so that what it read stays true. A
-commit is on the disk when it returns. A reader can change nothing, not even by accident. An upgrade copies the database
-first, and a database that this software does not know is left alone. What a user can put right comes as a sentence.
+commit is on the disk when it returns, unless a power cut may have it (`unhurried`). A reader can change nothing, not
+even by accident. An upgrade copies the database first, and a database that this software does not know is left alone.
+What a user can put right comes as a sentence.
 """
 
 import errno
@@ -74,6 +75,14 @@ def open_reader(url: str) -> Engine:
 def reading(engine: Engine) -> Engine:
     """The same engine for transactions that only read: they see one state and never wait for a writer."""
     return engine.execution_options(begin="DEFERRED")
+
+
+def unhurried(engine: Engine) -> Engine:
+    """The same engine for commits that need not be on the disk when they return; the next that must takes them along.
+
+    They outlive the death of any process; a power cut may undo them, in whole transactions.
+    """
+    return engine.execution_options(synchronous="NORMAL")
 
 
 def upgrade(url: str, scripts: Path | None = None) -> None:
@@ -165,7 +174,6 @@ def _writer(path: Path, *, foreign_keys: bool) -> Engine:
     def connect() -> sqlite3.Connection:
         connection: sqlite3.Connection = sqlite3.connect(path, **_CONNECT)
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         return connection
 
@@ -177,7 +185,9 @@ def _engine(path: Path, connect: Callable[[], sqlite3.Connection], pool: type[Qu
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('begin', 'IMMEDIATE')}")
+        options = connection.get_execution_options()
+        connection.exec_driver_sql(f"PRAGMA synchronous = {options.get('synchronous', 'FULL')}")
+        connection.exec_driver_sql(f"BEGIN {options.get('begin', 'IMMEDIATE')}")
 
     @event.listens_for(engine, "handle_error")
     def _explain(context: ExceptionContext) -> None:

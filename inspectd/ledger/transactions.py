@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Row, liter
 
 from inspectd.clock import BootClock, Clock
 from inspectd.ledger import trail
-from inspectd.ledger.database import reading
+from inspectd.ledger.database import reading, unhurried
 from inspectd.ledger.schema import OPEN_STATES, State, images
 
 FAILED: dict[str, Any] = {"state": State.FAILED, "verdict": State.FAILED}
@@ -68,11 +68,16 @@ class Transactions:
     def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
         self._engine = engine
         self._reader = reading(engine)
+        self._unhurried = unhurried(engine)
         self._clock = clock or BootClock()
 
     def _writing(self) -> AbstractContextManager[Connection]:
         """A transaction that holds the write lock from its first statement: what it has read stays true."""
         return self._engine.begin()
+
+    def _noting(self) -> AbstractContextManager[Connection]:
+        """The same for what anyone finds again who starts after a power cut: nobody waits for the disk."""
+        return self._unhurried.begin()
 
     def _reading(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state of the ledger and never waits for a writer."""

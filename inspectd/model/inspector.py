@@ -76,7 +76,7 @@ class Inspector(Protocol):
         """
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """An upright RGB image, uint8 (H, W, 3), as the network's input, uint8 (height, width, channels).
+        """An upright image, uint8 (H, W, 3) RGB or (H, W) grey, as the network's input, uint8 (h, w, channels).
 
         With `tiles` in the bundle the image stays as large as it is.
         """

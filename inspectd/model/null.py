@@ -46,8 +46,8 @@ class NullInspector:
         return [self._inspect(image, methods or [self.method]) for image in prepared]
 
     def _inspect(self, image: NDArray[np.uint8], methods: Sequence[Method]) -> Finding:
-        brightness = image.mean(axis=2, dtype=np.float32) / np.float32(255)
-        heat = np.asarray(cv2.resize(brightness, (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA), np.float32)
+        blocks = cv2.resize(image.astype(np.float32), (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA)
+        heat = np.asarray(blocks, np.float32).reshape(BLOCKS, BLOCKS, -1).mean(axis=2) / np.float32(255)
         logit = np.array([STEEPNESS * (float(heat.mean()) - 0.5)], np.float32)
         return find(self.bundle.spec, logit, "defect", heat, dict.fromkeys(methods, float(heat.max())))
 

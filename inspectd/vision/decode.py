@@ -71,14 +71,28 @@ class Decoded:
     """An upright picture.
 
     Attributes:
-        pixels: uint8 (height, width, 3), RGB, read-only.
+        samples: uint8, read-only: (height, width) of a grey picture, (height, width, 3) RGB of any other.
         bits: bits per sample (or palette index) in the file: 1, 2, 4, 8, 12, 16 or 32.
         doubt: why the file may not be what the camera wrote, as the rest of "The file …"; the verdict must be `review`.
     """
 
-    pixels: Samples
+    samples: Samples
     bits: int
     doubt: str | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.samples.shape[1], self.samples.shape[0]
+
+    @property
+    def pixels(self) -> Samples:
+        """uint8 (height, width, 3), RGB, read-only. Of a grey picture they are made anew each time."""
+        if self.samples.ndim == 3:
+            return self.samples
+        pixels = cv2.cvtColor(self.samples, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
+        pixels.flags.writeable = False
+        return pixels
 
 
 def decode(data: bytes, max_pixels: int) -> Decoded:
@@ -105,9 +119,8 @@ def _decode(kind: Kind, data: bytes, max_pixels: int) -> Decoded:
         doubt = doubt or _jpeg_doubt(data, image, stored)
     turn = _UPRIGHT.get(_orientation(kind, image))
     upright = np.ascontiguousarray(turn(stored) if turn else stored)
-    pixels = upright if upright.ndim == 3 else cv2.cvtColor(upright, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
-    pixels.flags.writeable = False
-    return Decoded(pixels, _bits(kind, image, data), doubt)
+    upright.flags.writeable = False
+    return Decoded(upright, _bits(kind, image, data), doubt)
 
 
 def _open(kind: Kind, data: bytes, max_pixels: int) -> ImageFile:
@@ -216,7 +229,7 @@ _UNSUPPORTED = ("unsupported", "not supported", "not yet supported", "unknown pi
 
 def _explain(kind: Kind, data: bytes, error: Exception) -> DecodeError:
     """What a decoder's exception means to the person who reads the record."""
-    if isinstance(error, MemoryError) or (isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem):
+    if isinstance(error, MemoryError):
         return DecodeError("too large", f"There is not enough memory to decode this {kind} file; lower limits.pixels.")
     try:
         check(kind, data)

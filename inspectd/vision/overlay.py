@@ -100,8 +100,9 @@ def _blend(pixels: Picture, levels: Picture, colormap: str) -> Picture:
     if width:
         glow, keep = _tables(colormap)
         warm, under = levels[y : y + height, x : x + width], picture[y : y + height, x : x + width]
-        shaded = cv2.multiply(under, cv2.applyColorMap(warm, keep), scale=1 / 255)
-        under[:] = cv2.add(shaded, cv2.applyColorMap(warm, glow))
+        shaded = cv2.applyColorMap(warm, keep)
+        cv2.multiply(under, shaded, shaded, 1 / 255)
+        cv2.add(shaded, cv2.applyColorMap(warm, glow), under)
     return picture
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 from inspectd.clock import utc_now
@@ -62,8 +63,10 @@ class Pipeline:
         queue: Queue,
         owner: str,
         pool: ThreadPoolExecutor,
+        network: Lock,
         progress: Callable[[], None],
     ) -> None:
+        """`network` is held by whoever computes on the device; all else of several batches goes on at the same time."""
         self._config = config
         self._watches = {watch.name: watch for watch in config.watch}
         self._judge = Judge(config, inspector)
@@ -71,6 +74,7 @@ class Pipeline:
         self._queue = queue
         self._owner = owner
         self._pool = pool
+        self._network = network
         self._progress = progress
         self._putting_away = {watch.name for watch in config.watch if watch.after != "keep"}
 
@@ -84,9 +88,10 @@ class Pipeline:
         outcomes: list[Outcome] = [result for result in results if not isinstance(result, Prepared)]
         files = self._failures([outcome for outcome in outcomes if isinstance(outcome, Failed)])
         self._progress()
-        started = time.perf_counter()
-        findings = self._inspector.inspect([image.tensor for image in images]) if images else []
-        infer = round(milliseconds(started) / max(1, len(images)), 3)
+        with self._network:
+            started = time.perf_counter()
+            findings = self._inspector.inspect([image.tensor for image in images]) if images else []
+            infer = round(milliseconds(started) / max(1, len(images)), 3)
         for inspected, written in self._each(self._conclude, images, findings, repeat(infer)):
             outcomes.append(inspected)
             files += written

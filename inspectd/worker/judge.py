@@ -20,9 +20,9 @@ from inspectd.worker.artifacts import stored_heat
 from inspectd.worker.names import artifact_path
 from inspectd.worker.source import Source
 
-# Bytes of pixels kept for the overlays of one batch. An image above its share is decoded again from its file's bytes,
-# which are smaller, so that a batch of large images does not fill the memory.
-PIXELS_KEPT = 1 << 30
+# Bytes of pixels kept for the overlays of one batch, of which two are in hand. An image above its share is decoded
+# again from its file's bytes, which are smaller, so that batches of large images do not fill the memory.
+PIXELS_KEPT = 1 << 29
 SUFFIX = {"jpeg": ".jpg", "png": ".png"}
 
 
@@ -57,15 +57,14 @@ class Judge:
         decoded = decode(source.data, self._config.limits.pixels)
         decode_ms = milliseconds(started)
         started = time.perf_counter()
-        tensor = self.inspector.prepare(decoded.pixels)
-        height, width = decoded.pixels.shape[:2]
+        tensor = self.inspector.prepare(decoded.samples)
         return Prepared(
             claim=claim,
             sha256=source.sha256,
-            kept=decoded if decoded.pixels.nbytes <= PIXELS_KEPT // self._config.worker.batch else source.data,
+            kept=decoded if decoded.samples.nbytes <= PIXELS_KEPT // self._config.worker.batch else source.data,
             tensor=tensor,
             doubt=decoded.doubt,
-            size=(width, height),
+            size=decoded.size,
             timings={"decode": decode_ms, "prepare": milliseconds(started)},
         )
 

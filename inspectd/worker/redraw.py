@@ -44,8 +44,7 @@ def _draw_again(config: Config, inspector: Inspector, wanted: Redraw) -> bytes:
     source = read_again(config, wanted.watch, wanted.path, wanted.moved_to, wanted.sha256)
     image = decode(source.data, config.limits.pixels)
     method = cast(Method, wanted.method)  # a worker wrote it
-    (finding,) = inspector.inspect([inspector.prepare(image.pixels)], [method])
-    height, width = image.pixels.shape[:2]
+    (finding,) = inspector.inspect([inspector.prepare(image.samples)], [method])
     chosen = config.overlay.model_dump(exclude={"write"})
     style = Style(**chosen | {"format": "png" if wanted.overlay.endswith(".png") else "jpeg"})
-    return explain(finding, (width, height), image.doubt).picture(image.pixels, style)
+    return explain(finding, image.size, image.doubt).picture(image.pixels, style)

@@ -15,7 +15,7 @@ from pathlib import Path
 from inspectd.ledger.records import VANISHED, Stat
 from inspectd.paths import from_text
 
-CHUNK = 1024 * 1024
+CHUNK = 4096  # bytes, at least, that are asked for at a time: room that is not needed costs as much as the reading
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,7 +30,9 @@ from inspectd.ledger.records import Claim, Finished
 from inspectd.model.inspector import Inspector
 from inspectd.worker.after import carry_out
 from inspectd.worker.batch import Judged, Pipeline
-from inspectd.worker.channel import Channel, Progress, Ready, Refused, Settings, Stop, Wake
+from inspectd.worker.channel import Channel, Progress, Ready, Refused
+from inspectd.worker.hands import Hands
+from inspectd.worker.line import Line
 from inspectd.worker.opening import Opened, open_model, register
 from inspectd.worker.redraw import redrawn
 from inspectd.worker.reinspect import Reinspector
@@ -44,37 +47,6 @@ TROUBLE = 1.0  # seconds to wait before trying again what the disk or the ledger
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
-
-
-class Line:
-    """The worker's end of the line to its supervisor: `stop` and `wake` as events, `say` for what it reports."""
-
-    def __init__(self, channel: Channel) -> None:
-        settings = channel.receive()
-        if not isinstance(settings, Settings):
-            raise AssertionError(f"the supervisor speaks first of settings, not of {settings}")
-        self.settings = settings
-        self.stop = threading.Event()
-        self.wake = threading.Event()
-        self.say = channel.send
-        self._channel = channel
-        threading.Thread(target=self._listen, daemon=True, name="supervisor-line").start()
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                message = self._channel.receive()
-            except EOFError:
-                os._exit(0)  # crash only: without a supervisor nobody renews our leases
-            if isinstance(message, Stop):
-                self.end()
-            if isinstance(message, Wake):
-                self.wake.set()
-
-    def end(self) -> None:
-        """Let the batch in hand be the last."""
-        self.stop.set()
-        self.wake.set()
 
 
 @dataclass(frozen=True)
@@ -92,7 +64,7 @@ class Lane:
 
 
 class Worker:
-    """The loop over the lanes."""
+    """Claims for the lanes in turns, and takes what it claimed to its outcomes, two batches at once."""
 
     def __init__(self, config: Config, queue: Queue, line: Line) -> None:
         self._config = config
@@ -103,7 +75,9 @@ class Worker:
         self._settings = line.settings
         self._batch = line.settings.batch  # halved where memory does not suffice
         self._judged = 0
-        self._trouble: str | None = None  # what the disk or the ledger refuses
+        self._troubles: dict[int, str] = {}  # what the disk or the ledger refuses, by the thread that waits for it
+        self._network = threading.Lock()  # held by the batch that computes
+        self._sources = threading.Lock()  # held by whoever puts source files away
         self._owed_at = 0.0
         self._owed_beyond = 0  # the image id that the last look got to
         self._said_at = 0.0
@@ -121,7 +95,9 @@ class Worker:
         for path, watches in names.items():
             opened = open_model(self._config, path, self._settings.batch, self._alive)
             inspector = opened.inspector
-            pipeline = Pipeline(self._config, inspector, self._queue, self._settings.owner, pool, self._alive)
+            pipeline = Pipeline(
+                *(self._config, inspector, self._queue, self._settings.owner, pool, self._network, self._alive)
+            )
             lanes.append(Lane(opened, pipeline, register(self._queue, inspector.bundle), watches))
         first = lanes[0].inspector
         bundles = [lane.inspector.bundle for lane in lanes]
@@ -131,7 +107,7 @@ class Worker:
         return lanes
 
     def run(self, lanes: Sequence[Lane], pool: ThreadPoolExecutor) -> None:
-        """Work until told to stop; a batch in hand is always finished."""
+        """Work until told to stop; what is in hand is always finished."""
         serving = {lane.inspector.bundle.identity: lane.opened for lane in lanes}
         reinspector = Reinspector(
             *(self._config, self._queue, pool, serving),
@@ -139,17 +115,46 @@ class Worker:
             progress=self._alive,
             wake=self._line.wake.set,
         )
-        while not self._line.stop.is_set():
-            if time.monotonic() >= self._owed_at:
-                self._persist(self._put_away_owed)
-            worked = [self._step(lane) for lane in lanes if not self._line.stop.is_set()]
-            if not any(worked) and not self._line.stop.is_set() and not self._look_back(lanes, reinspector):
-                self._say_progress()
-                self._line.wake.wait(IDLE)
-                self._line.wake.clear()
+        with Hands(self._line.wake.set) as hands:
+            try:
+                self._work(hands, deque(lanes), reinspector)
+            except BaseException:
+                self._line.end()  # or the other batch might wait for a disk for ever
+                raise
+        self._count(hands)
         self._persist(reinspector.close)
         if reinspector.is_opening:
             os._exit(0)  # nothing is in hand, and a thread deep in TensorFlow would crash the interpreter's end
+
+    def _work(self, hands: Hands, turns: deque[Lane], reinspector: Reinspector) -> None:
+        while not self._line.stop.is_set():
+            self._count(hands)
+            if time.monotonic() >= self._owed_at:
+                self._persist(self._put_away_owed)
+            if not hands.are_full and (batch := self._claim(turns)):
+                hands.begin(partial(self._judge, *batch))
+            elif not hands.are_empty or not self._look_back(turns, reinspector):
+                if hands.are_empty:  # else what is in hand speaks for itself, or hangs
+                    self._say_progress()
+                self._line.wake.wait(IDLE)
+                self._line.wake.clear()
+
+    def _count(self, hands: Hands) -> None:
+        """Say how many images are finished, if any are that were not yet counted."""
+        if finished := hands.put_down():
+            self._judged += finished
+            self._say_progress()
+
+    def _claim(self, turns: deque[Lane]) -> tuple[Lane, list[Claim]] | None:
+        """A batch for the next lane that has something queued; None when no lane has."""
+        for _ in range(len(turns)):
+            lane = turns[0]
+            turns.rotate(-1)
+            most = lane.opened.at_once(self._batch)
+            ours = self._settings.owner, lane.watches, most, self._settings.lease
+            if claims := self._persist(partial(self._queue.claim, *ours)):
+                return lane, claims
+        return None
 
     def _look_back(self, lanes: Sequence[Lane], reinspector: Reinspector) -> bool:
         """A little of what past images still want; False when there is nothing of it."""
@@ -162,7 +167,7 @@ class Worker:
 
     def _say_progress(self) -> None:
         self._said_at = time.monotonic()
-        self._line.say(Progress(self._judged, self._trouble))
+        self._line.say(Progress(self._judged, next(iter(list(self._troubles.values())), None)))
 
     def _pulse(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, with a sign of life for each: a slow disk is no hang."""
@@ -170,18 +175,11 @@ class Worker:
             self._alive()
             yield item
 
-    def _step(self, lane: Lane) -> bool:
-        """Judge one batch of one bundle; False when its watches have nothing queued."""
-        settings = self._settings
-        most = lane.opened.at_once(self._batch)
-        claims = self._persist(lambda: self._queue.claim(settings.owner, lane.watches, most, settings.lease))
-        if not claims:
-            return False
-        self._judge(lane, claims)
-        return True
-
-    def _judge(self, lane: Lane, claims: Sequence[Claim]) -> None:
+    def _judge(self, lane: Lane, claims: Sequence[Claim]) -> int:
         """Take claims to their outcomes: together, or in halves where memory does not suffice for all of them.
+
+        Returns:
+            How many images have one now.
 
         Raises:
             MemoryError: for an image that is too much by itself; the supervisor sees to it that only this one fails.
@@ -194,17 +192,16 @@ class Worker:
                 raise
             self._batch = len(claims) // 2
             log.warning("not enough memory for %d images at once: batch is now %d", len(claims), self._batch)
-            for half in (claims[: self._batch], claims[self._batch :]):
-                self._judge(lane, half)
-            return
+            middle = len(claims) // 2
+            return self._judge(lane, claims[:middle]) + self._judge(lane, claims[middle:])
         if judged is None:
-            return
+            return 0
         accepted = self._persist(lambda: self._commit(lane, judged)) or set()
         finished = judged.finished(accepted)
-        self._judged += len(finished) - len(judged.folded)
         self._say_progress()
         owed = [each for each in finished if each.watch in self._putting_away]
         self._persist(lambda: self._put_away(owed))
+        return len(finished) - len(judged.folded)
 
     def _commit(self, lane: Lane, judged: Judged) -> set[int]:
         """Overlays first, then the verdicts: a verdict never points at a picture that a power cut took."""
@@ -223,13 +220,14 @@ class Worker:
         """Move or delete the source files of finished images; one that refuses stays owed and is tried again."""
         done = []
         refused = []
-        for debt in self._pulse(owed):
-            try:
-                became, moved_to = carry_out(self._watches[debt.watch], debt)
-            except OSError as error:
-                refused.append(f"{debt.path} in {debt.watch}: {error}")
-            else:
-                done.append((debt.image_id, became, moved_to))
+        with self._sources:
+            for debt in self._pulse(owed):
+                try:
+                    became, moved_to = carry_out(self._watches[debt.watch], debt)
+                except OSError as error:
+                    refused.append(f"{debt.path} in {debt.watch}: {error}")
+                else:
+                    done.append((debt.image_id, became, moved_to))
         if refused:
             log.warning("%d files cannot be put away yet; the first is %s", len(refused), refused[0])
         if done:
@@ -249,6 +247,7 @@ class Worker:
         A full disk or a locked ledger is an operator's business and passes; no image is lost by waiting, and none is
         judged twice, because a lease that expires meanwhile makes the ledger refuse our results.
         """
+        thread = threading.get_ident()
         while True:
             try:
                 result = action()
@@ -257,11 +256,10 @@ class Worker:
             except LedgerUnavailable as error:
                 trouble = str(error)
             else:
-                if self._trouble:
-                    self._trouble = None
+                if self._troubles.pop(thread, None):
                     self._say_progress()
                 return result
-            self._trouble = trouble
+            self._troubles[thread] = trouble
             self._say_progress()
             if self._line.stop.wait(TROUBLE):
                 return None

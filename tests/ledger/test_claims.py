@@ -201,7 +201,7 @@ def test_the_statements_of_a_batch_do_not_grow_with_the_backlog(queue: Queue, en
 
     @event.listens_for(engine, "before_cursor_execute")
     def _note(_c: object, _cursor: object, statement: str, values: object, _context: object, many: bool) -> None:
-        if not statement.startswith(("BEGIN", "EXPLAIN", "INSERT")):
+        if not statement.startswith(("PRAGMA", "BEGIN", "EXPLAIN", "INSERT")):
             asked.append((statement, values[0] if many else values))  # type: ignore[index, arg-type]
 
     claims = queue.claim("w", LINE, 16, 60)

@@ -18,7 +18,7 @@ from support.queueing import arrivals, inspected
 
 from inspectd.errors import LedgerDamaged, LedgerError
 from inspectd.ledger.backup import check
-from inspectd.ledger.database import alembic_config, open_reader, open_writer, upgrade
+from inspectd.ledger.database import alembic_config, open_reader, open_writer, unhurried, upgrade
 from inspectd.ledger.mounts import file_system, is_network
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Replay
@@ -85,6 +85,14 @@ def test_the_writers_settings(engine: Engine) -> None:
         names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
     assert settings == ["wal", 2, 1, 10_000]
+
+
+def test_only_what_need_not_be_on_the_disk_is_not_waited_for(engine: Engine) -> None:
+    def synchronous(of: Engine) -> int:
+        with of.begin() as connection:
+            return int(connection.exec_driver_sql("PRAGMA synchronous").scalar() or 0)
+
+    assert [synchronous(each) for each in (engine, unhurried(engine), engine)] == [2, 1, 2], "full, normal, full"
 
 
 def test_a_write_transaction_holds_the_lock_from_its_beginning(engine: Engine, file: Path) -> None:

@@ -1,5 +1,8 @@
 """From pixels to the network's input."""
 
+from typing import Literal
+
+import cv2
 import numpy as np
 import pytest
 
@@ -106,3 +109,12 @@ def test_means_of_colours_are_not_for_grey() -> None:
 def test_a_network_that_scales_pixels_itself_gets_them_as_they_are() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
     assert np.array_equal(normalise(pixels, Preparation(8, 8, 3, "none", "vgg16")), pixels)
+
+
+@pytest.mark.parametrize("channels", [3, 1])
+@pytest.mark.parametrize("size", [(512, 512), (300, 448), (7, 900), (1, 1), (225, 223), (64, 48)])
+def test_a_grey_image_gives_to_the_bit_what_it_gives_as_rgb(size: tuple[int, int], channels: Literal[1, 3]) -> None:
+    grey = np.random.default_rng(sum(size)).integers(0, 256, size, np.uint8)
+    for side in (224, 64, 300):
+        to = Preparation(width=side, height=side - 1, channels=channels)
+        assert np.array_equal(prepare(grey, to), prepare(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), to))

@@ -12,6 +12,7 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -65,7 +66,7 @@ def inspect(site: Site) -> None:
         raise AssertionError(folder) from error
 
     with ThreadPoolExecutor(1) as pool:
-        pipeline = Pipeline(settings, inspector, queue, "test", pool, lambda: None)
+        pipeline = Pipeline(settings, inspector, queue, "test", pool, Lock(), lambda: None)
         for _ in range(2):  # no file fails at first sight
             seen = sorted((each for each in Walk(watch, naming, unreadable) if each), key=lambda each: each[0])
             queue.enqueue(watch.name, [Arrival(to_text(path), stat) for path, stat in seen])

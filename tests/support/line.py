@@ -1,15 +1,22 @@
 """A worker's line to a supervisor that does not exist."""
 
 import threading
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
+from inspectd.config import Config
+from inspectd.ledger.queue import Queue
+from inspectd.ledger.records import Counts
 from inspectd.worker.channel import Settings
+from inspectd.worker.worker import Line, Worker
 
 
 class StubLine:
-    """A line to nobody, which counts what is said."""
+    """A line to nobody, which counts what is said; it says stop as soon as there was `enough`."""
 
-    def __init__(self) -> None:
+    def __init__(self, enough: Callable[[], bool] = lambda: False) -> None:
+        self._enough = enough
         self.settings = Settings("", "me", 4, 60.0)
         self.stop = threading.Event()
         self.wake = threading.Event()
@@ -17,3 +24,19 @@ class StubLine:
 
     def say(self, _: Any) -> None:
         self.said += 1
+        if self._enough():
+            self.end()
+
+    def end(self) -> None:
+        self.stop.set()
+        self.wake.set()
+
+
+def work_off(settings: Config, queue: Queue, prepare: Callable[[], object] = lambda: None) -> None:
+    """Let a worker judge everything that is queued; `prepare` is called when its models are open."""
+    watches = [watch.name for watch in settings.watch]
+    worker = Worker(settings, queue, cast(Line, StubLine(lambda: queue.open_count(watches) == Counts())))
+    with ThreadPoolExecutor(2) as pool:
+        lanes = worker.open_lanes(pool)
+        prepare()
+        worker.run(lanes, pool)

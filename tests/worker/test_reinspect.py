@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from support.line import StubLine
+from support.line import StubLine, work_off
 from support.site import DARK, Site, laid_out, picture, until
 
 from inspectd import config
@@ -72,15 +72,11 @@ def drop(site: Site, queue: Queue, number: int) -> None:
     queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat()))])
 
 
-def inspected(site: Site, queue: Queue, pool: ThreadPoolExecutor, count: int) -> Worker:
-    """A worker that has judged so many images."""
+def inspected(site: Site, queue: Queue, count: int) -> None:
+    """So many images, and a worker that has judged them."""
     for number in range(count):
         drop(site, queue, number)
-    worker = Worker(config.load(site.config), queue, cast(Line, StubLine()))
-    (lane,) = worker.open_lanes(pool)
-    while worker._step(lane):
-        pass
-    return worker
+    work_off(config.load(site.config), queue)
 
 
 def ask(queue: Queue, bundle: Bundle, count: int) -> None:
@@ -100,7 +96,7 @@ def rows(site: Site, sql: str) -> list[tuple[Any, ...]]:
 def test_live_images_have_their_turn_between_two_batches(site: Site, strict: Bundle, pool: ThreadPoolExecutor) -> None:
     line = StubLine()
     queue = Busy(site, line)
-    inspected(site, queue, pool, 12)
+    inspected(site, queue, 12)
     ask(queue, strict, 12)
     worker = Worker(config.load(site.config), queue, cast(Line, line))
     worker.run(worker.open_lanes(pool), pool)
@@ -121,7 +117,7 @@ def test_a_model_that_nobody_waits_for_is_let_go(
         return inspector
 
     queue = Queue(open_writer(f"sqlite:///{site.root / 'inspectd.db'}"))
-    inspected(site, queue, pool, 5)
+    inspected(site, queue, 5)
     monkeypatch.setattr(opening, "open_inspector", remember)
     subject = reinspector(site, queue, pool)
     for images in (3, 5):
@@ -161,7 +157,7 @@ def test_an_image_that_the_network_cannot_bear_is_found_by_itself(
     queue = Queue(open_writer(f"sqlite:///{site.root / 'inspectd.db'}"))
     path = site.drop("heavy.png", picture(200))
     queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat()))])
-    inspected(site, queue, pool, 3)
+    inspected(site, queue, 3)
     ask(queue, strict, 4)
     subject = reinspector(site, queue, pool, **{strict.identity: Opened(Weak(strict, error), 0.01)})
     assert subject.step()
@@ -171,7 +167,7 @@ def test_an_image_that_the_network_cannot_bear_is_found_by_itself(
 
 def test_a_slow_model_takes_images_one_by_one(site: Site, strict: Bundle, pool: ThreadPoolExecutor) -> None:
     queue = Queue(open_writer(f"sqlite:///{site.root / 'inspectd.db'}"))
-    inspected(site, queue, pool, 3)
+    inspected(site, queue, 3)
     ask(queue, strict, 3)
     subject = reinspector(site, queue, pool, **{strict.identity: Opened(NullInspector(strict), slowest=60.0)})
     assert subject.step()
@@ -180,7 +176,7 @@ def test_a_slow_model_takes_images_one_by_one(site: Site, strict: Bundle, pool: 
 
 def test_a_disk_that_is_full_for_a_while_costs_no_attempt(site: Site, strict: Bundle, pool: ThreadPoolExecutor) -> None:
     queue = Queue(open_writer(f"sqlite:///{site.root / 'inspectd.db'}"))
-    inspected(site, queue, pool, 2)
+    inspected(site, queue, 2)
     ask(queue, strict, 2)
     subject = reinspector(site, queue, pool, **{strict.identity: Opened(NullInspector(strict), 0.01)})
     output = site.root / "output"
@@ -202,7 +198,7 @@ def test_a_real_network_is_opened_beside_the_work_and_says_what_it_says_elsewher
 
     bundle = sequential().bundle(site.root)
     queue = Queue(open_writer(f"sqlite:///{site.root / 'inspectd.db'}"))
-    inspected(site, queue, pool, 3)
+    inspected(site, queue, 3)
     ask(queue, bundle, 3)
     subject = reinspector(site, queue, pool)
     assert not subject.step(), "it has not waited for the network"

@@ -1,20 +1,23 @@
 """Files that wait to be moved or deleted: each is tried in its turn, and none that refuses holds up another."""
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any, cast
 
 import pytest
-from support.line import StubLine
-from support.site import DARK, Site, picture
+from support.line import StubLine, work_off
+from support.site import DARK, Site, picture, until
 
 from inspectd import config
 from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Failed, Stat
+from inspectd.ledger.records import Arrival, Claim, Failed, Stat
 from inspectd.model.null import NullInspector, write_null_bundle
 from inspectd.worker import worker
+from inspectd.worker.hands import BATCHES
+from inspectd.worker.judge import Judge, Prepared
+from inspectd.worker.source import Source
 from inspectd.worker.worker import Line, Worker
 
 
@@ -78,9 +81,8 @@ def test_a_batch_too_large_for_the_memory_is_judged_in_halves(site: Site, monkey
     url = f"sqlite:///{site.root / 'inspectd.db'}"
     upgrade(url)
     queue = Queue(open_writer(url))
-    paths = [site.drop(f"{number}.png", picture(DARK, seed=number)) for number in range(8)]
+    paths = [site.drop(f"{number}.png", picture(DARK, seed=number)) for number in range(12)]
     queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat())) for path in paths])
-    subject = Worker(config.load(site.config), queue, cast(Line, StubLine()))
     inspect = NullInspector.inspect
     sizes = []
 
@@ -90,11 +92,43 @@ def test_a_batch_too_large_for_the_memory_is_judged_in_halves(site: Site, monkey
             raise MemoryError
         return inspect(self, images)
 
-    with ThreadPoolExecutor(1) as pool:
-        (lane,) = subject.open_lanes(pool)
-        monkeypatch.setattr(NullInspector, "inspect", scarce)
-        while subject._step(lane):
-            pass
-    assert sizes == [4, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1], "once a batch was too large, no later one is"
-    assert site.rows("select verdict, count(*) from verdicts group by 1") == [("ok", 8)]
-    assert site.rows("select count(*) from inspections") == [(8,)]
+    work_off(config.load(site.config), queue, lambda: monkeypatch.setattr(NullInspector, "inspect", scarce))
+    assert 1 <= sizes.count(4) <= BATCHES
+    assert sizes[-4:] == [1, 1, 1, 1], "once a batch was too large, no later one is"
+    assert site.rows("select verdict, count(*) from verdicts group by 1") == [("ok", 12)]
+    assert site.rows("select count(*) from inspections") == [(12,)]
+
+
+def test_the_network_has_one_batch_at_a_time_while_the_next_is_decoded(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{site.root / 'inspectd.db'}"
+    upgrade(url)
+    queue = Queue(open_writer(url))
+    paths = [site.drop(f"{number}.png", picture(DARK, seed=number)) for number in range(12)]
+    queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat())) for path in paths])
+    inspect, prepare = NullInspector.inspect, Judge.prepare
+    decoded: list[int] = []
+    judged: list[int] = []
+    device = Lock()
+
+    def counted(self: Judge, claim: Claim, source: Source) -> Prepared:
+        prepared = prepare(self, claim, source)
+        decoded.append(claim.image_id)
+        return prepared
+
+    def slow(self: NullInspector, images: Any) -> Any:
+        assert device.acquire(blocking=False), "two batches in the network"
+        until(lambda: len(decoded) >= min(12, sum(judged) + 8), "the next batch, decoded beside this one")
+        judged.append(len(images))
+        device.release()
+        return inspect(self, images)
+
+    def patch() -> None:
+        monkeypatch.setattr(Judge, "prepare", counted)
+        monkeypatch.setattr(NullInspector, "inspect", slow)
+
+    work_off(config.load(site.config), queue, patch)
+    assert judged == [4, 4, 4]
+    assert sorted(decoded) == list(range(1, 13)), "each is read once"
+    assert site.rows("select verdict, count(*) from verdicts group by 1") == [("ok", 12)]
