@@ -6,16 +6,16 @@ finds few rows, so what must not choose the index is said where the condition is
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, false, func, select
 
 from inspectd.clock import utc_text
 from inspectd.ledger.schema import OPEN_STATES, State, images, inspections, models
-from inspectd.ledger.transactions import IS_JUDGED, IS_PENDING, not_searched
+from inspectd.ledger.transactions import CHUNK, IS_JUDGED, IS_PENDING, not_searched
 
 PENDING = "pending"  # the verdict of an image that has none
 FEW = 20_000  # images that are sorted in milliseconds; of what finds more, the newest come sooner in the order of time
@@ -23,7 +23,10 @@ FEW = 20_000  # images that are sorted in milliseconds; of what finds more, the 
 JOINED = images.outerjoin(inspections, inspections.c.id == images.c.inspection_id).outerjoin(
     models, models.c.id == inspections.c.model_id
 )
+_sought = images.alias("sought")
 _judged = inspections.alias("judged")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ class Filter:
     limit: int | None = None
 
     @property
+    def is_about_outcomes(self) -> bool:
+        """Whether it asks for verdict, watch and time alone, which stand together in an index."""
+        return self.part is None and self.path is None and not self.is_about_inspections
+
+    @property
     def is_about_inspections(self) -> bool:
         """Whether it asks for what only an image with a verdict has."""
         return any(value is not None for value in (self.label, self.model, self.score_min, self.score_max))
@@ -61,50 +69,64 @@ def source(wanted: Filter) -> FromClause:
     return JOINED if wanted.is_about_inspections else images
 
 
-def outcomes(connection: Connection, wanted: Filter) -> list[ColumnElement[bool]]:
+def few(connection: Connection, wanted: Filter) -> list[ColumnElement[bool]]:
+    """The images of a part, a path or a model, where these are few: to be looked up one by one. Empty: they are many.
+
+    Each of the three is asked of an index that answers alone, read through even for a glob without a beginning: which
+    images those are is known far sooner than the images are read.
+    """
+    for found in _asked(
+        wanted,
+        part=lambda value: select(_sought.c.id).where(_sought.c.part == value),
+        path=lambda value: select(_sought.c.id).where(_begins_and_matches(_sought.c.path, value)),
+        model=_images_of,
+    ):
+        ids = connection.scalars(found.limit(FEW + 1)).all()
+        if len(ids) <= FEW:
+            return [images.c.id.in_(ids if len(ids) <= CHUNK else found)]
+    return []
+
+
+def outcomes(wanted: Filter, among: Sequence[ColumnElement[bool]] = ()) -> list[ColumnElement[bool]]:
     """The filter as SQL over its `source`, for the images that have their outcome.
 
-    What finds few images finds them by its own index. All else goes in the order of time, in which the newest are found
-    first, and which watch and verdict together have too.
+    Where there are `few` they are looked up. All else goes in the order of time, in which the newest are found first,
+    and which watch and verdict together have too.
     """
-    finder = _finder(connection, wanted)
-    in_time = not_searched if finder else _plain
+    in_time = not_searched if among else _plain
     finished, verdict = in_time(images.c.finished_at), in_time(images.c.verdict)
     watch = in_time(images.c.watch) if wanted.verdict else not_searched(images.c.watch)
-    path = images.c.path if finder == "path" else not_searched(images.c.path)
     asked = _asked(
         wanted,
         since=lambda value: finished >= utc_text(value),
         until=lambda value: finished < utc_text(value),
         watch=lambda value: watch == value,
-        part=lambda value: images.c.part == value,
+        part=_is_part,
         verdict=lambda value: verdict == value,
         label=lambda value: inspections.c.label == value,
-        model=lambda value: _is_of(value, by_index=finder == "model"),
+        model=lambda value: inspections.c.model_id.in_(_named(value)),
         score_min=lambda value: inspections.c.score >= value,
         score_max=lambda value: inspections.c.score <= value,
-        path=lambda value: _matches(path, value),
+        path=_matches,
     )
-    return [IS_JUDGED, *asked]
+    return [IS_JUDGED, *among, *asked]
 
 
-def waiting(connection: Connection, wanted: Filter) -> list[ColumnElement[bool]]:
+def waiting(wanted: Filter, among: Sequence[ColumnElement[bool]] = ()) -> list[ColumnElement[bool]]:
     """The filter as SQL over `images`, for those that have no outcome yet."""
     if wanted.is_about_inspections or wanted.verdict not in (None, PENDING):
         return [false()]
-    finder = _finder(connection, wanted)
-    watch = not_searched(images.c.watch) if finder else images.c.watch
-    path = images.c.path if finder == "path" else not_searched(images.c.path)
-    by_state = not_searched(images.c.state).in_((*OPEN_STATES, State.CLAIMED)) if finder else IS_PENDING
+    searched = not_searched if among else _plain
+    is_pending = not_searched(images.c.state).in_((*OPEN_STATES, State.CLAIMED)) if among else IS_PENDING
     asked = _asked(
         wanted,
         since=lambda value: images.c.seen_at >= utc_text(value),
         until=lambda value: images.c.seen_at < utc_text(value),
-        watch=lambda value: watch == value,
-        part=lambda value: images.c.part == value,
-        path=lambda value: _matches(path, value),
+        watch=lambda value: searched(images.c.watch) == value,
+        part=_is_part,
+        path=_matches,
     )
-    return [by_state, *asked]
+    return [is_pending, *among, *asked]
 
 
 def model_is(model: str) -> ColumnElement[bool]:
@@ -113,28 +135,12 @@ def model_is(model: str) -> ColumnElement[bool]:
     return and_(models.c.name == name, func.substr(models.c.bundle, 1, len(digits)) == digits)
 
 
-def _asked(wanted: Filter, **made: Callable[[Any], ColumnElement[bool]]) -> list[ColumnElement[bool]]:
+def _asked(wanted: Filter, **made: Callable[[Any], T]) -> list[T]:
     return [make(value) for name, make in made.items() if (value := getattr(wanted, name)) is not None]
 
 
 def _plain(column: ColumnElement[str]) -> ColumnElement[str]:
     return column
-
-
-def _finder(connection: Connection, wanted: Filter) -> str | None:
-    """Which of the conditions finds few images by an index of its own."""
-    if wanted.part is not None:
-        return "part"
-    if wanted.path is not None and _are_few(connection, select(images.c.id).where(_begins_like(wanted.path))):
-        return "path"
-    if wanted.model is not None and _are_few(connection, _images_of(wanted.model)):
-        return "model"
-    return None
-
-
-def _are_few(connection: Connection, found: Select[int]) -> bool:
-    counted = select(func.count()).select_from(found.limit(FEW + 1).subquery())
-    return (connection.scalar(counted) or 0) <= FEW
 
 
 def _named(model: str) -> Select[int]:
@@ -145,29 +151,22 @@ def _images_of(model: str) -> Select[int]:
     return select(_judged.c.image_id).where(_judged.c.model_id.in_(_named(model)))
 
 
-def _is_of(model: str, *, by_index: bool) -> ColumnElement[bool]:
-    """That the verdict in force is this model's."""
-    in_force = inspections.c.model_id.in_(_named(model))
-    return and_(images.c.id.in_(_images_of(model)), in_force) if by_index else in_force
+def _is_part(part: str) -> ColumnElement[bool]:
+    return not_searched(images.c.part) == part
 
 
-def _prefix(pattern: str) -> str:
-    return re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+def _matches(pattern: str) -> ColumnElement[bool]:
+    return _glob(not_searched(images.c.path), pattern)
 
 
-def _begins_like(pattern: str) -> ColumnElement[bool]:
-    """The path's literal beginning, as a range that an index serves."""
-    prefix = _prefix(pattern)
-    return and_(images.c.path >= prefix, images.c.path < prefix + "\U0010ffff")
-
-
-def _matches(path: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
-    """A range over the literal beginning, and GLOB for the rest.
-
-    GLOB is SQLite's own operator: another database needs its own spelling here, and nowhere else.
-    """
-    prefix = _prefix(pattern)
+def _begins_and_matches(path: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
+    """The literal beginning as a range that an index serves, and GLOB for the rest."""
+    prefix = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
     if prefix == pattern:
         return path == pattern
-    matches = path.op("GLOB", is_comparison=True)(pattern.replace("[!", "[^"))
-    return and_(path >= prefix, path < prefix + "\U0010ffff", matches)
+    return and_(path >= prefix, path < prefix + "\U0010ffff", _glob(path, pattern))
+
+
+def _glob(path: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
+    """GLOB is SQLite's own operator: another database needs its own spelling here, and nowhere else."""
+    return path.op("GLOB", is_comparison=True)(pattern.replace("[!", "[^"))

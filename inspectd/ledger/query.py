@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine, bindparam, func, literal_column, or_, select
 
 from inspectd.clock import utc_text
-from inspectd.ledger.filters import JOINED, PENDING, Filter, outcomes, source, waiting
+from inspectd.ledger.filters import JOINED, PENDING, Filter, few, outcomes, source, waiting
 from inspectd.ledger.records import Stat
 from inspectd.ledger.schema import images, inspections, models, reviews
 from inspectd.ledger.transactions import IS_JUDGED, chunks
@@ -135,10 +135,11 @@ def results(engine: Engine, wanted: Filter) -> Iterator[Row]:
 def image_ids(engine: Engine, wanted: Filter) -> Sequence[int]:
     """The images that the filter names: those that wait, newest arrival first; then the rest, newest outcome first."""
     with engine.connect() as connection:
-        pending = select(images.c.id).where(*waiting(connection, wanted)).order_by((images.c.id + 0).desc())
+        among = few(connection, wanted)
+        pending = select(images.c.id).where(*waiting(wanted, among)).order_by((images.c.id + 0).desc())
         found = list(connection.scalars(pending.limit(wanted.limit)))
         left = None if wanted.limit is None else wanted.limit - len(found)
-        judged = select(images.c.id).select_from(source(wanted)).where(*outcomes(connection, wanted))
+        judged = select(images.c.id).select_from(source(wanted)).where(*outcomes(wanted, among))
         newest = judged.order_by(images.c.finished_at.desc(), images.c.id.desc())
         return found + list(connection.scalars(newest.limit(left)))
 
@@ -169,7 +170,7 @@ class Follower:
         """
         start = utc_text(datetime.fromisoformat(self._newest) - _LATE) if self._newest else ""
         with self._engine.connect() as connection:
-            query = _ROWS.where(*outcomes(connection, self._wanted), images.c.finished_at >= start)
+            query = _ROWS.where(*outcomes(self._wanted), images.c.finished_at >= start)
             return [Row(*tuple(row)) for row in connection.execute(query.order_by(images.c.finished_at, images.c.id))]
 
 

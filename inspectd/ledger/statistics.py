@@ -1,16 +1,23 @@
 """Statistics of the ledger: how many images of which outcome, by watch, day or hour. Reads only, for `open_reader`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from itertools import groupby
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Engine, Integer, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Engine, Integer, Select, bindparam, cast, func, literal_column, select
 
-from inspectd.ledger.filters import PENDING, Filter, outcomes, source, waiting
-from inspectd.ledger.schema import images
+from inspectd.clock import utc_text
+from inspectd.ledger.filters import PENDING, Filter, few, outcomes, source, waiting
+from inspectd.ledger.schema import State, Verdict, images
+from inspectd.ledger.transactions import IS_JUDGED
+
+_QUARTER = timedelta(minutes=15)  # zones differ by no less
+
+Local = Callable[[datetime], str]  # the local day or hour that a moment is in
+Count = tuple[str, str, int]  # group, verdict, how many
 
 
 @dataclass(frozen=True)
@@ -37,23 +44,58 @@ def stats(
 ) -> list[StatRow]:
     """Counts of outcomes by watch, or by the day or hour in which they fell, in order; times in `zone`, or local."""
     wanted = wanted or Filter()
-    keys = _by_watch if by == "watch" else _by_quarter
+    local = _local("%Y-%m-%d" if by == "day" else "%Y-%m-%d %H:00", zone)
+    keys, name = (_by_watch, _as_it_is) if by == "watch" else (_by_quarter, _of_quarter(local))
     judged, pending = keys(images.c.finished_at), keys(images.c.seen_at)
-    found = select(images.c.verdict, func.count(), *judged).select_from(source(wanted))
-    waits = select(literal_column(f"'{PENDING}'"), func.count(), *pending)
     with engine.connect() as connection:
-        counted = [
-            *connection.execute(found.where(*outcomes(connection, wanted)).group_by(*judged, images.c.verdict)),
-            *connection.execute(waits.where(*waiting(connection, wanted)).group_by(*pending)),
-        ]
-    names: dict[str, Callable[..., str]] = {
-        "watch": _as_it_is,
-        "day": _local("%Y-%m-%d", zone),
-        "hour": _local("%Y-%m-%d %H:00", zone),
-    }
-    name = names[by]
-    named = sorted((name(*key), verdict, number) for verdict, number, *key in counted)
-    return [_stat_row(group, list(rows)) for group, rows in groupby(named, key=lambda row: row[0])]
+        among = few(connection, wanted)
+        waits = select(literal_column(f"'{PENDING}'"), func.count(), *pending).where(*waiting(wanted, among))
+        counted = _grouped(connection, waits.group_by(*pending), name)
+        if by != "watch" and wanted.is_about_outcomes:
+            counted += _span_by_span(connection, wanted, local)
+        else:
+            found = select(images.c.verdict, func.count(), *judged).select_from(source(wanted))
+            found = found.where(*outcomes(wanted, among)).group_by(*judged, images.c.verdict)
+            counted += _grouped(connection, found, name)
+    return [_stat_row(group, list(rows)) for group, rows in groupby(sorted(counted), key=lambda row: row[0])]
+
+
+def _grouped(connection: Connection, query: Select[Any], name: Callable[..., str]) -> list[Count]:
+    return [(name(*key), verdict, number) for verdict, number, *key in connection.execute(query)]
+
+
+def _span_by_span(connection: Connection, wanted: Filter, local: Local) -> Iterator[Count]:
+    """The outcomes of one local day or hour after the other, each a range of the index that has a verdict's by time.
+
+    So no row is sorted. What lies between two outcomes is leapt over, be it years.
+    """
+    verdicts = (wanted.verdict,) if wanted.verdict else (*Verdict, State.FAILED)
+    until = utc_text(wanted.until or datetime.max.replace(tzinfo=UTC))
+    at = images.c.finished_at
+    start, end = (bindparam(name, type_=at.type) for name in ("start", "end"))
+    numbers = [
+        select(func.count())
+        .where(*outcomes(replace(wanted, since=None, until=None, verdict=verdict)), at >= start, at < end)
+        .scalar_subquery()
+        for verdict in verdicts
+    ]
+    following = select(func.min(at)).where(IS_JUDGED, at >= end).scalar_subquery()
+    query = select(following, *numbers)
+    since = utc_text(wanted.since) if wanted.since else ""
+    first = connection.scalar(select(func.min(at)).where(IS_JUDGED, at >= since))
+    while first is not None and first < until:
+        group, over = _span(datetime.fromisoformat(first), local)
+        first, *found = connection.execute(query, {"start": first, "end": min(utc_text(over), until)}).one()
+        yield from ((group, verdict, number) for verdict, number in zip(verdicts, found, strict=True) if number)
+
+
+def _span(moment: datetime, local: Local) -> tuple[str, datetime]:
+    """The local day or hour that a moment is in, and when it is over."""
+    group = local(moment)
+    over = moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
+    while local(over) == group:
+        over += _QUARTER
+    return group, over
 
 
 def _by_watch(_: ColumnElement[str]) -> tuple[ColumnElement[Any], ...]:
@@ -61,7 +103,7 @@ def _by_watch(_: ColumnElement[str]) -> tuple[ColumnElement[Any], ...]:
 
 
 def _by_quarter(moment: ColumnElement[str]) -> tuple[ColumnElement[Any], ...]:
-    """The hour, as ``2026-11-23T15``, and which quarter of it: zones differ by no less."""
+    """The hour in UTC, as ``2026-11-23T15``, and which quarter of it."""
     minute = cast(func.substr(moment, literal_column("15"), literal_column("2")), Integer)
     return func.substr(moment, literal_column("1"), literal_column("13")), minute.op("/")(literal_column("15"))
 
@@ -70,12 +112,14 @@ def _as_it_is(watch: str) -> str:
     return watch
 
 
-def _local(form: str, zone: tzinfo | None) -> Callable[[str, int], str]:
-    """From an hour in UTC and its quarter to the day or hour in the given zone."""
+def _of_quarter(local: Local) -> Callable[[str, int], str]:
+    return lambda hour, quarter: local(datetime.fromisoformat(f"{hour}:{15 * quarter:02d}+00:00"))
 
+
+def _local(form: str, zone: tzinfo | None) -> Local:
     @cache  # each verdict has a row of its own
-    def name(hour: str, quarter: int) -> str:
-        return datetime.fromisoformat(f"{hour}:{15 * quarter:02d}+00:00").astimezone(zone).strftime(form)
+    def name(moment: datetime) -> str:
+        return moment.astimezone(zone).strftime(form)
 
     return name
 

@@ -1,8 +1,10 @@
 """Queries: every filter, one image in full, statistics, and following what comes."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Engine, event, insert, text, update
@@ -17,6 +19,7 @@ from inspectd.ledger.records import Arrival, Failed
 from inspectd.ledger.schema import Verdict, images, inspections, reviews
 from inspectd.ledger.statistics import StatRow, stats
 
+KATHMANDU = timezone(timedelta(hours=5, minutes=45))
 NAMES = ["ok-1.png", "crack-1.png", "doubt-1.png", "broken.png", "sub/ok-1.png", "waiting.png"]
 
 
@@ -116,21 +119,21 @@ def test_what_waits_comes_first_then_the_newest_outcome(url: str, queue: Queue, 
     assert [row.inspected_at for row in rows[3:]] == sorted((row.inspected_at for row in rows[3:]), reverse=True)
 
 
-def plans(engine: Engine, wanted: Filter) -> list[str]:
-    """How SQLite finds the images of a filter: the plan of each statement that reads `images` to name them."""
+def plans(engine: Engine, ask: Callable[[], object]) -> list[str]:
+    """How SQLite finds what it is asked: the plan of each statement."""
     asked: list[tuple[str, tuple[object, ...]]] = []
 
     @event.listens_for(engine, "before_cursor_execute")
     def _note(_c: object, _cursor: object, statement: str, values: tuple[object, ...], *_: object) -> None:
         asked.append((statement, values))
 
-    image_ids(engine, wanted)
+    ask()
     event.remove(engine, "before_cursor_execute", _note)
     with engine.connect() as connection:
         return [
             " / ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values))
             for statement, values in asked
-            if statement.startswith("SELECT images.id") and "EXPLAIN" not in statement
+            if statement.startswith("SELECT")
         ]
 
 
@@ -163,7 +166,7 @@ def test_the_newest_are_found_in_the_order_of_an_index(
     reader: Engine, monkeypatch: pytest.MonkeyPatch, wanted: Filter, index: str, few: int
 ) -> None:
     monkeypatch.setattr(filters, "FEW", few)
-    pending, judged = plans(reader, replace(wanted, limit=51))
+    *_, pending, judged = plans(reader, lambda: image_ids(reader, replace(wanted, limit=51)))
     assert f"SEARCH images USING INDEX {index}" in judged or f"COVERING INDEX {index}" in judged
     assert "B-TREE" not in judged, "the newest come first, without sorting"
     assert "images_state" in pending or wanted.verdict or wanted.label
@@ -176,26 +179,46 @@ def test_the_newest_are_found_in_the_order_of_an_index(
         (Filter(part="p1"), "images_part (part=?)"),
         (Filter(path="crack-1.png"), "images_path (path=?)"),
         (Filter(path="sub/*"), "images_path (path>? AND path<?)"),
-        (Filter(model="demo"), "images USING INTEGER PRIMARY KEY (rowid=?)"),
+        (Filter(path="*crack*"), "images_path (path>? AND path<?)"),
+        (Filter(model="demo"), "inspections_model (model_id=?)"),
         (Filter(part="p1", path="sub/*", model="demo"), "images_part (part=?)"),
     ],
 )
-def test_what_names_few_images_finds_them_by_its_own_index(
-    reader: Engine, wanted: Filter, index: str, more: dict[str, Any]
+def test_few_images_are_named_by_an_index_and_looked_up(
+    reader: Engine, monkeypatch: pytest.MonkeyPatch, wanted: Filter, index: str, more: dict[str, Any]
 ) -> None:
-    pending, judged = plans(reader, replace(wanted, **more, limit=51))
-    assert index in judged
-    assert "SCAN images" not in judged
-    assert index in pending or more or wanted.model
+    for chunk in (filters.CHUNK, 0):
+        monkeypatch.setattr(filters, "CHUNK", chunk)
+        sought, pending, judged = plans(reader, lambda: image_ids(reader, replace(wanted, **more, limit=51)))
+        assert f"COVERING INDEX {index}" in sought
+        for plan in (judged,) if more or wanted.model else (pending, judged):
+            assert plan.startswith("SEARCH images USING INTEGER PRIMARY KEY (rowid=?)")
+            assert f"COVERING INDEX {index}" in plan or chunk, "asked again where a list of them would be long"
 
 
-@pytest.mark.parametrize("wanted", [Filter(path="*"), Filter(model="demo"), Filter(path="sub/*", watch="line")])
+def test_many_that_are_few_enough_are_the_same(reader: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [Filter(path="*ok-1.png"), Filter(path="[!o]*-?.png"), Filter(part="p1"), Filter(model="demo")]
+    listed = [image_ids(reader, wanted) for wanted in asked]
+    monkeypatch.setattr(filters, "CHUNK", 0)
+    assert [image_ids(reader, wanted) for wanted in asked] == listed
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Filter(path="*"),
+        Filter(path="*1.png"),
+        Filter(part="p1"),
+        Filter(model="demo"),
+        Filter(path="sub/*", watch="line"),
+    ],
+)
 def test_what_names_many_images_goes_in_the_order_of_time(
     reader: Engine, monkeypatch: pytest.MonkeyPatch, wanted: Filter
 ) -> None:
     found = image_ids(reader, wanted)
     monkeypatch.setattr(filters, "FEW", 0)
-    judged = plans(reader, replace(wanted, limit=51))[-1]
+    judged = plans(reader, lambda: image_ids(reader, replace(wanted, limit=51)))[-1]
     assert "images_finished" in judged
     assert "B-TREE" not in judged
     assert image_ids(reader, wanted) == found
@@ -257,13 +280,41 @@ def test_stats_by_watch_count_every_image_once(reader: Engine) -> None:
 
 
 def test_stats_fall_into_local_days_and_hours(reader: Engine) -> None:
-    kathmandu = timezone(timedelta(hours=5, minutes=45))
     assert [(row.group, row.total) for row in stats(reader, "day", zone=UTC)] == [("2026-11-23", 6)]
     far_east = timezone(timedelta(hours=12))
     days = [(row.group, row.total) for row in stats(reader, "day", zone=far_east)]
     assert days == [("2026-11-23", 2), ("2026-11-24", 4)]
-    hours = stats(reader, "hour", Filter(watch="line"), zone=kathmandu)
+    hours = stats(reader, "hour", Filter(watch="line"), zone=KATHMANDU)
     assert [row.group for row in hours] == [f"2026-11-23 {hour}:00" for hour in (16, 17, 18, 19)]
+
+
+def test_stats_by_ranges_of_time_are_those_by_each_row(reader: Engine, engine: Engine) -> None:
+    """Around the hours at which Chile and Lord Howe set their clocks: at midnight, and by half an hour."""
+    moments = ("1970-01-01T00:00", "2026-04-04T14:40", "2026-04-04T15:10", "2026-09-06T03:59", "2026-09-06T04:00")
+    with engine.begin() as connection:
+        for image_id, moment in enumerate(moments, start=1):
+            at = f"{moment}:00.000Z"
+            connection.execute(update(images).where(images.c.id == image_id).values(seen_at=at, finished_at=at))
+    some = Filter(since=datetime(2026, 4, 4, 14, 40, tzinfo=UTC), until=datetime(2026, 9, 6, 4, 0, tzinfo=UTC))
+    asked = [Filter(), Filter(watch="line"), Filter(verdict="ok"), Filter(verdict="pending"), some]
+    for wanted in asked:
+        for zone in (UTC, KATHMANDU, ZoneInfo("America/Santiago"), ZoneInfo("Australia/Lord_Howe"), None):
+            for by in ("day", "hour"):
+                ranged = stats(reader, by, wanted, zone)
+                assert ranged
+                assert ranged == stats(reader, by, replace(wanted, path="*"), zone)
+    assert sum(row.total for row in stats(reader, "day", some, UTC)) == 3
+
+
+def test_stats_are_counted_in_an_index_alone(reader: Engine) -> None:
+    asked = plans(reader, lambda: stats(reader, "day", Filter(watch="line", since=at(10), until=at(20))))
+    counting = next(plan for plan in asked if "SCALAR SUBQUERY" in plan)
+    assert (
+        counting.count("COVERING INDEX images_watch (watch=? AND verdict=? AND finished_at>? AND finished_at<?)") == 4
+    )
+    assert "SEARCH images USING COVERING INDEX images_finished (finished_at>?)" in counting
+    counting = next(plan for plan in plans(reader, lambda: stats(reader, "hour")) if "SCALAR SUBQUERY" in plan)
+    assert counting.count("COVERING INDEX images_verdict (verdict=? AND finished_at>? AND finished_at<?)") == 4
 
 
 def test_a_follower_tells_each_outcome_once_and_oldest_first(reader: Engine, queue: Queue, model: int) -> None:
