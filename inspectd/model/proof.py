@@ -127,9 +127,9 @@ def open_proven(
         return _open_unproven(bundle, device, precision, method, alive)
     if wanted != "auto":
         possible = (wanted,)
-    remembers = choices is not None and len(possible) > 1
-    name = choice_key(bundle, place, method)
-    known = choices.recall(name) if choices and remembers else None
+    remembered = choices if len(possible) > 1 else None
+    name = choice_key(bundle, place, method) if remembered else ""  # the key names TensorFlow, and so imports it
+    known = remembered.recall(name) if remembered else None
     if known:
         order, slower = possible[possible.index(known.precision) :], known.why
     else:
@@ -140,8 +140,8 @@ def open_proven(
     log.info("%s", proof)
     why = str(refused[-1][1]) if refused else slower
     choice = Choice(proof.precision, why)
-    if choices and remembers and choice != known:
-        choices.note(name, choice)
+    if remembered and choice != known:
+        remembered.note(name, choice)
     if why:
         inspector.remarks.append(f"{why}. It runs in {proof.precision}.")
     return inspector

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.golden import golden_bundle
 
 from inspectd.ledger.schema import Verdict
 from inspectd.model.bundle import load_bundle
@@ -40,12 +41,18 @@ def test_the_heat_is_where_the_light_is(tmp_path: Path) -> None:
 
 
 def test_needs_no_tensorflow(tmp_path: Path) -> None:
+    """Nor to prove its golden images, whether a choice could be remembered or not."""
+    write_null_bundle(tmp_path / "null")
+    golden_bundle(tmp_path)
     program = f"""
 import sys
 from pathlib import Path
+from inspectd.model.bundle import load_bundle
+from inspectd.model.choices import Choices
 from inspectd.model.inspector import open_inspector
-from inspectd.model.null import write_null_bundle
-open_inspector(write_null_bundle(Path({str(tmp_path / "null")!r}))).warm_up(16)
+here = Path({str(tmp_path)!r})
+for name in ("null", "golden"):
+    open_inspector(load_bundle(here / name), choices=Choices(here / "precisions.json")).warm_up(16)
 sys.exit(1 if {{"tensorflow", "keras"}} & set(sys.modules) else 0)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
