@@ -14,7 +14,7 @@ from inspectd.bench.report import ARTICLE, FORWARD, GRADCAM, VIS
 from inspectd.bench.rounds import Line, Measure, pace
 from inspectd.bench.ways import article, compiled, tf_keras_vis
 from inspectd.errors import BundleError
-from inspectd.model.bundle import Bundle
+from inspectd.model.bundle import INT8, Bundle
 from inspectd.model.devices import open_device
 from inspectd.model.inspector import Inspector, load_inspector, open_inspector
 from inspectd.model.keras_inspector import batch_sizes
@@ -79,7 +79,7 @@ class Network:
             if precision != "float32" and not getattr(place, precision):
                 self.left_out.append(f"{precision}: {place.text} has none of its own.")
                 continue
-            if precision == "int8" and spec.int8 is None:
+            if precision == "int8" and INT8 not in bundle.files:
                 self.left_out.append("int8: the model has no int8 part; `inspectd model quantize` makes one.")
                 continue
             if precision == "int8" and spec.int8 and not spec.int8.ranks_as_well:

@@ -44,6 +44,9 @@ def propose(numbers: Numbers, *, proven: bool) -> Proposal:
             may be named.
     """
     best, batch = fastest(numbers)
+    if best == "int8":
+        remark = "int8 is for a model with an int8 part, which `inspectd model quantize` makes."
+        return Proposal(batch, threads(numbers), best, remark)
     if best is None or proven:
         return Proposal(batch, threads(numbers), best)
     remark = (

@@ -86,7 +86,9 @@ def _opened(root: Path, relative: str, follow_links: bool) -> Iterator[int]:
 
 def _read_all(descriptor: int, expected: int, max_bytes: int) -> bytes:
     """Everything up to the end of the file; a file that grows past the limit meanwhile is not read to its end."""
-    data = bytearray()
-    while len(data) <= max_bytes and (chunk := os.read(descriptor, max(CHUNK, expected + 1 - len(data)))):
-        data += chunk
-    return bytes(data)
+    chunks: list[bytes] = []
+    length = 0
+    while length <= max_bytes and (chunk := os.read(descriptor, max(CHUNK, expected + 1 - length))):
+        chunks.append(chunk)
+        length += len(chunk)
+    return b"".join(chunks)
