@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import ColumnElement, Connection, Engine, and_, bindparam, func, select
 
 from inspectd.errors import LedgerError
-from inspectd.ledger.filters import Filter, few, model_is, outcomes, source
+from inspectd.ledger.filters import Filter, looked_up, model_is, outcomes, source
 from inspectd.ledger.query import MODEL
 from inspectd.ledger.schema import Verdict, images, inspections, models
 from inspectd.ledger.transactions import chunks
@@ -130,7 +130,7 @@ def _narrowed(connection: Connection, wanted: Filter) -> list[ColumnElement[bool
     """The two models, and the filter where it asks for anything: it is about the verdict in force."""
     if replace(wanted, limit=None) == Filter():
         return [_ARE_THEIRS]
-    among = select(images.c.id).select_from(source(wanted)).where(*outcomes(wanted, few(connection, wanted)))
+    among = select(images.c.id).select_from(source(wanted)).where(*outcomes(wanted, looked_up(connection, wanted)))
     return [_ARE_THEIRS, _a.c.image_id.in_(among)]
 
 

@@ -7,7 +7,7 @@ finds few rows, so what must not choose the index is said where the condition is
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -18,7 +18,8 @@ from inspectd.ledger.schema import OPEN_STATES, State, images, inspections, mode
 from inspectd.ledger.transactions import CHUNK, IS_JUDGED, IS_PENDING, not_searched
 
 PENDING = "pending"  # the verdict of an image that has none
-FEW = 20_000  # images that are sorted in milliseconds; of what finds more, the newest come sooner in the order of time
+FEW = 20_000  # images that are sorted in milliseconds; more than `CHUNK`
+MANY = 2_000  # of the newest FEW outcomes: what is met so often need not be looked up
 
 JOINED = images.outerjoin(inspections, inspections.c.id == images.c.inspection_id).outerjoin(
     models, models.c.id == inspections.c.model_id
@@ -69,11 +70,12 @@ def source(wanted: Filter) -> FromClause:
     return JOINED if wanted.is_about_inspections else images
 
 
-def few(connection: Connection, wanted: Filter) -> list[ColumnElement[bool]]:
-    """The images of a part, a path or a model, where these are few: to be looked up one by one. Empty: they are many.
+def looked_up(connection: Connection, wanted: Filter) -> list[ColumnElement[bool]]:
+    """The images of a part, a path or a model, where these are to be looked up; empty: the order of time finds them.
 
-    Each of the three is asked of an index that answers alone, read through even for a glob without a beginning: which
-    images those are is known far sooner than the images are read.
+    A few are, and more where hardly any of the newest outcomes is one of them. Each of the three is asked of an index
+    that answers alone, read through even for a glob without a beginning: which images those are is known far sooner
+    than the images are read.
     """
     for found in _asked(
         wanted,
@@ -82,7 +84,7 @@ def few(connection: Connection, wanted: Filter) -> list[ColumnElement[bool]]:
         model=_images_of,
     ):
         ids = connection.scalars(found.limit(FEW + 1)).all()
-        if len(ids) <= FEW:
+        if len(ids) <= FEW or not _come_soon(connection, wanted):
             return [images.c.id.in_(ids if len(ids) <= CHUNK else found)]
     return []
 
@@ -90,7 +92,7 @@ def few(connection: Connection, wanted: Filter) -> list[ColumnElement[bool]]:
 def outcomes(wanted: Filter, among: Sequence[ColumnElement[bool]] = ()) -> list[ColumnElement[bool]]:
     """The filter as SQL over its `source`, for the images that have their outcome.
 
-    Where there are `few` they are looked up. All else goes in the order of time, in which the newest are found first,
+    What is `looked_up` is found so. All else goes in the order of time, in which the newest are found first,
     and which watch and verdict together have too.
     """
     in_time = not_searched if among else _plain
@@ -141,6 +143,20 @@ def _asked(wanted: Filter, **made: Callable[[Any], T]) -> list[T]:
 
 def _plain(column: ColumnElement[str]) -> ColumnElement[str]:
     return column
+
+
+def _come_soon(connection: Connection, wanted: Filter) -> bool:
+    """Whether the newest outcomes hold as many as are wanted, or so many that it is not worth while to look them up."""
+    at = images.c.finished_at
+    in_time = Filter(since=wanted.since, until=wanted.until, watch=wanted.watch, verdict=wanted.verdict)
+    newest = select(at).where(*outcomes(in_time)).order_by(at.desc(), images.c.id.desc())
+    oldest = connection.scalar(newest.offset(FEW).limit(1))
+    if oldest is None:
+        return True
+    enough = MANY if wanted.limit is None else min(wanted.limit, MANY)
+    recent = outcomes(replace(wanted, since=datetime.fromisoformat(oldest)))
+    found = select(images.c.id).select_from(source(wanted)).where(*recent).limit(enough)
+    return len(connection.scalars(found).all()) == enough
 
 
 def _named(model: str) -> Select[int]:

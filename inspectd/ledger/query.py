@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine, bindparam, func, literal_column, or_, select
 
 from inspectd.clock import utc_text
-from inspectd.ledger.filters import JOINED, PENDING, Filter, few, outcomes, source, waiting
+from inspectd.ledger.filters import JOINED, PENDING, Filter, looked_up, outcomes, source, waiting
 from inspectd.ledger.records import Stat
 from inspectd.ledger.schema import images, inspections, models, reviews
 from inspectd.ledger.transactions import IS_JUDGED, chunks
@@ -135,7 +135,7 @@ def results(engine: Engine, wanted: Filter) -> Iterator[Row]:
 def image_ids(engine: Engine, wanted: Filter) -> Sequence[int]:
     """The images that the filter names: those that wait, newest arrival first; then the rest, newest outcome first."""
     with engine.connect() as connection:
-        among = few(connection, wanted)
+        among = looked_up(connection, wanted)
         pending = select(images.c.id).where(*waiting(wanted, among)).order_by((images.c.id + 0).desc())
         found = list(connection.scalars(pending.limit(wanted.limit)))
         left = None if wanted.limit is None else wanted.limit - len(found)

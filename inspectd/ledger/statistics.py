@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Engine, Integer, Select, bindparam, cast, func, literal_column, select
 
 from inspectd.clock import utc_text
-from inspectd.ledger.filters import PENDING, Filter, few, outcomes, source, waiting
+from inspectd.ledger.filters import PENDING, Filter, looked_up, outcomes, source, waiting
 from inspectd.ledger.schema import State, Verdict, images
 from inspectd.ledger.transactions import IS_JUDGED
 
@@ -48,7 +48,7 @@ def stats(
     keys, name = (_by_watch, _as_it_is) if by == "watch" else (_by_quarter, _of_quarter(local))
     judged, pending = keys(images.c.finished_at), keys(images.c.seen_at)
     with engine.connect() as connection:
-        among = few(connection, wanted)
+        among = looked_up(connection, wanted)
         waits = select(literal_column(f"'{PENDING}'"), func.count(), *pending).where(*waiting(wanted, among))
         counted = _grouped(connection, waits.group_by(*pending), name)
         if by != "watch" and wanted.is_about_outcomes:

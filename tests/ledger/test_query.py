@@ -218,9 +218,33 @@ def test_what_names_many_images_goes_in_the_order_of_time(
 ) -> None:
     found = image_ids(reader, wanted)
     monkeypatch.setattr(filters, "FEW", 0)
+    monkeypatch.setattr(filters, "MANY", 0)
     judged = plans(reader, lambda: image_ids(reader, replace(wanted, limit=51)))[-1]
     assert "images_finished" in judged
     assert "B-TREE" not in judged
+    assert image_ids(reader, wanted) == found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "looked_up"),
+    [
+        (Filter(model="demo"), True),
+        (Filter(model="demo", verdict="defect"), False),
+        (Filter(model="demo", until=at(11)), False),
+        (Filter(model="demo", until=at(12), limit=2), False),
+        (Filter(path="*-1.png"), True),
+        (Filter(path="*-1.png", limit=2), True),
+        (Filter(path="*-1.png", limit=1), False),
+    ],
+)
+def test_many_are_looked_up_unless_the_newest_outcomes_are_theirs(
+    reader: Engine, monkeypatch: pytest.MonkeyPatch, wanted: Filter, looked_up: bool
+) -> None:
+    found = image_ids(reader, wanted)
+    monkeypatch.setattr(filters, "FEW", 1)
+    monkeypatch.setattr(filters, "CHUNK", 0)
+    judged = plans(reader, lambda: image_ids(reader, wanted))[-1]
+    assert ("images USING INTEGER PRIMARY KEY" in judged) == looked_up
     assert image_ids(reader, wanted) == found
 
 
