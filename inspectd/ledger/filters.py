@@ -18,8 +18,7 @@ from inspectd.ledger.schema import OPEN_STATES, State, images, inspections, mode
 from inspectd.ledger.transactions import CHUNK, IS_JUDGED, IS_PENDING, not_searched
 
 PENDING = "pending"  # the verdict of an image that has none
-FEW = 20_000  # images that are sorted in milliseconds; more than `CHUNK`
-MANY = 2_000  # of the newest FEW outcomes: what is met so often need not be looked up
+FEW = 5_000  # outcomes that are read in milliseconds
 
 JOINED = images.outerjoin(inspections, inspections.c.id == images.c.inspection_id).outerjoin(
     models, models.c.id == inspections.c.model_id
@@ -71,21 +70,23 @@ def source(wanted: Filter) -> FromClause:
 
 
 def looked_up(connection: Connection, wanted: Filter) -> list[ColumnElement[bool]]:
-    """The images of a part, a path or a model, where these are to be looked up; empty: the order of time finds them.
+    """The images of a part, path, model, label or score, to be looked up; empty: the order of time finds them.
 
-    A few are, and more where hardly any of the newest outcomes is one of them. Each of the three is asked of an index
-    that answers alone, read through even for a glob without a beginning: which images those are is known far sooner
-    than the images are read.
+    That is if they are fewer than the outcomes that would be read from the newest on. Each is asked of an index that
+    answers alone, read through for a glob without a beginning and for a score: which images those are is known far
+    sooner than they are read.
     """
-    for found in _asked(
-        wanted,
-        part=lambda value: select(_sought.c.id).where(_sought.c.part == value),
-        path=lambda value: select(_sought.c.id).where(_begins_and_matches(_sought.c.path, value)),
-        model=_images_of,
-    ):
-        ids = connection.scalars(found.limit(FEW + 1)).all()
-        if len(ids) <= FEW or not _come_soon(connection, wanted):
-            return [images.c.id.in_(ids if len(ids) <= CHUNK else found)]
+    sought = _sought_by_index(wanted)
+    for found in sought:
+        ids = connection.scalars(found.limit(CHUNK + 1)).all()
+        if len(ids) <= CHUNK:
+            return [images.c.id.in_(ids)]
+    most = FEW
+    while sought and not _come_soon(connection, wanted, most):
+        for found in sought:
+            if connection.scalar(found.offset(most).limit(1)) is None:
+                return [images.c.id.in_(found)]
+        most *= 10
     return []
 
 
@@ -105,7 +106,7 @@ def outcomes(wanted: Filter, among: Sequence[ColumnElement[bool]] = ()) -> list[
         watch=lambda value: watch == value,
         part=_is_part,
         verdict=lambda value: verdict == value,
-        label=lambda value: inspections.c.label == value,
+        label=lambda value: not_searched(inspections.c.label) == value,
         model=lambda value: inspections.c.model_id.in_(_named(value)),
         score_min=lambda value: inspections.c.score >= value,
         score_max=lambda value: inspections.c.score <= value,
@@ -145,15 +146,34 @@ def _plain(column: ColumnElement[str]) -> ColumnElement[str]:
     return column
 
 
-def _come_soon(connection: Connection, wanted: Filter) -> bool:
-    """Whether the newest outcomes hold as many as are wanted, or so many that it is not worth while to look them up."""
+def _sought_by_index(wanted: Filter) -> list[Select[int]]:
+    """For each condition that has an index of its own: all images that may be meant, from it alone."""
+    judged = select(_judged.c.image_id)
+    verdicts = _asked(
+        wanted,
+        label=lambda value: _judged.c.label == value,
+        score_min=lambda value: _judged.c.score >= value,
+        score_max=lambda value: _judged.c.score <= value,
+    )
+    found = _asked(
+        wanted,
+        part=lambda value: select(_sought.c.id).where(_sought.c.part == value),
+        path=lambda value: select(_sought.c.id).where(_begins_and_matches(_sought.c.path, value)),
+        model=lambda value: judged.where(_judged.c.model_id.in_(_named(value))),
+    )
+    return [*found, judged.where(*verdicts)] if verdicts else found
+
+
+def _come_soon(connection: Connection, wanted: Filter, most: int) -> bool:
+    """Whether the `most` newest outcomes hold as many as are wanted, are theirs to a tenth, or are all there are."""
     at = images.c.finished_at
     in_time = Filter(since=wanted.since, until=wanted.until, watch=wanted.watch, verdict=wanted.verdict)
     newest = select(at).where(*outcomes(in_time)).order_by(at.desc(), images.c.id.desc())
-    oldest = connection.scalar(newest.offset(FEW).limit(1))
+    oldest = connection.scalar(newest.offset(most).limit(1))
     if oldest is None:
         return True
-    enough = MANY if wanted.limit is None else min(wanted.limit, MANY)
+    part = most // 10 or 1
+    enough = part if wanted.limit is None else min(wanted.limit, part)
     recent = outcomes(replace(wanted, since=datetime.fromisoformat(oldest)))
     found = select(images.c.id).select_from(source(wanted)).where(*recent).limit(enough)
     return len(connection.scalars(found).all()) == enough
@@ -161,10 +181,6 @@ def _come_soon(connection: Connection, wanted: Filter) -> bool:
 
 def _named(model: str) -> Select[int]:
     return select(models.c.id).where(model_is(model))
-
-
-def _images_of(model: str) -> Select[int]:
-    return select(_judged.c.image_id).where(_judged.c.model_id.in_(_named(model)))
 
 
 def _is_part(part: str) -> ColumnElement[bool]:

@@ -41,7 +41,7 @@ class After(StrEnum):
 
 OPEN_STATES = (State.SETTLING, State.STALLED, State.QUEUED)
 FINISHED_STATES = (State.DONE, State.FAILED)
-REVISION = "0005"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
+REVISION = "0006"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
 _OPEN = text("state IN ('settling', 'stalled', 'queued')")
 _CLAIMED = text("state = 'claimed'")
 _OWED = text("\"after\" = 'pending'")
@@ -131,6 +131,7 @@ class Inspection(Base):
         Index("inspections_at", "inspected_at"),
         Index("inspections_overlay", "inspected_at", "id", sqlite_where=_OVERLAID),
         Index("inspections_model", "model_id", "image_id", "verdict"),  # two models side by side, from it alone
+        Index("inspections_label", "label", "image_id", "score"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

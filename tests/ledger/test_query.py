@@ -140,7 +140,6 @@ def plans(engine: Engine, ask: Callable[[], object]) -> list[str]:
 IN_TIME = "images_finished (finished_at>? AND finished_at<?)"
 
 
-@pytest.mark.parametrize("few", [0, filters.FEW])
 @pytest.mark.parametrize(
     ("wanted", "index"),
     [
@@ -158,18 +157,13 @@ IN_TIME = "images_finished (finished_at>? AND finished_at<?)"
             Filter(verdict="ok", watch="line", since=at(10), until=at(12)),
             "images_watch (watch=? AND verdict=? AND finished_at>? AND finished_at<?)",
         ),
-        (Filter(label="crack", score_min=0.5), "images_finished"),
-        (Filter(label="crack", verdict="review", watch="line"), "images_watch (watch=? AND verdict=?)"),
     ],
 )
-def test_the_newest_are_found_in_the_order_of_an_index(
-    reader: Engine, monkeypatch: pytest.MonkeyPatch, wanted: Filter, index: str, few: int
-) -> None:
-    monkeypatch.setattr(filters, "FEW", few)
+def test_the_newest_are_found_in_the_order_of_an_index(reader: Engine, wanted: Filter, index: str) -> None:
     *_, pending, judged = plans(reader, lambda: image_ids(reader, replace(wanted, limit=51)))
     assert f"SEARCH images USING INDEX {index}" in judged or f"COVERING INDEX {index}" in judged
     assert "B-TREE" not in judged, "the newest come first, without sorting"
-    assert "images_state" in pending or wanted.verdict or wanted.label
+    assert "images_state" in pending or wanted.verdict
 
 
 @pytest.mark.parametrize("more", [{}, {"watch": "line", "verdict": "ok", "since": at(10), "until": at(12)}])
@@ -181,26 +175,19 @@ def test_the_newest_are_found_in_the_order_of_an_index(
         (Filter(path="sub/*"), "images_path (path>? AND path<?)"),
         (Filter(path="*crack*"), "images_path (path>? AND path<?)"),
         (Filter(model="demo"), "inspections_model (model_id=?)"),
+        (Filter(label="crack"), "inspections_label (label=?)"),
+        (Filter(label="crack", score_min=0.6), "inspections_label (label=?)"),
+        (Filter(score_max=0.6), "inspections_label"),
         (Filter(part="p1", path="sub/*", model="demo"), "images_part (part=?)"),
     ],
 )
 def test_few_images_are_named_by_an_index_and_looked_up(
-    reader: Engine, monkeypatch: pytest.MonkeyPatch, wanted: Filter, index: str, more: dict[str, Any]
+    reader: Engine, wanted: Filter, index: str, more: dict[str, Any]
 ) -> None:
-    for chunk in (filters.CHUNK, 0):
-        monkeypatch.setattr(filters, "CHUNK", chunk)
-        sought, pending, judged = plans(reader, lambda: image_ids(reader, replace(wanted, **more, limit=51)))
-        assert f"COVERING INDEX {index}" in sought
-        for plan in (judged,) if more or wanted.model else (pending, judged):
-            assert plan.startswith("SEARCH images USING INTEGER PRIMARY KEY (rowid=?)")
-            assert f"COVERING INDEX {index}" in plan or chunk, "asked again where a list of them would be long"
-
-
-def test_many_that_are_few_enough_are_the_same(reader: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = [Filter(path="*ok-1.png"), Filter(path="[!o]*-?.png"), Filter(part="p1"), Filter(model="demo")]
-    listed = [image_ids(reader, wanted) for wanted in asked]
-    monkeypatch.setattr(filters, "CHUNK", 0)
-    assert [image_ids(reader, wanted) for wanted in asked] == listed
+    sought, pending, judged = plans(reader, lambda: image_ids(reader, replace(wanted, **more, limit=51)))
+    assert f"COVERING INDEX {index}" in sought
+    for plan in (judged,) if more or wanted.is_about_inspections else (pending, judged):
+        assert plan.startswith("SEARCH images USING INTEGER PRIMARY KEY (rowid=?)")
 
 
 @pytest.mark.parametrize(
@@ -209,16 +196,17 @@ def test_many_that_are_few_enough_are_the_same(reader: Engine, monkeypatch: pyte
         Filter(path="*"),
         Filter(path="*1.png"),
         Filter(part="p1"),
-        Filter(model="demo"),
-        Filter(path="sub/*", watch="line"),
+        Filter(model="demo", until=at(13)),
+        Filter(label="crack", until=at(13)),
+        Filter(path="*", watch="line"),
     ],
 )
 def test_what_names_many_images_goes_in_the_order_of_time(
     reader: Engine, monkeypatch: pytest.MonkeyPatch, wanted: Filter
 ) -> None:
     found = image_ids(reader, wanted)
-    monkeypatch.setattr(filters, "FEW", 0)
-    monkeypatch.setattr(filters, "MANY", 0)
+    monkeypatch.setattr(filters, "CHUNK", 0)
+    monkeypatch.setattr(filters, "FEW", 1)
     judged = plans(reader, lambda: image_ids(reader, replace(wanted, limit=51)))[-1]
     assert "images_finished" in judged
     assert "B-TREE" not in judged
@@ -228,23 +216,25 @@ def test_what_names_many_images_goes_in_the_order_of_time(
 @pytest.mark.parametrize(
     ("wanted", "looked_up"),
     [
-        (Filter(model="demo"), True),
-        (Filter(model="demo", verdict="defect"), False),
-        (Filter(model="demo", until=at(11)), False),
-        (Filter(model="demo", until=at(12), limit=2), False),
-        (Filter(path="*-1.png"), True),
-        (Filter(path="*-1.png", limit=2), True),
-        (Filter(path="*-1.png", limit=1), False),
+        (Filter(path="crack*"), True),
+        (Filter(path="crack*", limit=1), True),
+        (Filter(path="crack*", verdict="defect"), False),
+        (Filter(path="crack*", until=at(12), limit=1), False),
+        (Filter(path="sub/*"), False),
+        (Filter(model="demo"), False),
+        (Filter(score_min=0.9), True),
+        (Filter(score_min=0.1), False),
+        (Filter(path="*-1.png", label="crack", score_min=0.6), True),
     ],
 )
-def test_many_are_looked_up_unless_the_newest_outcomes_are_theirs(
+def test_are_looked_up_where_they_are_fewer_than_what_is_read_to_find_them_by_time(
     reader: Engine, monkeypatch: pytest.MonkeyPatch, wanted: Filter, looked_up: bool
 ) -> None:
     found = image_ids(reader, wanted)
     monkeypatch.setattr(filters, "FEW", 1)
     monkeypatch.setattr(filters, "CHUNK", 0)
     judged = plans(reader, lambda: image_ids(reader, wanted))[-1]
-    assert ("images USING INTEGER PRIMARY KEY" in judged) == looked_up
+    assert ("SEARCH images USING INTEGER PRIMARY KEY" in judged and "LIST SUBQUERY" in judged) == looked_up
     assert image_ids(reader, wanted) == found
 
 
@@ -264,6 +254,17 @@ def test_a_condition_on_the_view_reaches_an_index(reader: Engine, condition: str
         plan = " / ".join(row[3] for row in connection.exec_driver_sql(query))
     assert index in plan
     assert "SCAN images" not in plan
+
+
+def test_the_newest_of_the_view_come_in_the_order_of_an_index(reader: Engine) -> None:
+    where = "verdict = 'defect' AND watch = 'line' ORDER BY inspected_at DESC LIMIT 5"
+    with reader.connect() as connection:
+        query = f"EXPLAIN QUERY PLAN SELECT inspected_at, path, score FROM verdicts WHERE {where}"
+        plan = [row[3] for row in connection.exec_driver_sql(query)]
+    judged, pending = plan[: plan.index("RIGHT")], plan[plan.index("RIGHT") :]
+    assert "SEARCH images USING INDEX images_watch (watch=? AND verdict=?)" in judged
+    assert "USE TEMP B-TREE FOR ORDER BY" not in judged
+    assert "SEARCH images USING INDEX images_state (state=? AND watch=?)" in pending
 
 
 def test_show_finds_an_image_by_id_part_path_and_name(reader: Engine) -> None:
