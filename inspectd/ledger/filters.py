@@ -18,7 +18,7 @@ from inspectd.ledger.schema import OPEN_STATES, State, images, inspections, mode
 from inspectd.ledger.transactions import CHUNK, IS_JUDGED, IS_PENDING, not_searched
 
 PENDING = "pending"  # the verdict of an image that has none
-FEW = 5_000  # outcomes that are read in milliseconds
+FEW = 10_000  # outcomes that are read in milliseconds
 
 JOINED = images.outerjoin(inspections, inspections.c.id == images.c.inspection_id).outerjoin(
     models, models.c.id == inspections.c.model_id
@@ -72,9 +72,9 @@ def source(wanted: Filter) -> FromClause:
 def looked_up(connection: Connection, wanted: Filter) -> list[ColumnElement[bool]]:
     """The images of a part, path, model, label or score, to be looked up; empty: the order of time finds them.
 
-    That is if they are fewer than the outcomes that would be read from the newest on. Each is asked of an index that
-    answers alone, read through for a glob without a beginning and for a score: which images those are is known far
-    sooner than they are read.
+    That is if they are fewer than the outcomes that would be read next, from the newest on. Each is asked of an index
+    that answers alone, read through for a glob without a beginning and for a score: which images those are is known
+    far sooner than they are read.
     """
     sought = _sought_by_index(wanted)
     for found in sought:
@@ -83,10 +83,10 @@ def looked_up(connection: Connection, wanted: Filter) -> list[ColumnElement[bool
             return [images.c.id.in_(ids)]
     most = FEW
     while sought and not _come_soon(connection, wanted, most):
+        most *= 10
         for found in sought:
             if connection.scalar(found.offset(most).limit(1)) is None:
                 return [images.c.id.in_(found)]
-        most *= 10
     return []
 
 
