@@ -13,11 +13,15 @@ KIND   := $(if $(GPU),gpu,run)
 demo: $(VENV)/ready-dev
 	$(BIN)/inspectd demo
 
+# Tests of the daemon wait for most of their time: one process more than there are cores. Those of a file share what is
+# trained and opened for them, and stay together. (`pytest` alone runs one after the other, and any of them by itself.)
+SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --maxprocesses 8 --dist loadfile
+
 test: $(VENV)/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 # And what takes long, or root and a systemd of its own.
 test-all: test
