@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from inspectd.model.engine.on_tensorflow import tf
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, open_inspector
 from inspectd.model.keras_inspector import KerasInspector, batch_sizes, next_batch
-from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Preparation, Thresholds
+from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Method, Preparation, Thresholds
 from inspectd.worker.artifacts import stored_heat
 
 EXACT = 1e-4  # relative to the largest value
@@ -35,13 +35,24 @@ def logits(findings: list[Finding]) -> np.ndarray:
     return np.array([finding.logits for finding in findings])
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A network, opened from the bundle it was saved into, and what its reference gives for some images."""
+
+    case: Case
+    inspector: KerasInspector
+    images: list[np.ndarray]
+    logits: np.ndarray
+    heat: dict[Method, np.ndarray]
+
+
 @pytest.fixture(scope="module", params=CASES)
-def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, KerasInspector]:
-    """Each network, saved into a bundle and opened from there."""
+def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Opened:
     keras.utils.set_random_seed(3)
     case = CASES[request.param]()
     bundle = case.bundle(tmp_path_factory.mktemp("case"))
-    return case, KerasInspector(bundle, device="cpu", precision="float32")
+    images = case.images(2)
+    return Opened(case, KerasInspector(bundle, device="cpu", precision="float32"), images, *case.references(images))
 
 
 @pytest.fixture(scope="module")
@@ -52,52 +63,43 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, Bundle]:
 
 
 class TestGradCam:
-    def test_equals_the_whole_graph_reference(self, opened: tuple[Case, KerasInspector]) -> None:
-        case, inspector = opened
-        images = case.images(2)
-        wanted_logits, wanted_heat = case.reference(images)
-        findings = inspector.inspect(images)
-        assert wanted_heat.max() > 0
-        assert difference(heats(findings), wanted_heat) < EXACT
-        assert difference(logits(findings), wanted_logits) < EXACT
+    def test_equals_the_whole_graph_reference(self, opened: Opened) -> None:
+        findings = opened.inspector.inspect(opened.images)
+        assert opened.heat["gradcam"].max() > 0
+        assert difference(heats(findings), opened.heat["gradcam"]) < EXACT
+        assert difference(logits(findings), opened.logits) < EXACT
         assert heats(findings).dtype == np.float32
 
-    def test_a_batch_of_eight_equals_eight_of_one(self, opened: tuple[Case, KerasInspector]) -> None:
-        case, inspector = opened
-        images = case.images(8)
+    def test_a_batch_of_four_equals_four_of_one(self, opened: Opened) -> None:
+        images, inspector = opened.case.images(4), opened.inspector
         singly = [inspector.inspect([image])[0] for image in images]
-        inspector.warm_up(8)
+        inspector.warm_up(4)
         together = inspector.inspect(images)
         assert difference(heats(together), heats(singly)) < EXACT
         assert difference(logits(together), logits(singly)) < EXACT
         assert inspector.traces == 1
 
-    def test_so_do_the_other_methods_when_asked_for(self, opened: tuple[Case, KerasInspector]) -> None:
-        case, inspector = opened
-        images = case.images(1)
-        wanted_logits, wanted = case.references(images)
+    def test_so_do_the_other_methods_when_asked_for(self, opened: Opened) -> None:
         for method in ("layercam", "hirescam"):
-            findings = inspector.inspect(images, [method])
-            assert wanted[method].max() > 0
-            assert difference(heats(findings), wanted[method]) < EXACT
-            assert difference(logits(findings), wanted_logits) < EXACT
+            findings = opened.inspector.inspect(opened.images, [method])
+            assert opened.heat[method].max() > 0
+            assert difference(heats(findings), opened.heat[method]) < EXACT
+            assert difference(logits(findings), opened.logits) < EXACT
             assert findings[0].method == method
 
-    def test_tells_the_maxima_of_all_that_are_asked_for(self, opened: tuple[Case, KerasInspector]) -> None:
-        case, inspector = opened
-        images = case.images(1)
-        _, wanted = case.references(images)
-        (finding,) = inspector.inspect(images, ALL_METHODS)
-        assert difference(finding.heat, wanted["gradcam"][0]) < EXACT
-        assert finding.maxima == pytest.approx({each: wanted[each].max() for each in ALL_METHODS}, rel=EXACT)
+    def test_tells_the_maxima_of_all_that_are_asked_for(self, opened: Opened) -> None:
+        finding, _ = opened.inspector.inspect(opened.images, ALL_METHODS)
+        wanted = {each: opened.heat[each][0] for each in ALL_METHODS}
+        assert difference(finding.heat, wanted["gradcam"]) < EXACT
+        assert finding.maxima == pytest.approx({each: heat.max() for each, heat in wanted.items()}, rel=EXACT)
 
-    def test_only_a_loose_activation_is_remarked_on(self, opened: tuple[Case, KerasInspector]) -> None:
-        case, inspector = opened
-        loose = getattr(case.network, "loose", False)
-        assert any("last activation" in remark for remark in inspector.remarks) == loose
+    def test_only_a_loose_activation_is_remarked_on(self, opened: Opened) -> None:
+        loose = getattr(opened.case.network, "loose", False)
+        assert any("last activation" in remark for remark in opened.inspector.remarks) == loose
 
-    def test_the_articles_network_has_its_size(self) -> None:
-        assert CASES["article"]().network.count_params() == 40_407_874
+    @pytest.mark.parametrize("opened", ["article"], indirect=True)
+    def test_the_articles_network_has_its_size(self, opened: Opened) -> None:
+        assert opened.case.network.count_params() == 40_407_874
 
     def test_survives_saturated_outputs(self, tmp_path: Path) -> None:
         case = subclassed()
