@@ -28,7 +28,7 @@ import json, sqlite3, sys
 with sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True) as ledger:
     print(json.dumps(ledger.execute(sys.argv[2]).fetchall()))
 """
-PATIENCE = 60.0  # seconds after which a test gives up; nothing is judged by it
+PATIENCE = 120.0  # seconds after which a test gives up; nothing is judged by it
 BRIGHT, DARK = 220, 30  # a defect and an OK image to the null network
 
 
