@@ -17,7 +17,14 @@ from inspectd.model.int8 import Int8Part
 from inspectd.model.observing import standing_in
 from inspectd.model.preparation import normalise
 from inspectd.model.spec import Precision
-from inspectd.model.surgery import examine, layer_named, load_network, set_precision, take_off_activation
+from inspectd.model.surgery import (
+    examine,
+    layer_named,
+    load_network,
+    narrow_weights,
+    set_precision,
+    take_off_activation,
+)
 
 Pixels = NDArray[np.uint8]
 
@@ -100,4 +107,6 @@ def _loaded(bundle: Bundle, precision: Precision, *, logits: bool) -> Any:
     if logits:
         take_off_activation(anatomy, spec.activation)
     set_precision(network, anatomy, precision)
+    if precision == "bfloat16":
+        narrow_weights(network)
     return network

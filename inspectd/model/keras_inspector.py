@@ -23,7 +23,14 @@ from inspectd.model.methods import METHODS
 from inspectd.model.observing import standing_in
 from inspectd.model.preparation import normalise, prepare
 from inspectd.model.spec import Method, Precision, Spec
-from inspectd.model.surgery import examine, layer_named, load_network, set_precision, take_off_activation
+from inspectd.model.surgery import (
+    examine,
+    layer_named,
+    load_network,
+    narrow_weights,
+    set_precision,
+    take_off_activation,
+)
 
 if TYPE_CHECKING:
     from inspectd.model.int8 import Int8Part
@@ -65,6 +72,8 @@ class KerasInspector:
                 "back from its outputs. Where an output is exactly 0 or 1 the heat is empty."
             )
         set_precision(network, anatomy, self.precision)
+        if self.precision == "bfloat16":
+            narrow_weights(network)
         self._int8 = _int8_part(self.bundle) if self.precision == "int8" else None
         self._call = (_Head if self._int8 else _Call)(network, spec, gives_logits)
         self._compile((self.method,))  # faults of the bundle show here, not in the first batch

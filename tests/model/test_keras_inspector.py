@@ -11,6 +11,7 @@ from support.networks import CASES, OK_NG, Case, nested, sequential, subclassed
 
 from inspectd.errors import BundleError
 from inspectd.ledger.schema import Verdict
+from inspectd.model import keras_inspector
 from inspectd.model.backend import keras
 from inspectd.model.bundle import Bundle, write_bundle
 from inspectd.model.engine.on_tensorflow import tf
@@ -209,6 +210,20 @@ class TestPrecision:
         cosine = (heats(found) * heats(exact)).sum() / np.linalg.norm(heats(found)) / np.linalg.norm(heats(exact))
         assert cosine > 0.99
         assert difference(logits(found), logits(exact)) < 0.02
+
+    @pytest.mark.parametrize("kind", ["nested", "mobilenet", "subclassed"])
+    def test_weights_kept_in_bfloat16_change_not_a_bit(
+        self, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        keras.utils.set_random_seed(3)
+        case = CASES[kind]()
+        bundle = case.bundle(tmp_path)
+        narrow = KerasInspector(bundle, "cpu", "bfloat16")
+        monkeypatch.setattr(keras_inspector, "narrow_weights", lambda _: None)
+        wide = KerasInspector(bundle, "cpu", "bfloat16")
+        found, expected = narrow.inspect(case.images(3)), wide.inspect(case.images(3))
+        assert np.array_equal(logits(found), logits(expected))
+        assert np.array_equal(heats(found), heats(expected))
 
 
 class TestBatches:

@@ -52,6 +52,9 @@ class Engine(Protocol):
             BundleError: the layer is not called just once, or gives no maps.
         """
 
+    def narrowed(self, value: Any) -> Any:
+        """The value of a Keras variable in bfloat16, as such a variable can hold it."""
+
     def compiled(
         self, call: Callable[[Any], Sequence[Any]], network: Any, shape: tuple[int, int, int], dtype: str
     ) -> Callable[[NDArray[Any]], list[NDArray[Any]]]:

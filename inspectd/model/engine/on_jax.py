@@ -58,6 +58,10 @@ def gradient(forward: Callable[[], tuple[Any, Any]], layer: Any) -> tuple[Any, A
     return found, maps, gradients
 
 
+def narrowed(value: Any) -> Any:
+    return value.astype(jax.numpy.bfloat16)
+
+
 def compiled(
     call: Callable[[Any], Sequence[Any]], network: Any, shape: tuple[int, int, int], dtype: str
 ) -> Callable[[NDArray[Any]], list[NDArray[Any]]]:

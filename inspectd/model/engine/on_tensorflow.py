@@ -25,7 +25,7 @@ INSTALL = "Install inspectd[gpu] (`make venv GPU=1` or `make install GPU=1`) and
 USES_BFLOAT16 = True  # of a processor: by oneDNN
 USES_INT8 = True  # likewise: by TensorFlow Lite
 
-__all__ = ["INSTALL", "USES_BFLOAT16", "USES_INT8", "compiled", "gpus", "gradient", "tf", "trace", "use"]
+__all__ = ["INSTALL", "USES_BFLOAT16", "USES_INT8", "compiled", "gpus", "gradient", "narrowed", "tf", "trace", "use"]
 
 
 def gpus() -> list[Gpu]:
@@ -67,6 +67,10 @@ def gradient(forward: Callable[[], tuple[Any, Any]], layer: Any) -> tuple[Any, A
             numbers, found = forward()
     maps = only_maps(seen, layer)
     return found, maps, tape.gradient(numbers, maps)
+
+
+def narrowed(value: Any) -> Any:
+    return tf.Variable(tf.cast(value, tf.bfloat16), trainable=False)
 
 
 def compiled(
