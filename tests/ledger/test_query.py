@@ -246,6 +246,7 @@ def test_are_looked_up_where_they_are_fewer_than_what_is_read_to_find_them_by_ti
         ("path = 'crack-1.png'", "images_path (path=?)"),
         ("sha256 = 'ab'", "images_sha256 (sha256=?)"),
         ("inspected_at >= '2026-11-23' and inspected_at < '2026-11-24'", IN_TIME),
+        ("label = 'crack' and inspected_at >= '2026-11-23' and inspected_at < '2026-11-24'", IN_TIME),
     ],
 )
 def test_a_condition_on_the_view_reaches_an_index(reader: Engine, condition: str, index: str) -> None:
