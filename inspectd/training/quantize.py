@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ from inspectd.training.learn import Witness
 CALIBRATION = 32  # images, of every class as many
 TILES = 4  # of each, where images come in tiles
 CARD = "card.md"
+
+Item = TypeVar("Item")
 
 
 def quantize(bundle: Bundle, data: Path, witness: Witness) -> Bundle:
@@ -73,10 +76,14 @@ def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
     classes = sorted({each.target for each in samples})
     chosen: list[Sample] = []
     for target in classes:
-        of_class = [each for each in samples if each.target == target]
-        some = min(len(of_class), -(-count // len(classes)))
-        chosen += [of_class[index * len(of_class) // some] for index in range(some)]
+        chosen += _evenly([each for each in samples if each.target == target], -(-count // len(classes)))
     return chosen
+
+
+def _evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """At most so many of the items, from all over them."""
+    count = min(len(items), most)
+    return [items[index * len(items) // count] for index in range(count)]
 
 
 def _listed(bundle: Bundle) -> tuple[Sequence[Sample], list[Case]]:
@@ -102,9 +109,7 @@ def _prepared(data: Path, samples: Sequence[Sample], spec: Spec) -> list[NDArray
             found.append(prepare(picture.pixels, to))
             continue
         mosaic = Mosaic(to_channels(picture.pixels, to.channels), (to.height, to.width), tiles.overlap)
-        places = mosaic.places
-        some = min(len(places), TILES)
-        found += [mosaic.tile(places[index * len(places) // some]).copy() for index in range(some)]
+        found += [mosaic.tile(place).copy() for place in _evenly(mosaic.places, TILES)]
     return found
 
 
