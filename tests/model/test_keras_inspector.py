@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -233,6 +234,8 @@ class TestBatches:
         assert inspector.warm_up(16) > 0
         images = case.images(29)
         assert difference(logits(inspector.inspect(images)), case.reference(images)[0]) < EXACT
+        with ThreadPoolExecutor(1) as other:  # a worker's batches have threads of their own
+            assert other.submit(inspector.inspect, images[:5]).result()
         assert inspector.traces == 1
         assert inspector.inspect([]) == []
 
