@@ -60,6 +60,7 @@ def take_four_at_once(supervisor: Supervisor, site: Site) -> None:
     site.write(worker={"batch": 4})
     supervisor.replace(config.load(site.config), time.monotonic())
     until(lambda: tick(supervisor) and supervisor.current and supervisor.current.batch == 4, "batches of four")
+    until(lambda: tick(supervisor) and len(supervisor.workers) == 1, "the end of the worker before")
 
 
 def worker_holding_an_image(supervisor: Supervisor, site: Site) -> WorkerProcess:
