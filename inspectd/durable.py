@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from itertools import islice
@@ -12,8 +12,11 @@ OPEN_MOST = 64  # files that are open at a time
 FLUSHERS = 4  # threads that wait for the disk: what is waited for together, a journal commits together
 
 
-def write_all(files: Iterable[tuple[Path, bytes]]) -> None:
+def write_all(files: Iterable[tuple[Path, bytes]], alive: Callable[[], None] = lambda: None) -> None:
     """Write many files durably, with one fsync for each folder at the end. Existing files are replaced whole.
+
+    Args:
+        alive: Is called for each file that is on the disk: a slow one takes its time.
 
     Raises:
         OSError: when the file system refuses; files already renamed stay, and the call may be repeated.
@@ -24,12 +27,12 @@ def write_all(files: Iterable[tuple[Path, bytes]]) -> None:
         for folder in {path.parent for path, _ in some} - folders:
             make_folder(folder)
             folders.add(folder)
-        _write_some(some)
+        _write_some(some, alive)
     for folder in folders:
         fsync(folder)
 
 
-def _write_some(files: Sequence[tuple[Path, bytes]]) -> None:
+def _write_some(files: Sequence[tuple[Path, bytes]], alive: Callable[[], None]) -> None:
     """Write all of them, then wait for the disk once for all, then give them their names."""
     temporaries = [path.with_name(f".{path.name}.tmp") for path, _ in files]
     try:
@@ -41,7 +44,9 @@ def _write_some(files: Sequence[tuple[Path, bytes]]) -> None:
                 file.flush()
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # the disk begins now, beside the others
                 opened.append(file.fileno())
-            list(flushers.map(_fsync_each, (opened[start::FLUSHERS] for start in range(min(FLUSHERS, len(opened))))))
+                alive()
+            for _ in flushers.map(os.fsync, opened):
+                alive()
         for temporary, (path, _) in zip(temporaries, files, strict=True):
             temporary.rename(path)
     except OSError:  # half a file helps nobody, least of all on a disk that is full
@@ -49,11 +54,6 @@ def _write_some(files: Sequence[tuple[Path, bytes]]) -> None:
             with suppress(OSError):
                 temporary.unlink()
         raise
-
-
-def _fsync_each(descriptors: Iterable[int]) -> None:
-    for descriptor in descriptors:
-        os.fsync(descriptor)
 
 
 def make_folder(folder: Path) -> None:

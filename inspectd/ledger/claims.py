@@ -75,13 +75,16 @@ class Claims(Transactions):
         self._turns = count(1)
         self._served: dict[str, int] = {}  # the turn in which each watch last got a claim
 
-    def claim(self, owner: str, watches: Sequence[str], limit: int, lease: float) -> list[Claim]:
+    def claim(self, owner: str, watches: Sequence[str], limit: int, lease: float) -> list[Claim] | None:
         """Claim up to `limit` queued images of these watches for `lease` seconds.
 
         Watches take turns, the one served longest ago first; within a watch the oldest comes first. An image of which
         another row is claimed waits for that one. An `alone` image is claimed by itself: an owner that holds anything
         gets nothing until it has finished that. Expired leases go back to the queue first, in the same transaction,
         which also adds them to the audit trail.
+
+        Returns:
+            None where an image that is `alone` waits for what the owner holds, or is what it holds.
         """
         expired = 0
         with self._noting() as connection:  # no claim outlives the boot in which it was made
@@ -91,25 +94,27 @@ class Claims(Transactions):
                 expired = _put_back(connection, ~_alive, at, alone=True)
                 trail.write(connection, trail.LEASE_EXPIRED, trail.expired(expired))
             held = [row.alone for row in leases if row.ours and row.alive]
-            chosen = [] if any(held) else self._choose(connection, watches, limit, bool(held))
+            chosen = None if any(held) else self._choose(connection, watches, limit, bool(held))
             claimed: dict[int, Claim] = {}
-            for chunk in chunks(row.id for row in chosen):
+            for chunk in chunks(row.id for row in chosen or ()):
                 taken = connection.execute(_TAKE, at | {"ids": chunk, "until": at["now"] + lease})
                 claimed |= {row.id: to_claim(row) for row in taken}
         if expired:
             trail.say(trail.LEASE_EXPIRED, trail.expired(expired), logging.WARNING, count=expired)
+        if chosen is None:
+            return None
         for row in chosen:
             self._served[row.watch] = next(self._turns)
         return [claimed[row.id] for row in chosen if row.id in claimed]
 
-    def _choose(self, connection: Connection, watches: Sequence[str], limit: int, holding: bool) -> list[Found]:
+    def _choose(self, connection: Connection, watches: Sequence[str], limit: int, holding: bool) -> list[Found] | None:
         turns = sorted(watches, key=lambda watch: self._served.get(watch, 0))
         oldest: list[Sequence[Found]] = [
             connection.execute(_WAITING, {"of": watch, "most": limit}).all() for watch in turns
         ]
         order = [row for rank in zip_longest(*oldest) for row in rank if row is not None]
         if order and order[0].alone:
-            return [] if holding else order[:1]
+            return None if holding else order[:1]
         return list(takewhile(lambda row: not row.alone, order[:limit]))
 
     def renew(self, owner: str, lease: float) -> int:

@@ -48,7 +48,7 @@ class Finding:
 
 
 class Inspector(Protocol):
-    """A bundle on a device. `prepare` may be called from any thread; everything else from one thread only."""
+    """A bundle on a device. `prepare` may be called from any thread; everything else by one thread at a time."""
 
     @property
     def bundle(self) -> Bundle: ...

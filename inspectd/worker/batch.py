@@ -6,7 +6,7 @@ outcomes and the files that belong to them are handed on together, so that the w
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -22,6 +22,7 @@ from inspectd.vision.decode import DecodeError
 from inspectd.worker.artifacts import outcome_of, sidecar
 from inspectd.worker.judge import Judge, Prepared, milliseconds
 from inspectd.worker.names import artifact_path
+from inspectd.worker.signs import PULSE, turn
 from inspectd.worker.source import SourceError, read
 
 Result = TypeVar("Result")
@@ -88,7 +89,7 @@ class Pipeline:
         outcomes: list[Outcome] = [result for result in results if not isinstance(result, Prepared)]
         files = self._failures([outcome for outcome in outcomes if isinstance(outcome, Failed)])
         self._progress()
-        with self._network:
+        with turn(self._network, self._progress):
             started = time.perf_counter()
             findings = self._inspector.inspect([image.tensor for image in images]) if images else []
             infer = round(milliseconds(started) / max(1, len(images)), 3)
@@ -98,10 +99,18 @@ class Pipeline:
         return Judged(outcomes, files, list(folded.values()))
 
     def _each(self, work: Callable[..., Result], *arguments: Iterable[Any]) -> Iterator[Result]:
-        """Work in the pool, in order, with a sign of life for each image: large ones take their time."""
-        for result in self._pool.map(work, *arguments):
-            self._progress()
-            yield result
+        """Work in the pool, in order, with signs of life: large images take their time, and so does their turn."""
+        working = [self._pool.submit(work, *each) for each in zip(*arguments, strict=False)]
+        try:
+            for each in working:
+                while not wait([each], PULSE).done:
+                    if not each.running():
+                        self._progress()
+                self._progress()
+                yield each.result()
+        finally:
+            for each in working:
+                each.cancel()
 
     def _take(self, claim: Claim) -> Taken:
         """Read, hash, decode and prepare one file."""

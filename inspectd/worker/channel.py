@@ -47,6 +47,7 @@ class Progress:
 
     judged: int
     trouble: str | None = None
+    quiet: float = 0.0  # seconds that one of the batches in hand has given no sign of life, while others did
 
 
 @dataclass(frozen=True)

@@ -71,8 +71,8 @@ class WorkerProcess:
                     self.ready = message
                 case Refused(sentence):
                     self.refused = sentence
-                case Progress(judged, trouble):
-                    self.judged, self.trouble = judged, trouble
+                case Progress(judged, trouble, quiet):
+                    self.judged, self.trouble, self.heard = judged, trouble, now - quiet
                 case _:
                     raise AssertionError(f"a worker does not say {message}")
 

@@ -150,7 +150,7 @@ class Reinspector:
                 return True
             self._done = self._judge(request, model, past)
         done = self._done
-        write_all(self._pulse(done.files))  # durable before the ledger names them
+        write_all(done.files, self._progress)  # durable before the ledger names them
         self._queue.judge_again(done.request, done.model_id, done.inspected, done.failed)
         self._done = None
         return True

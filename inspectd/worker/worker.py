@@ -36,13 +36,13 @@ from inspectd.worker.line import Line
 from inspectd.worker.opening import Opened, open_model, register
 from inspectd.worker.redraw import redrawn
 from inspectd.worker.reinspect import Reinspector
+from inspectd.worker.signs import PULSE, Signs, turn
 
 log = logging.getLogger(__name__)
 
 IDLE = 1.0  # seconds between two looks at the queue when nobody wakes us
 OWED_EVERY = 60.0  # seconds between two looks for source files that still wait to be moved or deleted
 OWED_AT_ONCE = 200  # of them are seen to before new images have their turn again
-PULSE = 0.5  # seconds between two signs of life while images are in hand
 TROUBLE = 1.0  # seconds to wait before trying again what the disk or the ledger refused
 
 Result = TypeVar("Result")
@@ -76,6 +76,7 @@ class Worker:
         self._batch = line.settings.batch  # halved where memory does not suffice
         self._judged = 0
         self._troubles: dict[int, str] = {}  # what the disk or the ledger refuses, by the thread that waits for it
+        self._signs = Signs()
         self._network = threading.Lock()  # held by the batch that computes
         self._sources = threading.Lock()  # held by whoever puts source files away
         self._owed_at = 0.0
@@ -132,7 +133,7 @@ class Worker:
             if time.monotonic() >= self._owed_at:
                 self._persist(self._put_away_owed)
             if not hands.are_full and (batch := self._claim(turns)):
-                hands.begin(partial(self._judge, *batch))
+                hands.begin(partial(self._signs.watch, partial(self._judge, *batch)))
             elif not hands.are_empty or not self._look_back(turns, reinspector):
                 if hands.are_empty:  # else what is in hand speaks for itself, or hangs
                     self._say_progress()
@@ -146,13 +147,16 @@ class Worker:
             self._say_progress()
 
     def _claim(self, turns: deque[Lane]) -> tuple[Lane, list[Claim]] | None:
-        """A batch for the next lane that has something queued; None when no lane has."""
+        """A batch for the next lane that has something queued; None when no lane has, or what is next must wait."""
         for _ in range(len(turns)):
             lane = turns[0]
-            turns.rotate(-1)
             most = lane.opened.at_once(self._batch)
             ours = self._settings.owner, lane.watches, most, self._settings.lease
-            if claims := self._persist(partial(self._queue.claim, *ours)):
+            claims = self._persist(partial(self._queue.claim, *ours))
+            if claims is None:  # it must be alone: were others served meanwhile, its turn would never come
+                return None
+            turns.rotate(-1)
+            if claims:
                 return lane, claims
         return None
 
@@ -162,12 +166,15 @@ class Worker:
 
     def _alive(self) -> None:
         """A sign of life; called for every image, said a few times a second."""
+        self._signs.give()
         if time.monotonic() - self._said_at >= PULSE:
             self._say_progress()
 
     def _say_progress(self) -> None:
+        self._signs.give()
         self._said_at = time.monotonic()
-        self._line.say(Progress(self._judged, next(iter(list(self._troubles.values())), None)))
+        trouble = next(iter(list(self._troubles.values())), None)
+        self._line.say(Progress(self._judged, trouble, self._signs.quiet))
 
     def _pulse(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, with a sign of life for each: a slow disk is no hang."""
@@ -205,7 +212,7 @@ class Worker:
 
     def _commit(self, lane: Lane, judged: Judged) -> set[int]:
         """Overlays first, then the verdicts: a verdict never points at a picture that a power cut took."""
-        write_all(self._pulse(judged.files))
+        write_all(judged.files, self._alive)
         return self._queue.finish(self._settings.owner, lane.model_id, judged.outcomes, self._putting_away)
 
     def _put_away_owed(self) -> None:
@@ -220,7 +227,7 @@ class Worker:
         """Move or delete the source files of finished images; one that refuses stays owed and is tried again."""
         done = []
         refused = []
-        with self._sources:
+        with turn(self._sources, self._alive):
             for debt in self._pulse(owed):
                 try:
                     became, moved_to = carry_out(self._watches[debt.watch], debt)

@@ -8,7 +8,7 @@ from typing import Any, cast
 from inspectd.config import Config
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Counts
-from inspectd.worker.channel import Settings
+from inspectd.worker.channel import Progress, Settings
 from inspectd.worker.worker import Line, Worker
 
 
@@ -21,9 +21,12 @@ class StubLine:
         self.stop = threading.Event()
         self.wake = threading.Event()
         self.said = 0
+        self.quiet = 0.0  # by the last sign of life
 
-    def say(self, _: Any) -> None:
+    def say(self, message: Any) -> None:
         self.said += 1
+        if isinstance(message, Progress):
+            self.quiet = message.quiet
         if self._enough():
             self.end()
 
@@ -32,10 +35,13 @@ class StubLine:
         self.wake.set()
 
 
-def work_off(settings: Config, queue: Queue, prepare: Callable[[], object] = lambda: None) -> None:
+def work_off(
+    settings: Config, queue: Queue, prepare: Callable[[], object] = lambda: None, line: StubLine | None = None
+) -> None:
     """Let a worker judge everything that is queued; `prepare` is called when its models are open."""
     watches = [watch.name for watch in settings.watch]
-    worker = Worker(settings, queue, cast(Line, StubLine(lambda: queue.open_count(watches) == Counts())))
+    line = line or StubLine(lambda: queue.open_count(watches) == Counts())
+    worker = Worker(settings, queue, cast(Line, line))
     with ThreadPoolExecutor(2) as pool:
         lanes = worker.open_lanes(pool)
         prepare()

@@ -17,6 +17,7 @@ from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Stat
 from inspectd.model.null import write_null_bundle
 from inspectd.worker import process, supervisor
+from inspectd.worker.channel import Channel, Progress, pair
 from inspectd.worker.process import WorkerProcess
 from inspectd.worker.supervisor import Supervisor
 
@@ -212,3 +213,17 @@ def test_a_newer_configuration_overtakes_one_that_is_being_proven(serving: Super
     until(lambda: tick(serving) and serving.config is newest, "the newest configuration")
     until(lambda: tick(serving) and len(serving.workers) == 1, "one worker alone")
     assert not serving.refused
+
+
+def test_a_batch_that_hangs_beside_another_is_heard_of(serving: Supervisor, site: Site, queue: Queue) -> None:
+    enqueue(site, queue, "a.png", DARK)
+    worker = worker_holding_an_image(serving, site)
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    ours, theirs = pair()
+    worker.channel.close()
+    worker.channel = ours
+    with theirs:
+        Channel(theirs).send(Progress(0, quiet=worker.patience - 1))
+        assert not worker.is_silent(1000.0)
+        Channel(theirs).send(Progress(0, quiet=worker.patience + 1))
+        assert worker.is_silent(1000.0), "one batch goes on, the other does not"

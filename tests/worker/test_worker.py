@@ -1,20 +1,24 @@
 """Files that wait to be moved or deleted: each is tried in its turn, and none that refuses holds up another."""
 
 import logging
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import Any, cast
 
 import pytest
+import yaml
 from support.line import StubLine, work_off
 from support.site import DARK, Site, picture, until
 
 from inspectd import config
 from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Claim, Failed, Stat
+from inspectd.ledger.records import Arrival, Claim, Counts, Failed, Stat
 from inspectd.model.null import NullInspector, write_null_bundle
-from inspectd.worker import worker
+from inspectd.worker import batch, signs, worker
 from inspectd.worker.hands import BATCHES
 from inspectd.worker.judge import Judge, Prepared
 from inspectd.worker.source import Source
@@ -132,3 +136,76 @@ def test_the_network_has_one_batch_at_a_time_while_the_next_is_decoded(
     assert judged == [4, 4, 4]
     assert sorted(decoded) == list(range(1, 13)), "each is read once"
     assert site.rows("select verdict, count(*) from verdicts group by 1") == [("ok", 12)]
+
+
+def queued(site: Site, watches: dict[str, int]) -> Queue:
+    """A ledger in which so many images of each watch are queued."""
+    url = f"sqlite:///{site.root / 'inspectd.db'}"
+    upgrade(url)
+    queue = Queue(open_writer(url))
+    for watch, count in watches.items():
+        (folder,) = [each.path for each in config.load(site.config).watch if each.name == watch]
+        for number in range(count):
+            (folder / f"{number}.png").write_bytes(picture(DARK, seed=number))
+        queue.enqueue(watch, [Arrival(path.name, Stat.of(path.stat())) for path in folder.iterdir()])
+    return queue
+
+
+def test_a_batch_that_hangs_is_not_hidden_by_the_one_that_goes_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "PULSE", 0)
+    queue = queued(site, {"line": 24})
+    line = StubLine(lambda: queue.open_count(["line"]) == Counts())
+    prepare = Judge.prepare
+    heard: list[float] = []
+
+    def hangs(self: Judge, claim: Claim, source: Source) -> Prepared:
+        if claim.image_id == 4:  # until all the others are judged, by the other hand
+            until(lambda: queue.open_count(["line"]).claimed == 4 and queue.open_count(["line"]).queued == 0, "others")
+            heard.append(line.quiet)
+        return prepare(self, claim, source)
+
+    began = time.monotonic()
+    work_off(config.load(site.config), queue, lambda: monkeypatch.setattr(Judge, "prepare", hangs), line)
+    assert heard[0] > 0, "the other gave signs of life, and each told of the silence of this one"
+    assert heard[0] < time.monotonic() - began
+    assert line.quiet < heard[0]
+
+
+def test_who_waits_for_the_network_or_the_pool_gives_signs_of_life(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (signs, batch):
+        monkeypatch.setattr(module, "PULSE", 0.01)
+    monkeypatch.setattr(worker, "PULSE", 0)
+    queue = queued(site, {"line": 8})
+    line = StubLine(lambda: queue.open_count(["line"]) == Counts())
+    inspect = NullInspector.inspect
+    first = Lock()
+
+    def slow(self: NullInspector, images: Any) -> Any:
+        if first.acquire(blocking=False):
+            until(lambda: queue.open_count(["line"]).claimed == 8, "the other batch in hand")
+            before = line.said
+            until(lambda: line.said > before + 20, "signs of life of the one that waits")
+        return inspect(self, images)
+
+    work_off(config.load(site.config), queue, lambda: monkeypatch.setattr(NullInspector, "inspect", slow), line)
+    assert site.rows("select verdict, count(*) from verdicts group by 1") == [("ok", 8)]
+
+
+def test_an_image_that_must_be_alone_has_its_turn_whatever_other_models_have_to_do(site: Site) -> None:
+    write_null_bundle(site.root / "models" / "other")
+    (site.root / "busy").mkdir()
+    settings = yaml.safe_load(site.config.read_text())
+    settings["watch"].append(settings["watch"][0] | {"name": "busy", "path": "busy", "model": "models/other"})
+    site.config.write_text(yaml.safe_dump(settings))
+    queue = queued(site, {"line": 2, "busy": 40})
+    queue.claim("dead", ["line"], 2, 60.0)
+    queue.release("dead", died=True)
+    subject = Worker(config.load(site.config), queue, cast(Line, StubLine()))
+    with ThreadPoolExecutor(2) as pool:
+        turns = deque(reversed(subject.open_lanes(pool)))
+        for held in ("busy", "line", "busy", "line"):
+            lane, claims = subject._claim(turns) or pytest.fail("nothing was claimed")
+            assert {claim.watch for claim in claims} == {held}
+            assert subject._claim(turns) is None, "the other hand stays empty until this one is"
+            subject._judge(lane, claims)
+        assert all([subject._claim(turns), subject._claim(turns)]), "both hands are busy again"
