@@ -45,12 +45,20 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
                 for row in connection.execute(query)
             ]
 
-    def settle_after(self, results: Sequence[tuple[int, After, str | None]]) -> None:
-        """Record what became of the files of finished images: (image id, result, where it was moved to)."""
+    def settle_after(self, results: Sequence[tuple[Finished, After, str | None]]) -> None:
+        """Record what became of the files of finished images: (what was owed, result, where it was moved to).
+
+        Of a file that was dropped again meanwhile, and folded, this says nothing: it owes a move of its own.
+        """
         if not results:
             return
-        settled = update(images).where(images.c.id == bindparam("row"), _IS_OWED)
-        rows = [{"row": image_id, "after": after, "moved_to": moved_to} for image_id, after, moved_to in results]
+        same = [images.c[name] == bindparam(f"owed_{name}") for name in vars(results[0][0].stat)]
+        settled = update(images).where(images.c.id == bindparam("row"), _IS_OWED, *same)
+        rows = [
+            {"row": owed.image_id, "after": after, "moved_to": moved_to}
+            | {f"owed_{name}": value for name, value in vars(owed.stat).items()}
+            for owed, after, moved_to in results
+        ]
         with self._writing() as connection:
             connection.execute(settled, rows)
 

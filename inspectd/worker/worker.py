@@ -234,7 +234,7 @@ class Worker:
                 except OSError as error:
                     refused.append(f"{debt.path} in {debt.watch}: {error}")
                 else:
-                    done.append((debt.image_id, became, moved_to))
+                    done.append((debt, became, moved_to))
         if refused:
             log.warning("%d files cannot be put away yet; the first is %s", len(refused), refused[0])
         if done:

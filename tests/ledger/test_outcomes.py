@@ -153,20 +153,35 @@ def test_what_is_owed_to_a_file_survives_until_it_is_settled(queue: Queue, engin
     (owed,) = queue.owed(LINE, 10)
     assert (owed.image_id, owed.path, owed.stat, owed.outcome) == (first, "a.png", stat(1), "ok")
     assert queue.owed(["other"], 10) == []
-    queue.settle_after([(first, After.MOVED, "archive/line/ok/a.png")])
+    queue.settle_after([(owed, After.MOVED, "archive/line/ok/a.png")])
     assert queue.owed(LINE, 10) == []
     assert only(engine, images).moved_to == "archive/line/ok/a.png"
-    queue.settle_after([(first, After.KEPT, None)])  # too late: it has been settled
+    queue.settle_after([(owed, After.KEPT, None)])  # too late: it has been settled
     assert only(engine, images).after == "moved"
 
 
 def test_a_folded_file_owes_again(queue: Queue, model: int) -> None:
     first = judge_one(queue, model, 1, content=7, after=("line",))
-    queue.settle_after([(first, After.MOVED, "archive/a.png")])
+    (settled,) = queue.owed(LINE, 10)
+    queue.settle_after([(settled, After.MOVED, "archive/a.png")])
     queue.enqueue("line", [Arrival("a.png", stat(2))])
     (claim,) = queue.claim("w", LINE, 1, 60)
     queue.fold("w", [read(claim, sha256(7))], after=("line",))
     assert [(owed.image_id, owed.stat) for owed in queue.owed(LINE, 10)] == [(first, stat(2))]
+
+
+def test_what_became_of_the_file_before_settles_nothing_for_one_that_was_dropped_again(
+    queue: Queue, engine: Engine, model: int
+) -> None:
+    judge_one(queue, model, 1, content=7, after=("line",))
+    (before,) = queue.owed(LINE, 10)
+    queue.enqueue("line", [Arrival("a.png", stat(2))])
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    queue.fold("w", [read(claim, sha256(7))], after=("line",))
+    queue.settle_after([(before, After.KEPT, None)])  # whoever saw to it has found another file there
+    (again,) = queue.owed(LINE, 10)
+    queue.settle_after([(again, After.MOVED, "archive/a.png")])
+    assert only(engine, images).moved_to == "archive/a.png"
 
 
 def test_a_watch_that_keeps_its_files_owes_nothing(queue: Queue, model: int) -> None:

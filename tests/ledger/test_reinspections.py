@@ -102,7 +102,8 @@ def test_asking_again_adds_what_is_missing_and_tries_again_what_could_not_be(
 
 def test_a_file_that_is_gone_by_rule_is_told_at_once(queue: Queue, model: int, engine: Engine) -> None:
     first, second = judged(queue, model, 2, after=["line"])
-    queue.settle_after([(first, After.DELETED, None), (second, After.MOVED, "/archive/000001.png")])
+    deleted, moved = queue.owed(["line"], 2)
+    queue.settle_after([(deleted, After.DELETED, None), (moved, After.MOVED, "/archive/000001.png")])
     assert queue.reinspect(OTHER, "/m", [first, second]) == Asked(listed=1, gone=1)
     assert [each.reason.split(":")[0] for each in not_judged(engine)] == ["deleted"]
     request = queue.next_reinspection()

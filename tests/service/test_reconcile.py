@@ -74,7 +74,7 @@ def inspect(site: Site) -> None:
             write_all(outcomes.files)
             accepted = queue.finish("test", model, outcomes.outcomes, putting_away)
             owed = outcomes.finished(accepted) if putting_away else []
-            queue.settle_after([(each.image_id, *carry_out(watch, each)) for each in owed])
+            queue.settle_after([(each, *carry_out(watch, each)) for each in owed])
 
 
 def gaps(site: Site, after: timedelta = LATER, span: Span = Span()) -> list[Gap]:  # noqa: B008  # frozen

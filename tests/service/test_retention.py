@@ -101,7 +101,7 @@ class Place:
             (self.root / "output" / overlay).parent.mkdir(parents=True, exist_ok=True)
             for suffix in (".jpg", ".json"):
                 (self.root / "output" / overlay).with_suffix(suffix).write_bytes(bytes(size))
-        done = [(each.image_id, *carry_out(self.config.watch[0], each)) for each in self.queue.owed(["line"], 10)]
+        done = [(each, *carry_out(self.config.watch[0], each)) for each in self.queue.owed(["line"], 10)]
         self.queue.settle_after(done)
         if self.after == "move":
             self.date(claim.image_id, at)
