@@ -14,7 +14,7 @@ from inspectd.config import Config
 from inspectd.ledger.records import Claim, Inspected
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, Inspector
-from inspectd.vision.decode import Decoded, decode
+from inspectd.vision.decode import Decoded, DecodeError, decode
 from inspectd.vision.overlay import Style
 from inspectd.worker.artifacts import stored_heat
 from inspectd.worker.names import artifact_path
@@ -71,7 +71,11 @@ class Judge:
     def conclude(
         self, image: Prepared, finding: Finding, infer_ms: float
     ) -> tuple[Inspected, list[tuple[Path, bytes]]]:
-        """The record of one finding, and its overlay as a file where the configuration wants one."""
+        """The record of one finding, and its overlay as a file where the configuration wants one.
+
+        Raises:
+            MemoryError: there is not enough for its pixels, beside those of the others.
+        """
         bundle = self.inspector.bundle
         started = time.perf_counter()
         explanation = explain(finding, image.size, image.doubt)
@@ -79,9 +83,8 @@ class Judge:
         overlay: Path | None = None
         if self._config.overlay.is_wanted(explanation.verdict):
             overlay = artifact_path(image.claim, bundle.short, SUFFIX[self._style.format])
-            kept = image.kept
-            decoded = decode(kept, self._config.limits.pixels) if isinstance(kept, bytes) else kept
-            files.append((self._config.output / overlay, explanation.picture(decoded.pixels, self._style)))
+            pixels = self._decoded(image.kept).pixels
+            files.append((self._config.output / overlay, explanation.picture(pixels, self._style)))
         inspected = Inspected(
             claim=image.claim,
             sha256=image.sha256,
@@ -100,6 +103,14 @@ class Judge:
             device=self.inspector.device,
         )
         return inspected, files
+
+    def _decoded(self, kept: Decoded | bytes) -> Decoded:
+        if isinstance(kept, Decoded):
+            return kept
+        try:
+            return decode(kept, self._config.limits.pixels)
+        except DecodeError as error:  # it was a whole image a moment ago, when there was memory for it
+            raise MemoryError(str(error)) from error
 
 
 def milliseconds(started: float) -> float:

@@ -1,8 +1,8 @@
-"""Files that wait to be moved or deleted: each is tried in its turn, and none that refuses holds up another."""
+"""The worker's loop: files to be put away, batches too large for the memory, two of them at once, and signs of life."""
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -18,7 +18,8 @@ from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Claim, Counts, Failed, Stat
 from inspectd.model.null import NullInspector, write_null_bundle
-from inspectd.worker import batch, signs, worker
+from inspectd.vision.decode import Decoded, DecodeError
+from inspectd.worker import batch, judge, signs, worker
 from inspectd.worker.hands import BATCHES
 from inspectd.worker.judge import Judge, Prepared
 from inspectd.worker.source import Source
@@ -101,6 +102,31 @@ def test_a_batch_too_large_for_the_memory_is_judged_in_halves(site: Site, monkey
     assert sizes[-4:] == [1, 1, 1, 1], "once a batch was too large, no later one is"
     assert site.rows("select verdict, count(*) from verdicts group by 1") == [("ok", 12)]
     assert site.rows("select count(*) from inspections") == [(12,)]
+
+
+def test_an_image_that_finds_no_memory_to_be_drawn_is_judged_with_fewer_beside_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pixels of large images are not kept for their overlays, but decoded again."""
+    url = f"sqlite:///{site.root / 'inspectd.db'}"
+    upgrade(url)
+    queue = Queue(open_writer(url))
+    paths = [site.drop(f"{number}.png", picture(DARK, seed=number)) for number in range(4)]
+    queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat())) for path in paths])
+    decode = judge.decode
+    times = Counter[bytes]()
+
+    def scarce(data: bytes, most: int) -> Decoded:
+        times[data] += 1
+        if times.total() == 5:  # the first that is decoded again
+            raise DecodeError("too large", "There is not enough memory.")
+        return decode(data, most)
+
+    monkeypatch.setattr(judge, "PIXELS_KEPT", 0)
+    monkeypatch.setattr(judge, "decode", scarce)
+    work_off(config.load(site.config), queue)
+    assert max(times.values()) > 2
+    assert site.rows("select verdict, count(*) from verdicts group by 1") == [("ok", 4)]
 
 
 def test_the_network_has_one_batch_at_a_time_while_the_next_is_decoded(
