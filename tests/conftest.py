@@ -1,5 +1,6 @@
 """What every test shares: a run with an unlisted skip fails, so that no test drops out unseen."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from support.mounts import Space
 
 ALLOWED = Path(__file__).with_name("skips.txt")
 _unlisted: list[str] = []
+
+# A run that was started in the background ignores Ctrl-C, and so would every program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
