@@ -219,6 +219,7 @@ def test_a_batch_that_hangs_beside_another_is_heard_of(serving: Supervisor, site
     enqueue(site, queue, "a.png", DARK)
     worker = worker_holding_an_image(serving, site)
     os.kill(worker.process.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED | os.WNOWAIT)  # until then it would see its line close, and end
     ours, theirs = pair()
     worker.channel.close()
     worker.channel = ours
