@@ -1,9 +1,8 @@
 """The database file: how it is created, upgraded, and opened for writing or reading.
 
 One rule for each danger. A writer takes the write lock when its transaction begins, so that what it read stays true. A
-commit is on the disk when it returns, unless a power cut may have it (`unhurried`). A reader can change nothing, not
-even by accident. An upgrade copies the database first, and a database that this software does not know is left alone.
-What a user can put right comes as a sentence.
+commit is on the disk when it returns, unless a power cut may have it (`unhurried`). A reader can change nothing. An
+upgrade copies the database first, and one that is unknown is left alone. What a user can put right comes as a sentence.
 """
 
 import errno
