@@ -35,13 +35,23 @@ def site(tmp_path: Path) -> Site:
     return site
 
 
-def make_debts(site: Site, count: int) -> Queue:
-    """A ledger in which `count` images are finished and their files still wait to be moved."""
+def queued(site: Site, watches: dict[str, int]) -> Queue:
+    """A new ledger in which so many good images of each watch are queued."""
     url = f"sqlite:///{site.root / 'inspectd.db'}"
     upgrade(url)
     queue = Queue(open_writer(url))
-    paths = [site.drop(f"{number}.png", picture(DARK, seed=number)) for number in range(count)]
-    queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat())) for path in paths])
+    for watch, count in watches.items():
+        (folder,) = [each.path for each in config.load(site.config).watch if each.name == watch]
+        paths = [folder / f"{number}.png" for number in range(count)]
+        for number, path in enumerate(paths):
+            path.write_bytes(picture(DARK, seed=number))
+        queue.enqueue(watch, [Arrival(path.name, Stat.of(path.stat())) for path in paths])
+    return queue
+
+
+def make_debts(site: Site, count: int) -> Queue:
+    """A ledger in which `count` images are finished and their files still wait to be moved."""
+    queue = queued(site, {"line": count})
     claims = queue.claim("me", ["line"], count, 60.0)
     queue.finish("me", 0, [Failed(claim, "not an image: as a test wants it") for claim in claims], ["line"])
     return queue
@@ -83,11 +93,7 @@ def test_a_slow_disk_is_no_silence(site: Site, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_batch_too_large_for_the_memory_is_judged_in_halves(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = f"sqlite:///{site.root / 'inspectd.db'}"
-    upgrade(url)
-    queue = Queue(open_writer(url))
-    paths = [site.drop(f"{number}.png", picture(DARK, seed=number)) for number in range(12)]
-    queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat())) for path in paths])
+    queue = queued(site, {"line": 12})
     inspect = NullInspector.inspect
     sizes = []
 
@@ -108,11 +114,7 @@ def test_an_image_that_finds_no_memory_to_be_drawn_is_judged_with_fewer_beside_i
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pixels of large images are not kept for their overlays, but decoded again."""
-    url = f"sqlite:///{site.root / 'inspectd.db'}"
-    upgrade(url)
-    queue = Queue(open_writer(url))
-    paths = [site.drop(f"{number}.png", picture(DARK, seed=number)) for number in range(4)]
-    queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat())) for path in paths])
+    queue = queued(site, {"line": 4})
     decode = judge.decode
     times = Counter[bytes]()
 
@@ -132,11 +134,7 @@ def test_an_image_that_finds_no_memory_to_be_drawn_is_judged_with_fewer_beside_i
 def test_the_network_has_one_batch_at_a_time_while_the_next_is_decoded(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = f"sqlite:///{site.root / 'inspectd.db'}"
-    upgrade(url)
-    queue = Queue(open_writer(url))
-    paths = [site.drop(f"{number}.png", picture(DARK, seed=number)) for number in range(12)]
-    queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat())) for path in paths])
+    queue = queued(site, {"line": 12})
     inspect, prepare = NullInspector.inspect, Judge.prepare
     decoded: list[int] = []
     judged: list[int] = []
@@ -162,19 +160,6 @@ def test_the_network_has_one_batch_at_a_time_while_the_next_is_decoded(
     assert judged == [4, 4, 4]
     assert sorted(decoded) == list(range(1, 13)), "each is read once"
     assert site.rows("select verdict, count(*) from verdicts group by 1") == [("ok", 12)]
-
-
-def queued(site: Site, watches: dict[str, int]) -> Queue:
-    """A ledger in which so many images of each watch are queued."""
-    url = f"sqlite:///{site.root / 'inspectd.db'}"
-    upgrade(url)
-    queue = Queue(open_writer(url))
-    for watch, count in watches.items():
-        (folder,) = [each.path for each in config.load(site.config).watch if each.name == watch]
-        for number in range(count):
-            (folder / f"{number}.png").write_bytes(picture(DARK, seed=number))
-        queue.enqueue(watch, [Arrival(path.name, Stat.of(path.stat())) for path in folder.iterdir()])
-    return queue
 
 
 def test_a_batch_that_hangs_is_not_hidden_by_the_one_that_goes_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
