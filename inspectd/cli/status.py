@@ -1,5 +1,6 @@
 """`inspectd status`: what stands now, from the ledger alone."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -21,7 +22,8 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show what stands now: images by watch and state, models in use, the last 24 hours, and what last happened.
 
-    It is what the ledger knows, whether the daemon runs or not. Times are local in the table, UTC in JSON.
+    It is what the ledger knows, whether the daemon runs or not; besides, the watches' folders and the disks are looked
+    at. Times are local in the table, UTC in JSON.
     """
     settings, engine = open_ledger(config)
     from inspectd.ledger.recent import recent
@@ -32,8 +34,12 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     found = query(engine, [watch.name for watch in settings.watch])
     lately = recent(engine, now)
     disks = spaces(places(settings))
+    missing = {watch.name: watch.path for watch in settings.watch if not os.path.isdir(watch.path)}  # noqa: PTH112
     if as_json:
-        watches = [{**asdict(watch), "oldest_queued_s": _seconds(watch, now)} for watch in found.watches]
+        watches = [
+            {**asdict(watch), "missing": watch.watch in missing, "oldest_queued_s": _seconds(watch, now)}
+            for watch in found.watches
+        ]
         figures = {"recent": asdict(lately), "disks": [asdict(disk) for disk in disks]}
         output.write_json_lines([{**asdict(found), "watches": watches, **figures}])
         return
@@ -45,6 +51,8 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     output.say(f"Last verdict: {output.local_time(found.last_verdict_at) or 'none yet'}")
     if found.reinspecting:
         output.say(f"Waiting:      {found.reinspecting:,} past images to be judged again")
+    for name, path in missing.items():
+        output.say(f"Missing:      the folder of {name}, {path}; its images are inspected once it is there")
     for line in (*_lately(lately), *map(_free, disks)):
         output.say(line)
     if found.events:

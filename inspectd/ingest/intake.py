@@ -97,8 +97,12 @@ class Intake:
 
     @property
     def backends(self) -> dict[str, str]:
-        """``inotify`` or ``polling`` by the watch's name; where polling had to be added to inotify, with the reason."""
-        return {name: gate.observer.standing for name, gate in self._gates.items()}
+        """``inotify`` or ``polling`` by the watch's name; where polling had to be added to inotify, with the reason;
+        ``folder missing`` where there is nothing to observe."""
+        return {
+            name: "folder missing" if gate.observer.missing else gate.observer.standing
+            for name, gate in self._gates.items()
+        }
 
     @property
     def counters(self) -> dict[str, Counters]:
@@ -145,6 +149,7 @@ class _Gate:
         self._evidence = Evidence(watch.rescan)
         self._rescans = 0
         self._standing = self.observer.standing
+        self._missing: str | None = None  # what `events` tells of the folder
         self._check_at = float("-inf")
         self._failing = False
 
@@ -153,7 +158,7 @@ class _Gate:
         return Counters(self._evidence.missed, self._rescans, self.settler.stalled, self.settler.settling)
 
     def is_quiet(self) -> bool:
-        return self.observer.missing or (self._scanner.is_done and not self.hints and not self.settler.settling)
+        return bool(self.observer.missing) or (self._scanner.is_done and not self.hints and not self.settler.settling)
 
     def tend(self) -> None:
         """Look after the folder and its observer."""
@@ -183,6 +188,7 @@ class _Gate:
         if now >= self._check_at:
             self._check_at = now + CHECK
             self.tend()
+            self._tell_of_folder()
             if not self.observer.missing:
                 self._judge_events(now)
                 self._take_back(now)
@@ -193,6 +199,9 @@ class _Gate:
             for path, stat in self._scanner.advance(now, (time.monotonic() + until) / 2):
                 if self.settler.found(path, stat, now) and self._scanner.is_routine and self.observer.hears:
                     self._evidence.found(path)
+            if self._scanner.take_reopened():  # no event is had of a folder that could not be read at the start
+                self.observer.stop()
+                self._check_at = now
         self._settle(now, until)
         due = min(self._check_at, self.settler.next_due())
         if self._has_room():
@@ -219,6 +228,19 @@ class _Gate:
                 self._evidence.named(path)
             elif first and self.observer.hears:
                 self._evidence.found(path)
+
+    def _tell_of_folder(self) -> None:
+        """Record that the folder went missing, or that it is back."""
+        missing = self.observer.missing
+        if missing == self._missing:
+            return
+        folder = f"{self._watch.name}: the folder {to_text(str(self._watch.path))!r}"
+        if missing:
+            waits = f"{folder} {missing}; its files are waited for until it is back"
+            self._queue.event("watch", waits, logging.WARNING)
+        else:
+            self._queue.event("watch", f"{folder} is watched again")
+        self._missing = missing
 
     def _judge_events(self, now: float) -> None:
         """Poll beside inotify while events do not arrive, and say what has changed."""

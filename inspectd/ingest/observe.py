@@ -47,6 +47,7 @@ class Observer:
         self._observers: dict[Backend, BaseObserver] = {}
         self._identity: Identity | None = None
         self._disk: int | None = None  # st_dev of the folder when it was last there
+        self._missing: str | None = "has not been looked at"
         self._trouble: str | None = None  # said once, until it is over
         self._deaf = False
         self._full = threading.Event()  # the system has no inotify watch left for a folder in here
@@ -71,13 +72,14 @@ class Observer:
         return "inotify" in self._observers and not self._full.is_set()
 
     @property
-    def missing(self) -> bool:
-        """Whether the folder was not there at the last `tend`, or was the empty one that an unmounted disk leaves."""
-        return self._identity is None
+    def missing(self) -> str | None:
+        """What was wrong with the folder at the last `tend`: it was not there, or was the empty one that an unmounted
+        disk leaves. None if it was there."""
+        return self._missing
 
     def is_same_folder(self) -> bool:
         """Whether the folder is there and still the one of the last `tend`."""
-        return not self.missing and identity(self._watch.path) == self._identity
+        return self.missing is None and identity(self._watch.path) == self._identity
 
     def set_deaf(self, deaf: bool) -> None:
         """Poll beside inotify from the next `tend` on, where `backend` is `auto`; or no longer."""
@@ -89,10 +91,10 @@ class Observer:
         unmounted = now_there is not None and self._disk not in (None, now_there[0]) and is_empty(self._watch.path)
         if now_there is None or unmounted:
             self._identity = None
+            self._missing = "is empty and on another disk than before" if unmounted else "is missing or cannot be read"
             self.stop()
-            what = "is empty and on another disk than before" if unmounted else "is missing or cannot be read"
-            self._say(f"the folder {str(self._watch.path)!r} {what}; its files are waited for until it is back")
             return False
+        self._missing = None
         changed, self._identity, self._disk = now_there != self._identity, now_there, now_there[0]
         if not self._events:
             self._say(None)

@@ -167,6 +167,7 @@ class Scanner:
         self._requested = False
         self._unreadable: set[str] = set()  # folders that could not be read; those found in this pass
         self._unreadable_now: set[str] = set()
+        self._reopened = False
         self._complete = False
         self._is_routine = False
 
@@ -231,6 +232,11 @@ class Scanner:
             )
         self._unreadable_now.add(folder)
 
+    def take_reopened(self) -> bool:
+        """Whether a pass has read a folder that could not be read before; told once."""
+        reopened, self._reopened = self._reopened, False
+        return reopened
+
     def _unknown(self, chunk: list[tuple[str, Stat]]) -> list[tuple[str, Stat]]:
         if not chunk:
             return []
@@ -243,5 +249,6 @@ class Scanner:
         self._due = self._started + max(self._watch.rescan, SHARE * self._cost)
         self._complete = True
         for folder in self._unreadable - self._unreadable_now:
+            self._reopened = True
             log.info("Watch %s: the folder %r can be read again.", self._watch.name, to_text(folder or "."))
         self._unreadable, self._unreadable_now = self._unreadable_now, set()

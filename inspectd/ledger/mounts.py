@@ -5,6 +5,7 @@ and keep neither, and the damage shows only later; so a database on one is refus
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from inspectd.errors import LedgerError
@@ -37,12 +38,26 @@ def mountinfo() -> str:
     return _MOUNTINFO.read_text(errors="surrogateescape")
 
 
-def file_system(folder: Path, mounts: str) -> str:
-    """The type of the file system that an absolute folder is on, from the text of /proc/self/mountinfo (proc(5))."""
-    kind, longest = "", -1
+@dataclass(frozen=True)
+class Mount:
+    """Where a file system is mounted, and its type."""
+
+    point: Path
+    kind: str
+
+
+def mount_of(folder: Path, mounts: str) -> Mount:
+    """The mount that an absolute folder is on, from the text of /proc/self/mountinfo (proc(5))."""
+    found = Mount(Path("/"), "")
     for line in mounts.splitlines():
         mount, _, source = line.partition(" - ")
         point = Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), mount.split(" ")[4]))
-        if folder.is_relative_to(point) and len(point.parts) >= longest:  # a later mount covers an earlier one
-            kind, longest = source.split(" ")[0], len(point.parts)
-    return kind
+        # A later mount covers an earlier one.
+        if folder.is_relative_to(point) and len(point.parts) >= len(found.point.parts):
+            found = Mount(point, source.split(" ")[0])
+    return found
+
+
+def file_system(folder: Path, mounts: str) -> str:
+    """The type of the file system that an absolute folder is on, with the text of /proc/self/mountinfo."""
+    return mount_of(folder, mounts).kind

@@ -120,6 +120,15 @@ def test_the_table_has_local_times(waiting: Ledger) -> None:
     assert rest[-1] == ["start", *local_time(found["events"][-1]["at"]).split(), "second"]
 
 
+def test_a_missing_watch_folder_is_told(waiting: Ledger) -> None:
+    folder = waiting.root / "incoming" / "line-1"
+    assert [watch["missing"] for watch in ask(waiting)["watches"]] == [True, True, False]
+    assert f"Missing:      the folder of line-1, {folder};" in waiting.run("status")[1]
+    folder.mkdir(parents=True)
+    assert [watch["missing"] for watch in ask(waiting)["watches"]] == [False, True, False]
+    assert "line-1, " not in waiting.run("status")[1]
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.4, "0 s"), (119.9, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (2e5, "2 d")],

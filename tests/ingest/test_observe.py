@@ -367,6 +367,40 @@ def test_where_no_events_can_be_had_it_says_so_once_and_goes_on_trying(bench: An
     ]
 
 
+def test_a_folder_that_could_not_be_read_at_the_start_gives_events_once_it_can(bench: Any) -> None:
+    # Even root cannot read a folder whose path is too long. A shorter name of the first folder opens the last.
+    handle = os.open(bench.folder, os.O_RDONLY)
+    for _ in range(16):
+        os.mkdir("d" * 254, dir_fd=handle)
+        inner = os.open("d" * 254, os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    bench.start(rescan=100.0)
+    (bench.folder / ("d" * 254)).rename(bench.folder / "d")
+    bench.run(100.0)  # the scan finds that it can be read
+    bench.run(1.0)
+    bench.run(1.0)
+    image = os.open("deep.png", os.O_WRONLY | os.O_CREAT, dir_fd=handle)
+    os.write(image, b"image")
+    os.close(image)
+    os.close(handle)
+    bench.until(lambda: any(path.endswith("deep.png") for path in bench.rows()), "an event, for no scan is due")
+
+
+def test_a_missing_folder_is_an_event_and_so_is_its_return(bench: Any) -> None:
+    bench.folder.rmdir()
+    intake = bench.start()
+    assert intake.backends == {"line": "folder missing"}
+    bench.run(60.0)
+    bench.folder.mkdir()
+    bench.run(1.0)
+    with bench.engine.connect() as connection:
+        told = [row[0] for row in connection.exec_driver_sql("select detail from events where kind = 'watch'")]
+    folder = f"line: the folder '{bench.folder}'"
+    waited = f"{folder} is missing or cannot be read; its files are waited for until it is back"
+    assert told == [waited, f"{folder} is watched again"]
+
+
 def test_without_observers_no_thread_is_started(bench: Any) -> None:
     before = threading.active_count()
     bench.start(observe=False)

@@ -412,25 +412,23 @@ def test_a_device_that_is_not_there_and_one_that_does_not_answer() -> None:
 
 
 def test_a_site_in_the_state_directory_needs_no_drop_in(site: Site) -> None:
-    nothing = sandbox.Needs((), (Path("/srv/cameras"), Path("/etc/inspectd")), ())
+    nothing = sandbox.Needs((), (Path("/srv/cameras"), Path("/etc/inspectd")))
     assert sandbox.written_out(site.config, nothing) == ""
 
 
 @pytest.mark.parametrize(
     ("needs", "lines"),
     [
-        (sandbox.Needs((), (Path("/home/ada/in"),), ()), ["[Service]", "ProtectHome=read-only"]),
+        (sandbox.Needs((), (Path("/home/ada/in"),)), ["[Service]", "ProtectHome=read-only"]),
         (
-            sandbox.Needs((Path("/home/ada/in"), Path("/srv/out")), (), ()),
+            sandbox.Needs((Path("/home/ada/in"), Path("/srv/out")), ()),
             ["[Service]", "ReadWritePaths=/home/ada/in /srv/out", "ProtectHome=no"],
         ),
         (
-            sandbox.Needs((Path("/mnt/line 1"), Path("/tmp/100%")), (), (Path("/mnt/line 1"),)),
+            sandbox.Needs((Path("/mnt/line 1"), Path("/tmp/100%")), (), frozenset({Path("/mnt/line 1")})),
             [
-                "[Unit]",
-                'RequiresMountsFor="/mnt/line 1"',
                 "[Service]",
-                'ReadWritePaths="/mnt/line 1" /tmp/100%%',
+                'ReadWritePaths="-/mnt/line 1" /tmp/100%%',
                 "PrivateTmp=no",
             ],
         ),
@@ -452,9 +450,10 @@ def test_drop_ins_are_what_systemd_takes(tmp_path: Path, needs: sandbox.Needs, l
 
 
 def test_an_installed_service_against_the_needs() -> None:
-    found = sandbox.Needs((Path("/srv/out"), Path("/home/ada/in")), (), ())
-    shipped = {"ReadWritePaths": "", "ProtectHome": "yes", "PrivateTmp": "yes"}
-    dropped_in = {"ReadWritePaths": "-/srv /home/ada/in", "ProtectHome": "no", "PrivateTmp": "yes"}
+    found = sandbox.Needs((Path("/srv/out"), Path("/home/ada/in")), ())
+    own = {"RequiresMountsFor": "/var/lib/inspectd /tmp /var/tmp"}  # what systemd adds for the unit's own folders
+    shipped = {"ReadWritePaths": "", "ProtectHome": "yes", "PrivateTmp": "yes", **own}
+    dropped_in = {"ReadWritePaths": "-/srv /home/ada/in", "ProtectHome": "no", "PrivateTmp": "yes", **own}
     assert sandbox.allowed(found, None, "install it").state is State.OK
     assert sandbox.allowed(found, dropped_in, "install it").state is State.OK
     lacking = sandbox.allowed(found, shipped, "install it")
@@ -464,11 +463,12 @@ def test_an_installed_service_against_the_needs() -> None:
     )
 
 
-def test_a_share_that_is_only_read_is_waited_for() -> None:
-    share = sandbox.Needs((), (Path("/mnt/cameras"),), (Path("/mnt/cameras"),))
-    found = sandbox.allowed(share, None, "install it")
-    assert (found.state, found.advice) == (State.OK, "install it")
-    assert found.found.endswith("RequiresMountsFor=/mnt/cameras")
+def test_an_installed_requirement_of_a_mount_is_a_fault() -> None:
+    shown = {"ReadWritePaths": "", "ProtectHome": "yes", "PrivateTmp": "yes", "RequiresMountsFor": "/tmp '/mnt/line 1'"}
+    found = sandbox.allowed(sandbox.Needs((), (Path("/mnt/line 1"),)), shown, "install it")
+    assert found.state is State.FAULT
+    assert 'RequiresMountsFor="/mnt/line 1"' in found.found
+    assert "daemon-reload" in found.advice
 
 
 def test_needs_are_what_the_unit_does_not_give(site: Site) -> None:
@@ -476,9 +476,16 @@ def test_needs_are_what_the_unit_does_not_give(site: Site) -> None:
     site.write({"path": "link", "after": "delete"}, output="/var/lib/inspectd/out", database="sqlite:////srv/db/a.db")
     mounts = "1 0 8:1 / / rw - ext4 a rw\n2 1 0:4 / /mnt rw - nfs4 b rw\n"
     found = sandbox.needs(site_of(site.config, load(site.config)), mounts)
-    assert found.written == (Path("/srv/db"), Path("/mnt/cameras/line 1"))
-    assert found.network == (Path("/mnt/cameras/line 1"),)
+    assert found.written == (Path("/srv/db"), Path("/mnt")), "a share is named by its mount point"
+    assert found.waited == {Path("/mnt")}
     assert found.read == (site.root,)
+
+
+def test_a_watch_whose_folder_is_missing_does_not_keep_the_service_from_starting(site: Site) -> None:
+    site.write({"path": "/srv/late/in", "after": "move", "move_to": "/var/lib/inspectd/archive"}, output="/srv/out")
+    found = sandbox.needs(site_of(site.config, load(site.config)), "1 0 8:1 / / rw - ext4 a rw\n")
+    assert "ReadWritePaths=/srv/out " in sandbox.written_out(site.config, found)
+    assert "-/srv/late/in" in sandbox.written_out(site.config, found)
 
 
 def test_the_drop_in_of_a_site(site: Site) -> None:
