@@ -20,7 +20,7 @@ from inspectd.ingest.hints import Hints
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Identity, identity, is_empty
 from inspectd.ingest.watchdogs import Handler, InotifyObserver, Poller, is_running
-from inspectd.ledger.mounts import file_system, is_network, mountinfo
+from inspectd.ledger.mounts import file_system, is_network, mount_of, mountinfo
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,8 @@ class Observer:
         self._events = events
         self._observers: dict[Backend, BaseObserver] = {}
         self._identity: Identity | None = None
-        self._disk: int | None = None  # st_dev of the folder when it was last there
+        self._disk: int | None = None  # st_dev of the folder when it was last there,
+        self._mount = Path("/")  # and where that disk was mounted
         self._missing: str | None = "has not been looked at"
         self._trouble: str | None = None  # said once, until it is over
         self._deaf = False
@@ -88,14 +89,16 @@ class Observer:
     def tend(self) -> bool:
         """Put right what is wrong, without ever raising for it; true if a scan must find what was missed meanwhile."""
         now_there = identity(self._watch.path)
-        unmounted = now_there is not None and self._disk not in (None, now_there[0]) and is_empty(self._watch.path)
+        unmounted = now_there is not None and now_there[0] != self._disk and self._is_unmounted()
         if now_there is None or unmounted:
             self._identity = None
             self._missing = "is empty and on another disk than before" if unmounted else "is missing or cannot be read"
             self.stop()
             return False
         self._missing = None
-        changed, self._identity, self._disk = now_there != self._identity, now_there, now_there[0]
+        changed, self._identity = now_there != self._identity, now_there
+        if now_there[0] != self._disk:
+            self._disk, self._mount = now_there[0], self._mount_point()
         if not self._events:
             self._say(None)
             return changed
@@ -110,6 +113,14 @@ class Observer:
             self._say(None)
         self._say_full()
         return any(started) or changed
+
+    def _is_unmounted(self) -> bool:
+        """Whether the folder is the empty one that lies below the mount point of a disk that was taken away."""
+        point = self._mount_point()
+        return point != self._mount and self._mount.is_relative_to(point) and is_empty(self._watch.path)
+
+    def _mount_point(self) -> Path:
+        return mount_of(Path(os.path.realpath(self._watch.path)), mountinfo()).point
 
     def stop(self) -> None:
         """End the observers. Threads that a hanging file system holds are left behind; what they say does no harm."""

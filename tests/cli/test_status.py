@@ -15,6 +15,7 @@ from support.site import DARK, laid_out, picture, until
 from inspectd.cli.output import local_time
 from inspectd.cli.status import age
 from inspectd.clock import utc_text
+from inspectd.config import load
 from inspectd.ledger import trail
 from inspectd.ledger.database import open_writer
 from inspectd.ledger.queue import Queue
@@ -121,12 +122,12 @@ def test_the_table_has_local_times(waiting: Ledger) -> None:
 
 
 def test_a_missing_watch_folder_is_told(waiting: Ledger) -> None:
-    folder = waiting.root / "incoming" / "line-1"
-    assert [watch["missing"] for watch in ask(waiting)["watches"]] == [True, True, False]
-    assert f"Missing:      the folder of line-1, {folder};" in waiting.run("status")[1]
-    folder.mkdir(parents=True)
-    assert [watch["missing"] for watch in ask(waiting)["watches"]] == [False, True, False]
-    assert "line-1, " not in waiting.run("status")[1]
+    [first, *_] = load(waiting.root / "config.yaml").watch
+    assert [watch["missing"] for watch in ask(waiting)["watches"]] == [False, False, False]
+    assert "Missing:" not in waiting.run("status")[1]
+    first.path.rename(waiting.root / "elsewhere")
+    assert [watch["missing"] for watch in ask(waiting)["watches"]] == [True, False, False]
+    assert f"Missing:      the folder of line-1, {first.path};" in waiting.run("status")[1]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def test_a_share_that_is_late_and_blinks_is_waited_for(service: Service, share: 
     share.goes()
     service.says("watching line (folder missing)")
     share.comes()
+    service.says("watching line (inotify)")  # empty as it is
     share.drop("again.png", DARK)
     assert service.outcomes(2) == {"late.png": "defect", "again.png": "ok"}
     until(lambda: share.is_moved("again.png"), "again.png in the archive")
