@@ -120,7 +120,10 @@ class Observer:
         return point != self._mount and self._mount.is_relative_to(point) and is_empty(self._watch.path)
 
     def _mount_point(self) -> Path:
-        return mount_of(Path(os.path.realpath(self._watch.path)), mountinfo()).point
+        try:
+            return mount_of(Path(os.path.realpath(self._watch.path)), mountinfo()).point
+        except OSError:  # no file can be opened just now: what was known still counts
+            return self._mount
 
     def stop(self) -> None:
         """End the observers. Threads that a hanging file system holds are left behind; what they say does no harm."""
