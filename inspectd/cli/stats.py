@@ -1,6 +1,5 @@
 """`inspectd stats`: counts of outcomes and the defect rate."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -55,7 +54,7 @@ def stats(
 
 
 def _record(by: str, row: "StatRow") -> dict[str, Any]:
-    counts = asdict(row)
+    counts = dict(vars(row))
     return {by: counts.pop("group"), **counts, "defect_rate": row.defect_rate}
 
 

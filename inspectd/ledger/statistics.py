@@ -1,10 +1,11 @@
 """Statistics of the ledger: how many images of which outcome, by watch, day or hour. Reads only, for `open_reader`."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Engine, Integer, Select, bindparam, cast, func, literal_column, select
@@ -15,6 +16,7 @@ from inspectd.ledger.schema import State, Verdict, images
 from inspectd.ledger.transactions import IS_JUDGED
 
 _QUARTER = timedelta(minutes=15)  # zones differ by no less
+SPANS = 4096  # days or hours that one query counts
 
 Local = Callable[[datetime], str]  # the local day or hour that a moment is in
 Count = tuple[str, str, int]  # group, verdict, how many
@@ -44,7 +46,7 @@ def stats(
 ) -> list[StatRow]:
     """Counts of outcomes by watch, or by the day or hour in which they fell, in order; times in `zone`, or local."""
     wanted = wanted or Filter()
-    local = _local("%Y-%m-%d" if by == "day" else "%Y-%m-%d %H:00", zone)
+    local = _day(zone) if by == "day" else _hour(zone)
     keys, name = (_by_watch, _as_it_is) if by == "watch" else (_by_quarter, _of_quarter(local))
     judged, pending = keys(images.c.finished_at), keys(images.c.seen_at)
     with engine.connect() as connection:
@@ -65,28 +67,41 @@ def _grouped(connection: Connection, query: Select[Any], name: Callable[..., str
 
 
 def _span_by_span(connection: Connection, wanted: Filter, local: Local) -> Iterator[Count]:
-    """The outcomes of one local day or hour after the other, each a range of the index that has a verdict's by time.
+    """The outcomes of each local day or hour, counted as a range of the index that has a verdict's outcomes by time.
 
-    So no row is sorted. What lies between two outcomes is leapt over, be it years.
+    So no row is sorted. One query counts many spans, and the years in which nothing happened are leapt over.
     """
     verdicts = (wanted.verdict,) if wanted.verdict else (*Verdict, State.FAILED)
-    until = utc_text(wanted.until or datetime.max.replace(tzinfo=UTC))
+    until = wanted.until or datetime.max.replace(tzinfo=UTC)
     at = images.c.finished_at
-    start, end = (bindparam(name, type_=at.type) for name in ("start", "end"))
+    span = func.json_each(bindparam("spans")).table_valued("key", "value")
+    start, end = (func.json_extract(span.c.value, path, type_=at.type) for path in ("$[0]", "$[1]"))
     numbers = [
         select(func.count())
         .where(*outcomes(replace(wanted, since=None, until=None, verdict=verdict)), at >= start, at < end)
         .scalar_subquery()
         for verdict in verdicts
     ]
-    following = select(func.min(at)).where(IS_JUDGED, at >= end).scalar_subquery()
-    query = select(following, *numbers)
-    since = utc_text(wanted.since) if wanted.since else ""
-    first = connection.scalar(select(func.min(at)).where(IS_JUDGED, at >= since))
-    while first is not None and first < until:
-        group, over = _span(datetime.fromisoformat(first), local)
-        first, *found = connection.execute(query, {"start": first, "end": min(utc_text(over), until)}).one()
-        yield from ((group, verdict, number) for verdict, number in zip(verdicts, found, strict=True) if number)
+    query = select(*numbers).select_from(span).order_by(span.c.key)
+    newest = connection.scalar(select(func.max(at)).where(IS_JUDGED))
+    following = select(func.min(at)).where(IS_JUDGED, at >= bindparam("moment", type_=at.type))
+    first = connection.scalar(following, {"moment": utc_text(wanted.since) if wanted.since else ""})
+    while first is not None and first < utc_text(until):
+        spans = list(islice(_spans(first, local, min(until, datetime.fromisoformat(newest) + _QUARTER)), SPANS))
+        counted = connection.execute(query, {"spans": json.dumps([limits for _, *limits in spans])})
+        for (group, *_), found in zip(spans, counted, strict=True):
+            yield from ((group, verdict, number) for verdict, number in zip(verdicts, found, strict=True) if number)
+        first = connection.scalar(following, {"moment": spans[-1][2]})
+
+
+def _spans(first: str, local: Local, until: datetime) -> Iterator[tuple[str, str, str]]:
+    """The local days or hours from a moment on: name, beginning and end; the last one ends at `until`."""
+    moment, begin = datetime.fromisoformat(first), first
+    while moment < until:
+        group, over = _span(moment, local)
+        end = utc_text(min(over, until))
+        yield group, begin, end
+        moment, begin = over, end
 
 
 def _span(moment: datetime, local: Local) -> tuple[str, datetime]:
@@ -116,12 +131,12 @@ def _of_quarter(local: Local) -> Callable[[str, int], str]:
     return lambda hour, quarter: local(datetime.fromisoformat(f"{hour}:{15 * quarter:02d}+00:00"))
 
 
-def _local(form: str, zone: tzinfo | None) -> Local:
-    @cache  # each verdict has a row of its own
-    def name(moment: datetime) -> str:
-        return moment.astimezone(zone).strftime(form)
+def _day(zone: tzinfo | None) -> Local:
+    return cache(lambda moment: moment.astimezone(zone).isoformat()[:10])  # each verdict has a row of its own
 
-    return name
+
+def _hour(zone: tzinfo | None) -> Local:
+    return cache(lambda moment: moment.astimezone(zone).isoformat(" ")[:13] + ":00")
 
 
 def _stat_row(group: str, rows: list[tuple[str, str, int]]) -> StatRow:

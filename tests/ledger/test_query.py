@@ -338,7 +338,7 @@ def test_stats_are_counted_in_an_index_alone(reader: Engine) -> None:
     assert (
         counting.count("COVERING INDEX images_watch (watch=? AND verdict=? AND finished_at>? AND finished_at<?)") == 4
     )
-    assert "SEARCH images USING COVERING INDEX images_finished (finished_at>?)" in counting
+    assert any("SEARCH images USING COVERING INDEX images_finished (finished_at>?)" in plan for plan in asked)
     counting = next(plan for plan in plans(reader, lambda: stats(reader, "hour")) if "SCALAR SUBQUERY" in plan)
     assert counting.count("COVERING INDEX images_verdict (verdict=? AND finished_at>? AND finished_at<?)") == 4
 
