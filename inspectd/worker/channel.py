@@ -1,4 +1,5 @@
-"""The line between the supervisor and a worker: one socket pair, one message (compressed JSON) a packet.
+"""The line between the supervisor and a worker: one socket pair, one message (compressed JSON) a packet. A message that
+is too large for a packet lies in a file in memory, whose descriptor is sent.
 
 A closed line is a message too: a worker whose supervisor is gone must exit, and a supervisor whose worker is gone must
 replace it. Nothing said here is needed for correctness; the ledger alone decides what is claimed and what is done.
@@ -6,6 +7,7 @@ replace it. Nothing said here is needed for correctness; the ledger alone decide
 
 import contextlib
 import json
+import os
 import socket
 import zlib
 from dataclasses import asdict, dataclass
@@ -71,7 +73,8 @@ class Stop:
 
 
 Message = Ready | Refused | Progress | Settings | Wake | Stop
-PACKET = 1 << 17  # bytes; a configuration of thousands of watches, which are much alike, fits when compressed
+PACKET = 1 << 16  # bytes; what is larger, such as the configuration of thousands of watches, goes in a file of its own
+IN_FILE = b"in a file"  # never the beginning of what zlib has compressed
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Ready, Refused, Progress, Settings, Wake, Stop)}
 
 
@@ -91,7 +94,13 @@ class Channel:
         """Send one message; one that cannot be delivered is dropped, because the other end is gone or stuck."""
         packet = zlib.compress(json.dumps([type(message).__name__, asdict(message)]).encode())
         with contextlib.suppress(OSError):
-            self._end.send(packet)
+            if len(packet) <= PACKET:
+                self._end.send(packet)
+                return
+            with os.fdopen(os.memfd_create("message"), "wb") as file:
+                file.write(packet)
+                file.flush()
+                socket.send_fds(self._end, [IN_FILE], [file.fileno()])
 
     def receive(self) -> Message:
         """The next message, waiting for it as the socket does.
@@ -101,11 +110,15 @@ class Channel:
             EOFError: when the other end is closed.
         """
         try:
-            packet = self._end.recv(PACKET)
+            packet, files, _, _ = socket.recv_fds(self._end, PACKET, 1)
         except ConnectionError:
-            packet = b""
+            packet, files = b"", []
         if not packet:
             raise EOFError("the other end is closed")
+        if packet == IN_FILE:
+            with os.fdopen(files[0], "rb") as file:
+                file.seek(0)
+                packet = file.read()
         kind, fields = json.loads(zlib.decompress(packet))
         return _KINDS[kind](**fields)
 
@@ -115,5 +128,5 @@ def pair() -> tuple[Channel, socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     for end in (ours, theirs):
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PACKET)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * PACKET)
     return Channel(ours), theirs
