@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from inspectd.dataset.division import Wish, divide
-from inspectd.dataset.folder import SUFFIXES, find_classes, find_images, passed_over
+from inspectd.dataset.folder import SUFFIXES, Folder, find_classes, find_images, open_folder, passed_over
 from inspectd.dataset.manifest import Manifest, Sample
 from inspectd.dataset.pictures import Picture, Pixels, Unreadable, read_pictures
 from inspectd.errors import DataError
@@ -32,10 +32,11 @@ def survey(root: Path, ok: Sequence[str], wish: Wish, progress: Progress) -> Man
         DataError: the classes cannot be told apart with these images, or `wish.group` is no such expression.
     """
     pattern = None if wish.group is None else _pattern(wish.group)
-    classes = find_classes(root, ok)
-    usable, left_out = _read(root, classes, progress)
+    folder = open_folder(root)
+    classes = find_classes(folder, ok)
+    usable, left_out = _read(folder, classes, progress)
     for index, each in enumerate(classes):
-        _refuse_too_few(root / each.name, index, usable, left_out)
+        _refuse_too_few(root / each.name, index, usable, left_out, folder.left_out(each.name))
     parts = [_part(pattern, picture.path) for picture in usable]
     if pattern and not any(parts):
         raise DataError(f"--group {wish.group} matches no image's path, such as {usable[0].path}.")
@@ -47,16 +48,22 @@ def survey(root: Path, ok: Sequence[str], wish: Wish, progress: Progress) -> Man
         _refuse_unsplit(manifest, each.name, wish)
     return replace(
         manifest,
-        remarks=(*_of_others(root, classes), *_of_parts(parts), *_of_copies(samples), *_of_gaps(manifest, wish)),
+        remarks=(
+            *folder.remarks,
+            *_of_others(folder, classes),
+            *_of_parts(parts),
+            *_of_copies(samples),
+            *_of_gaps(manifest, wish),
+        ),
     )
 
 
-def _read(root: Path, classes: Sequence[ImageClass], progress: Progress) -> tuple[list[Picture], list[Unreadable]]:
+def _read(folder: Folder, classes: Sequence[ImageClass], progress: Progress) -> tuple[list[Picture], list[Unreadable]]:
     """What can be learned from (without its pixels), and what cannot and why."""
-    found = find_images(root, classes)
+    found = find_images(folder, classes)
     usable: list[Picture] = []
     left_out: list[Unreadable] = []
-    for done, each in enumerate(read_pictures(root, found, _forget), start=1):
+    for done, each in enumerate(read_pictures(folder.root, found, _forget), start=1):
         if isinstance(each, Unreadable):
             left_out.append(each)
         elif each.doubt:
@@ -86,7 +93,9 @@ def _contradictions(pictures: Sequence[Picture]) -> dict[str, str]:
     return found
 
 
-def _refuse_too_few(folder: Path, target: int, usable: Sequence[Picture], left_out: Sequence[Unreadable]) -> None:
+def _refuse_too_few(
+    folder: Path, target: int, usable: Sequence[Picture], left_out: Sequence[Unreadable], masks: Sequence[str]
+) -> None:
     contents = {picture.sha256 for picture in usable if picture.target == target}
     if len(contents) >= 2:
         return
@@ -94,6 +103,7 @@ def _refuse_too_few(folder: Path, target: int, usable: Sequence[Picture], left_o
     lost = [each for each in left_out if each.target == target]
     has = f"{files} images, all of one content" if files > 1 else f"{files or 'no'} usable image{'s' * (files != 1)}"
     why = f" Left out: {len(lost)}, the first of them {lost[0]}." if lost else ""
+    why += f" Left out as masks: {len(masks)}, the first of them {masks[0]}." if masks else ""
     raise DataError(
         f"{folder} has {has}.{why} A class needs at least two different images: one to learn from and one to validate "
         "with."
@@ -140,11 +150,11 @@ def _refuse_unsplit(manifest: Manifest, name: str, wish: Wish) -> None:
         )
 
 
-def _of_others(root: Path, classes: Sequence[ImageClass]) -> Iterator[str]:
-    if others := passed_over(root, classes):
+def _of_others(folder: Folder, classes: Sequence[ImageClass]) -> Iterator[str]:
+    if others := passed_over(folder, classes):
         yield (
-            f"Not looked at: {len(others)} in the classes' folders, such as {others[0].relative_to(root)}. Images are "
-            f"files that end in {', '.join(SUFFIXES)}; links to folders are not followed."
+            f"Not looked at: {len(others)} in the classes' folders, such as {others[0].relative_to(folder.root)}. "
+            f"Images are files that end in {', '.join(SUFFIXES)}; links to folders are not followed."
         )
 
 

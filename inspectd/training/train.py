@@ -54,7 +54,7 @@ def train(
         device, precision = _device(recipe, witness)
         keras.utils.set_random_seed(recipe.seed)
         manifest = _survey(data, recipe, witness)
-        marked = find_masks(masks, manifest.samples, manifest.classes) if masks else None
+        marked = find_masks(masks, data, manifest.samples, manifest.classes) if masks else None
         beginning = start(recipe, len(manifest.classes))
         network = beginning.network
         witness.say(f"{recipe.backbone} with {network.count_params():,} parameters, {beginning.origin}")
