@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass as checked
+from pydantic_core import PydanticKnownError
 
 from inspectd.config.document import Document
 from inspectd.dataset.division import Wish
@@ -25,10 +26,21 @@ Names = Annotated[
     tuple[str, ...], BeforeValidator(lambda names: (names,) if isinstance(names, str) else names), Field(min_length=1)
 ]
 Layer = Annotated[str | None, BeforeValidator(lambda name: None if name == "all" else name)]
-Count = Annotated[int, Field(ge=0, le=10_000)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)]
-Side = Annotated[int, Field(ge=SIDE[0], le=SIDE[-1])]
+
+
+def _no_boolean(value: Any) -> Any:
+    """Python counts with booleans: True would be 1."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("float_type")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_boolean)]
+Real = Annotated[float, BeforeValidator(_no_boolean)]
+Count = Annotated[Whole, Field(ge=0, le=10_000)]
+Rate = Annotated[Real, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[Real, Field(ge=0, le=0.9, allow_inf_nan=False)]
+Side = Annotated[Whole, Field(ge=SIDE[0], le=SIDE[-1])]
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -70,18 +82,18 @@ class Recipe:
     head: Head = "max"
     width: Side = 512
     height: Side = 512
-    tiles: Annotated[int, Field(ge=0)] | None = None
+    tiles: Annotated[Whole, Field(ge=0)] | None = None
     weights: str = "imagenet"
     preprocess: Preprocess = "backbone"
     head_epochs: Count = 0
     head_rate: Rate = 1e-3
     train_from: Layer = None
     optimizer: Literal["adam", "sgd"] = "adam"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    momentum: Annotated[Real, Field(ge=0, lt=1)] = 0.0
     schedule: Literal["cosine", "constant"] = "cosine"
     rate: Rate = 1e-4
     epochs: Count = 10
-    batch: Annotated[int, Field(ge=1, le=1024)] = 8
+    batch: Annotated[Whole, Field(ge=1, le=1024)] = 8
     patience: Count = 0
     class_weights: Literal["none", "balanced"] = "none"
     flips: bool = True
@@ -90,7 +102,7 @@ class Recipe:
     validation: Share = 0.2
     group: str | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 111
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 111
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from inspectd.dataset.folder import Found, find_images, open_folder
 from inspectd.dataset.pictures import THREADS, Picture, Unreadable, read_pictures
@@ -44,6 +45,15 @@ def test_what_is_no_image_or_in_doubt_keeps_its_place(make: Make) -> None:
     assert isinstance(third, Picture)
     assert third.doubt
     assert gone == Unreadable("ok/gone.png", 0, "cannot be read (No such file or directory)")
+
+
+def test_one_that_is_too_large_says_what_to_do_without_a_configuration(tmp_path: Path) -> None:
+    Image.new("1", (20_000, 6_000)).save(tmp_path / "large.png")
+    [found] = read_pictures(tmp_path, [Found("large.png", 0)])
+    assert isinstance(found, Unreadable)
+    assert found.reason == (
+        "It has more than 100,000,000 pixels, or more than the memory holds; scale it down or cut it into parts."
+    )
 
 
 @pytest.mark.parametrize("name", ["\udcff.png", "%41.png"])
