@@ -5,22 +5,18 @@ for itself, and masks do not. Links to files are followed, links to folders belo
 as a mask is opened here.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from inspectd.config.schema import IMAGE_PATTERNS
 from inspectd.dataset.layouts import layout
 from inspectd.dataset.masks import SortedOut, is_mask_folder, sort_out
+from inspectd.dataset.walk import Walk, is_image, is_shown
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 from inspectd.paths import to_text
-from inspectd.system_names import is_system_name
-
-SUFFIXES = tuple(pattern.removeprefix("*") for pattern in IMAGE_PATTERNS)
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,9 @@ class Folder:
         names: Of the folders that may be classes, sorted. One that is named as a folder of masks and holds no image is
             none.
         images: By such a name, the paths of its images relative to `root`, sorted.
+        others: The paths of what lies in these folders and does not claim to be an image: other endings, and links to
+            folders.
+        system: The paths of the files and folders that a system keeps for itself, where those are left alone.
         masks: The paths of the pictures that are left out because they are masks.
         remarks: Sentences about masks that a user should read.
     """
@@ -51,8 +50,10 @@ class Folder:
     root: Path
     names: tuple[str, ...]
     images: dict[str, tuple[str, ...]]
-    masks: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    others: tuple[str, ...]
+    system: tuple[str, ...]
+    masks: tuple[str, ...]
+    remarks: tuple[str, ...]
 
     def left_out(self, name: str) -> list[str]:
         """The masks in a class's folder."""
@@ -60,29 +61,39 @@ class Folder:
 
     def layout(self) -> str | None:
         """How to lay the folder out, where it is a public data set's rather than a folder for each class."""
-        loose = [to_text(path.name) for path in self.root.iterdir() if is_shown(path.name) and _is_image(path)]
+        loose = [to_text(path.name) for path in self.root.iterdir() if is_shown(path.name) and is_image(path)]
         return layout(
             self.root, [*loose, *self.masks, *(path for of_class in self.images.values() for path in of_class)]
         )
 
 
-def open_folder(root: Path) -> Folder:
+def open_folder(root: Path, system_files: bool = False) -> Folder:
     """Looks at everything below a folder, and leaves masks out.
+
+    Args:
+        system_files: Whether what a NAS or an operating system keeps for itself belongs to the images too.
 
     Raises:
         DataError: it is no folder, or one below it cannot be read.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder. Give a folder that has one folder of images for each class.")
-    names = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and is_shown(entry.name))
-    pictures = {
-        name: tuple(to_text(path.relative_to(root).as_posix()) for path in _entries(root / name) if _is_image(path))
-        for name in names
-    }
+    walk = Walk(root, system_files)
+    shown = walk.shown(root, sorted(entry.name for entry in root.iterdir()))
+    files = {name: walk.files(name) for name in shown if (root / name).is_dir()}
+    pictures = {name: [_text(root, path) for path in paths if is_image(path)] for name, paths in files.items()}
     sorted_out = sort_out(root, [path for paths in pictures.values() for path in paths])
     images = {name: tuple(path for path in paths if path not in sorted_out.masks) for name, paths in pictures.items()}
-    classes = tuple(name for name in names if images[name] or not is_mask_folder(name))
-    return Folder(root, classes, images, tuple(sorted(sorted_out.masks)), tuple(_remarks(root, sorted_out)))
+    classes = tuple(name for name in files if images[name] or not is_mask_folder(name))
+    return Folder(
+        root=root,
+        names=classes,
+        images=images,
+        others=tuple(_text(root, path) for name in classes for path in files[name] if not is_image(path)),
+        system=tuple(sorted(_text(root, path) for path in walk.system)),
+        masks=tuple(sorted(sorted_out.masks)),
+        remarks=tuple(_remarks(root, sorted_out)),
+    )
 
 
 def find_classes(folder: Folder, ok: Sequence[str]) -> tuple[ImageClass, ...]:
@@ -136,16 +147,6 @@ def find_images(folder: Folder, classes: Sequence[ImageClass]) -> list[Found]:
     return found
 
 
-def passed_over(folder: Folder, classes: Sequence[ImageClass]) -> list[Path]:
-    """What lies in the classes' folders and is not taken for an image: other endings, and links to folders."""
-    return [path for each in classes for path in _entries(folder.root / each.name) if not _is_image(path)]
-
-
-def is_shown(name: str) -> bool:
-    """Whether a file or folder is a person's own: neither hidden nor a system's."""
-    return not name.startswith(".") and not is_system_name(name)
-
-
 def _remarks(root: Path, found: SortedOut) -> Iterator[str]:
     if found.masks:
         yield (
@@ -169,22 +170,5 @@ def _class(root: Path, name: str, ok: bool) -> ImageClass:
         ) from None
 
 
-def _is_image(path: Path) -> bool:
-    """Whether it claims to be one; a link that leads to nothing may well have been."""
-    return path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
-
-
-def _entries(folder: Path) -> list[Path]:
-    """Everything below a folder, by path, that is shown and no folder itself."""
-    if not folder.is_dir():
-        return []
-    found = []
-    for place, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if is_shown(name)]
-        links = [name for name in folders if Path(place, name).is_symlink()]
-        found += [Path(place, name) for name in (*names, *links) if is_shown(name)]
-    return sorted(found)
-
-
-def _refuse(error: OSError) -> None:
-    raise DataError(f"{error.filename} cannot be read: {error.strerror}. Let it be read, or move it away.")
+def _text(root: Path, path: Path) -> str:
+    return to_text(path.relative_to(root).as_posix())

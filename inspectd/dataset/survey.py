@@ -12,27 +12,29 @@ from pathlib import Path
 import numpy as np
 
 from inspectd.dataset.division import Wish, divide
-from inspectd.dataset.folder import SUFFIXES, Folder, find_classes, find_images, open_folder, passed_over
+from inspectd.dataset.folder import Folder, find_classes, find_images, open_folder
 from inspectd.dataset.manifest import Manifest, Sample
 from inspectd.dataset.pictures import Picture, Pixels, Unreadable, read_pictures
+from inspectd.dataset.walk import SUFFIXES
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 
 Progress = Callable[[int, int], None]
 
 
-def survey(root: Path, ok: Sequence[str], wish: Wish, progress: Progress) -> Manifest:
+def survey(root: Path, ok: Sequence[str], wish: Wish, progress: Progress, system_files: bool = False) -> Manifest:
     """Reads a folder per class, all of it once, and splits what can be used.
 
     Args:
         ok: The names of the classes that pass.
         progress: Is told how many of how many files are read.
+        system_files: As for `open_folder`.
 
     Raises:
         DataError: the classes cannot be told apart with these images, or `wish.group` is no such expression.
     """
     pattern = None if wish.group is None else _pattern(wish.group)
-    folder = open_folder(root)
+    folder = open_folder(root, system_files)
     classes = find_classes(folder, ok)
     usable, left_out = _read(folder, classes, progress)
     for index, each in enumerate(classes):
@@ -50,7 +52,7 @@ def survey(root: Path, ok: Sequence[str], wish: Wish, progress: Progress) -> Man
         manifest,
         remarks=(
             *folder.remarks,
-            *_of_others(folder, classes),
+            *_of_others(folder),
             *_of_parts(parts),
             *_of_copies(samples),
             *_of_gaps(manifest, wish),
@@ -150,11 +152,16 @@ def _refuse_unsplit(manifest: Manifest, name: str, wish: Wish) -> None:
         )
 
 
-def _of_others(folder: Folder, classes: Sequence[ImageClass]) -> Iterator[str]:
-    if others := passed_over(folder, classes):
+def _of_others(folder: Folder) -> Iterator[str]:
+    if folder.others:
         yield (
-            f"Not looked at: {len(others)} in the classes' folders, such as {others[0].relative_to(folder.root)}. "
-            f"Images are files that end in {', '.join(SUFFIXES)}; links to folders are not followed."
+            f"Not looked at: {len(folder.others)} in the classes' folders, such as {folder.others[0]}. Images are "
+            f"files that end in {', '.join(SUFFIXES)}; links to folders are not followed."
+        )
+    if folder.system:
+        yield (
+            f"Left alone, because a NAS or an operating system keeps them for itself: {len(folder.system)}, such as "
+            f"{folder.system[0]}. `system_files: true` in the recipe takes them."
         )
 
 

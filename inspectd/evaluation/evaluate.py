@@ -111,7 +111,7 @@ def evaluate_folder(
         BundleError, DeviceError: see `open_inspector`.
     """
     classes = bundle.spec.classes
-    folder = open_folder(data)
+    folder = open_folder(data, bool(bundle.spec.training.get("system_files")))
     files = find_images(folder, classes)
     for ok, what in ((True, "good images"), (False, "defects")):
         if not any(classes[file.target].ok == ok for file in files):

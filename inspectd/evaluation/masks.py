@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.dataset.folder import SUFFIXES, Found, is_shown
+from inspectd.dataset.folder import Found
 from inspectd.dataset.manifest import Sample
 from inspectd.dataset.masks import is_mask_folder, read_levels, unmarked
+from inspectd.dataset.walk import SUFFIXES, is_shown
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 from inspectd.paths import from_text, to_text

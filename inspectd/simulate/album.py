@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 
 from inspectd.config.schema import MOST_PIXELS
-from inspectd.dataset.folder import SUFFIXES, is_shown
+from inspectd.dataset.walk import SUFFIXES, is_shown
 from inspectd.demo.textures import SIZE, texture
 from inspectd.errors import InspectdError
 from inspectd.vision.decode import DecodeError, decode

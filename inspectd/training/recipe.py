@@ -71,6 +71,7 @@ class Recipe:
             the last epoch is kept, and the test images are watched during training as the article does.
         group: A regular expression with a group, searched in each image's path; images for which it finds the same show
             one part and stay in one split.
+        system_files: Whether what a NAS or an operating system keeps for itself among the images is learned too.
         precision: `auto` is bfloat16 where the device computes in it, else float32.
         seed: Of the split, the order and the weights.
     """
@@ -101,6 +102,7 @@ class Recipe:
     test: Share = 0.2
     validation: Share = 0.2
     group: str | None = None
+    system_files: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 111
 

@@ -93,7 +93,11 @@ def _device(recipe: Recipe, witness: Witness) -> tuple[Device, Precision]:
 
 
 def _survey(data: Path, recipe: Recipe, witness: Witness) -> Manifest:
-    manifest = survey(data, recipe.ok, recipe.wish, lambda *done: witness.progress("looking", *done))
+
+    def progress(done: int, total: int) -> None:
+        witness.progress("looking", done, total)
+
+    manifest = survey(data, recipe.ok, recipe.wish, progress, recipe.system_files)
     for sentence in (*(f"Skipped {sentence}" for sentence in manifest.skipped), *manifest.remarks):
         witness.say(sentence)
     return manifest

@@ -45,8 +45,8 @@ def test_what_is_not_looked_at_is_said(make: Make) -> None:
     (root / "ok" / ".hidden").touch()
     found = look(root)
     assert found.remarks == (
-        "Not looked at: 2 in the classes' folders, such as ok/loop. Images are files that end in .png, .jpg, .jpeg, "
-        ".bmp, .tif, .tiff, .webp; links to folders are not followed.",
+        "Not looked at: 2 in the classes' folders, such as bar/moving.gif. Images are files that end in .png, .jpg, "
+        ".jpeg, .bmp, .tif, .tiff, .webp; links to folders are not followed.",
     )
 
 
@@ -107,6 +107,22 @@ def test_the_root_of_a_public_data_set_is_told_how_to_lay_it_out(
         cv2.imwrite(str(tmp_path / name), rng.integers(0, 2 if is_mask else 256, (16, 16), np.uint8))
     with pytest.raises(DataError, match=sentence):
         look(tmp_path)
+
+
+def test_what_a_system_keeps_for_itself_is_left_alone_unless_it_is_wanted(make: Make) -> None:
+    root = make(ok=5, bar=5, **{"@eaDir": 5})
+    (root / "bar" / "#recycle").mkdir()
+    cv2.imwrite(str(root / "bar" / "#recycle" / "deleted.png"), np.eye(16, dtype=np.uint8))
+    cv2.imwrite(str(root / "bar" / "a.sync-conflict-20260101-120000-ABCDEFG.png"), np.eye(16, dtype=np.uint8))
+    found = look(root)
+    assert len(found.samples) == 10
+    assert found.remarks == (
+        "Left alone, because a NAS or an operating system keeps them for itself: 3, such as @eaDir. `system_files: "
+        "true` in the recipe takes them.",
+    )
+    every = survey(root, ["ok"], Wish(), lambda _done, _total: None, system_files=True)
+    assert [each.name for each in every.classes] == ["ok", "@eaDir", "bar"]
+    assert len(every.samples) == 17
 
 
 def test_a_link_that_leads_to_nothing_is_an_image_that_cannot_be_read(make: Make) -> None:
