@@ -156,7 +156,7 @@ def _remarks(root: Path, found: SortedOut) -> Iterator[str]:
     if found.doubtful:
         yield (
             f"Used as images, although their names are those of masks or of other images: {len(found.doubtful)}, such "
-            f"as {found.doubtful[0]}. They hold more grey levels than a mask has; move those that are masks out of "
+            f"as {found.doubtful[0]}. Their grey levels do not show that they are masks; move those that are out of "
             f"{root}."
         )
 

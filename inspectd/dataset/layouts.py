@@ -76,10 +76,10 @@ def _with_classes(folder: Path, places: dict[str, set[PurePosixPath]], paths: Se
     masks = _mask_folders(paths)
     option = f" with --masks {folder / masks[0]}" if len(masks) == 1 else ""
     if len(holders) == 1:
-        return f"has its classes ({', '.join(sorted(places))}) in a folder of it: give {folder / holders[0]}{option}"
+        return f"has its classes ({', '.join(sorted(places))}) below {holders[0]}: give {folder / holders[0]}{option}"
     name = max(sorted(places), key=lambda each: len(places[each]))
     sources = sorted(places[name], reverse=True)
-    targets = [f"DATA/{name}" + (f"/{place.parent.name}" if len(sources) > 1 else "") for place in sources]
+    targets = [f"DATA/{name}" + (f"/{place.parent}" if len(sources) > 1 else "") for place in sources]
     return (
         f"has its classes ({', '.join(sorted(places))}) below {_and(holders)}: copy the images of each class "
         f"into one folder, such as {_and(sources)} to {_and(targets)}, and give DATA{option}"

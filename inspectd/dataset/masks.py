@@ -20,6 +20,7 @@ from inspectd.paths import from_text
 MOST_LEVELS = 4  # of a mask: nothing, the defect, and perhaps two more kinds or an uncertain border
 _COARSE = 7  # every so many rows and columns are looked at first, which is enough to know a photograph
 _THREADS = 4
+_LOSSY = {".jpg", ".jpeg", ".jfif", ".jpe"}
 
 _WORD = r"(?:masks?|labels?|gt|ground[ _-]?truths?)"
 _FOLDER = re.compile(_WORD, re.IGNORECASE)
@@ -77,10 +78,12 @@ def sort_out(root: Path, paths: Sequence[str]) -> SortedOut:
         paths: Relative to `root`, with `/`, as text (see `inspectd.paths`).
     """
     named, groups = named_as_masks(paths), twins(paths)
-    suspicious = sorted(named.union(*groups))
+    # A JPEG beside a picture of its name is the photograph, and need not be decoded.
+    suspicious = sorted(named.union(path for group in groups for path in group if not is_lossy(path)))
+    masklike: dict[str, bool | None] = dict.fromkeys(paths, False)
     with ThreadPoolExecutor(_THREADS) as pool:
         looks = pool.map(lambda path: _looks_like_a_mask(root / from_text(path)), suspicious)
-        masklike = dict(zip(suspicious, looks, strict=True))
+        masklike.update(zip(suspicious, looks, strict=True))
     masks = {path for path in named if masklike[path]}
     doubtful = {path for path in named if masklike[path] is False}
     for group in groups:
@@ -90,6 +93,11 @@ def sort_out(root: Path, paths: Sequence[str]) -> SortedOut:
         images = [path for path in rest or group if path not in masks]
         doubtful |= {path for path in images[1:] if masklike[path] is not None}
     return SortedOut(frozenset(masks), tuple(sorted(doubtful)))
+
+
+def is_lossy(path: str) -> bool:
+    """Whether a picture is compressed so that a mask would not keep its levels."""
+    return PurePosixPath(path).suffix.lower() in _LOSSY
 
 
 def read_levels(data: bytes) -> NDArray[np.generic] | None:

@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from inspectd.dataset.folder import Found
 from inspectd.dataset.manifest import Sample
-from inspectd.dataset.masks import is_mask_folder, read_levels, unmarked
+from inspectd.dataset.masks import is_lossy, is_mask_folder, read_levels, unmarked
 from inspectd.dataset.walk import SUFFIXES, is_shown
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 from inspectd.paths import from_text, to_text
 
 _SUFFIXES = (*SUFFIXES, ".gif", ".pbm", ".pgm", ".ppm", ".pnm", ".jp2")
-_LOSSY = {".jpg", ".jpeg", ".jfif", ".jpe"}  # a photograph rather than its mask, where there are both
 _DISTORTED = 0.03  # how far the proportions of mask and image may differ: rounding of a resized mask, no more
 
 
@@ -130,10 +129,10 @@ def _present(folder: Path, images: set[Path]) -> set[str]:
 def _index(present: set[str], classes: set[str]) -> dict[PurePosixPath, list[str]]:
     """By the path of an image, without its ending and without folders such as `Label`: what may be its mask.
 
-    What is marked as a mask comes first, then what was not compressed with losses.
+    What is marked as a mask comes first, then what is no JPEG: that is rather the photograph, where there are both.
     """
     index: dict[PurePosixPath, list[str]] = {}
-    ranked = sorted(present, key=lambda name: (PurePosixPath(name).suffix.lower() in _LOSSY, name))
+    ranked = sorted(present, key=lambda name: (is_lossy(name), name))
     for is_marked in (True, False):
         for name in ranked:
             path = PurePosixPath(name)

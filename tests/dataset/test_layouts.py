@@ -29,7 +29,7 @@ MVTEC = ["train/good/000.png", "test/good/000.png", "test/crack/000.png", "groun
         ),
         (
             ["Data/Images/Normal/1.JPG", "Data/Images/Anomaly/2.JPG", "Data/Masks/Anomaly/2.png"],
-            "/data has its classes (Anomaly, Normal) in a folder of it: give /data/Data/Images with --masks "
+            "/data has its classes (Anomaly, Normal) below Data/Images: give /data/Data/Images with --masks "
             "/data/Data/Masks.",
         ),
         (
