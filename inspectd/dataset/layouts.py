@@ -17,7 +17,13 @@ _HOLDERS = {"images", "image", "imgs", "img", "pictures", "jpegimages", "data", 
 
 @dataclass(frozen=True)
 class _Layout:
-    """What is known of one data set: where it lies, what there is to do, and whether names alone make it certain."""
+    """What is known of one data set.
+
+    Attributes:
+        advice: What lies there and what to do, as the rest of a sentence that begins with the folder.
+        certain: Whether a folder of such folders holds data sets, rather than a folder for each class.
+        count: How many such data sets lie beside it, with itself.
+    """
 
     folder: Path
     advice: str
@@ -102,7 +108,7 @@ def _unsorted(images: Sequence[PurePosixPath], paths: Sequence[PurePosixPath], m
 
 
 def _mask(paths: Sequence[PurePosixPath]) -> PurePosixPath | None:
-    """One that is a mask by its name, of an image that is marked by it rather than one that only lies below masks."""
+    """One picture that is a mask by its name, as an example; None where there is none."""
     texts = [str(path) for path in paths]
     if named := sorted(named_as_masks(texts)):
         return PurePosixPath(named[0])
