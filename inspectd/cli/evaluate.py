@@ -16,7 +16,7 @@ def evaluate(
         Path, typer.Argument(metavar="DATA", help="A folder with a folder of images for each of its classes.")
     ],
     masks: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Masks of the defects: PNG files named as their images.")
+        Path | None, typer.Option(metavar="DIR", help="Masks of the defects: pictures named as their images.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the report goes.")] = Path(
         "evaluation"

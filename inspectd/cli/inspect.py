@@ -98,7 +98,7 @@ def _read(path: Path) -> "Decoded | str":
     except OSError as error:
         return f"unreadable: {error.strerror}"
     except DecodeError as error:
-        return f"{error.code}: {error}"
+        return f"{error.code}: {error.without_limits(limits.pixels)}"
 
 
 def _conclude(path: str, image: "Decoded", finding: "Finding", inspector: "Inspector", overlay: Path) -> Answer:

@@ -1,23 +1,22 @@
-"""A folder of images for each class: which classes there are, and which files belong to them. No file is opened here.
+"""A folder of images for each class: which classes there are, and which files belong to them.
 
-Files at any depth below a class's folder belong to it; names that begin with a dot do not. Links to files are
-followed, links to folders below a class's are not.
+Files at any depth below a class's folder belong to it; names that begin with a dot, names that a NAS or a system keeps
+for itself, and masks do not. Links to files are followed, links to folders below a class's are not. Only what is named
+as a mask is opened here.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from inspectd.config.schema import IMAGE_PATTERNS
+from inspectd.dataset.layouts import layout
+from inspectd.dataset.masks import SortedOut, is_mask_folder, sort_out
+from inspectd.dataset.walk import Walk, is_image, is_shown
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 from inspectd.paths import to_text
-
-SUFFIXES = tuple(pattern.removeprefix("*") for pattern in IMAGE_PATTERNS)
-MASKS = {"mask", "masks", "ground_truth"}  # as public data sets name them
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,72 @@ class Found:
     target: int
 
 
-def find_classes(root: Path, ok: Sequence[str]) -> tuple[ImageClass, ...]:
-    """The class folders of `root`, OK classes first, each group by name.
+@dataclass(frozen=True)
+class Folder:
+    """What lies in a folder that has a folder for each class.
+
+    Attributes:
+        names: Of the folders that may be classes, sorted. One that is named as a folder of masks and holds no image is
+            none.
+        images: By such a name, the paths of its images relative to `root`, sorted.
+        others: The paths of what lies in these folders and does not claim to be an image: other endings, and links to
+            folders.
+        system: The paths of the files and folders that a system keeps for itself, where those are left alone.
+        masks: The paths of the pictures that are left out because they are masks.
+        remarks: Sentences about masks that a user should read.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    images: dict[str, tuple[str, ...]]
+    others: tuple[str, ...]
+    system: tuple[str, ...]
+    masks: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    def left_out(self, name: str) -> list[str]:
+        """The masks in a class's folder."""
+        return [path for path in self.masks if path.startswith(f"{to_text(name)}/")]
+
+    def layout(self) -> str | None:
+        """How to lay the folder out, where it is a public data set's rather than a folder for each class."""
+        loose = [to_text(path.name) for path in self.root.iterdir() if is_shown(path.name) and is_image(path)]
+        return layout(
+            self.root, [*loose, *self.masks, *(path for of_class in self.images.values() for path in of_class)]
+        )
+
+
+def open_folder(root: Path, system_files: bool = False) -> Folder:
+    """Looks at everything below a folder, and leaves masks out.
+
+    Args:
+        system_files: Whether what a NAS or an operating system keeps for itself belongs to the images too.
+
+    Raises:
+        DataError: it is no folder, or one below it cannot be read.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder. Give a folder that has one folder of images for each class.")
+    walk = Walk(root, system_files)
+    shown = walk.shown(root, sorted(entry.name for entry in root.iterdir()))
+    files = {name: walk.files(name) for name in shown if (root / name).is_dir()}
+    pictures = {name: [_text(root, path) for path in paths if is_image(path)] for name, paths in files.items()}
+    sorted_out = sort_out(root, [path for paths in pictures.values() for path in paths])
+    images = {name: tuple(path for path in paths if path not in sorted_out.masks) for name, paths in pictures.items()}
+    classes = tuple(name for name in files if images[name] or not is_mask_folder(name))
+    return Folder(
+        root=root,
+        names=classes,
+        images=images,
+        others=tuple(_text(root, path) for name in classes for path in files[name] if not is_image(path)),
+        system=tuple(sorted(_text(root, path) for path in walk.system)),
+        masks=tuple(sorted(sorted_out.masks)),
+        remarks=tuple(_remarks(root, sorted_out)),
+    )
+
+
+def find_classes(folder: Folder, ok: Sequence[str]) -> tuple[ImageClass, ...]:
+    """The classes of a folder, OK classes first, each group by name.
 
     Args:
         ok: The names of the classes that pass.
@@ -43,10 +106,13 @@ def find_classes(root: Path, ok: Sequence[str]) -> tuple[ImageClass, ...]:
         DataError: there are none, one's name is no name of a class, an OK name is not among them, or nothing is left
             to tell apart.
     """
-    names = _folders(root)
+    root, names = folder.root, folder.names
+    unknown = [name for name in ok if name not in names]
+    if (not names or unknown) and (advice := folder.layout()):
+        raise DataError(advice)
     if not names:
         raise DataError(f"{root} has no folders. Put the images of each class into a folder of its own.")
-    if unknown := [name for name in ok if name not in names]:
+    if unknown:
         raise DataError(f"--ok {unknown[0]}: {root} has no such class. It has {', '.join(names)}.")
     if all(name in ok for name in names):
         raise DataError(
@@ -58,28 +124,41 @@ def find_classes(root: Path, ok: Sequence[str]) -> tuple[ImageClass, ...]:
     return tuple(sorted(classes, key=lambda each: (not each.ok, each.name)))
 
 
-def find_images(root: Path, classes: Sequence[ImageClass]) -> list[Found]:
-    """The files of every class, class by class, each by path; a class without a folder has none.
+def find_images(folder: Folder, classes: Sequence[ImageClass]) -> list[Found]:
+    """The images of every class, class by class, each by path; a class without a folder has none.
 
     Raises:
-        DataError: `root` is no folder, holds no image at all, or has a folder that is none of the classes.
+        DataError: there is no image at all, or a folder that is none of the classes.
     """
-    names = [each.name for each in classes]
-    if unknown := [name for name in _folders(root) if name not in names]:
+    root, names = folder.root, [each.name for each in classes]
+    unknown = [name for name in folder.names if name not in names]
+    found = [Found(path, target) for target, name in enumerate(names) for path in folder.images.get(name, ())]
+    if (unknown or not found) and (advice := folder.layout()):
+        raise DataError(advice)
+    if unknown:
         raise DataError(
             f"{root / unknown[0]} is none of the classes {', '.join(names)}. Move the folder away, or give it the name "
             "of the class that it holds."
         )
-    found = [
-        Found(to_text(path.relative_to(root).as_posix()), target)
-        for target, name in enumerate(names)
-        for path in _images(root / name)
-    ]
     if not found:
         raise DataError(
             f"{root} has no images of the classes {', '.join(names)}. Put each class into a folder of its name."
         )
     return found
+
+
+def _remarks(root: Path, found: SortedOut) -> Iterator[str]:
+    if found.masks:
+        yield (
+            f"Left out as masks of other pictures, by their names and their few grey levels: {len(found.masks)}, such "
+            f"as {min(found.masks)}."
+        )
+    if found.doubtful:
+        yield (
+            f"Used as images, although their names are those of masks or of other images: {len(found.doubtful)}, such "
+            f"as {found.doubtful[0]}. Their grey levels do not show that they are masks; move those that are out of "
+            f"{root}."
+        )
 
 
 def _class(root: Path, name: str, ok: bool) -> ImageClass:
@@ -91,43 +170,5 @@ def _class(root: Path, name: str, ok: bool) -> ImageClass:
         ) from None
 
 
-def _folders(root: Path) -> list[str]:
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder. Give a folder that has one folder of images for each class.")
-    names = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if masks := [name for name in names if name.lower() in MASKS]:
-        raise DataError(
-            f"{root / masks[0]} looks like masks, which are no class of images. Move it out of {root}; `inspectd "
-            "evaluate --masks DIR` takes it."
-        )
-    return names
-
-
-def passed_over(root: Path, classes: Sequence[ImageClass]) -> list[Path]:
-    """What lies in the classes' folders and is not taken for an image: other endings, and links to folders."""
-    return [path for each in classes for path in _entries(root / each.name) if not _is_image(path)]
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    return (path for path in _entries(folder) if _is_image(path))
-
-
-def _is_image(path: Path) -> bool:
-    """Whether it claims to be one; a link that leads to nothing may well have been."""
-    return path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
-
-
-def _entries(folder: Path) -> list[Path]:
-    """Everything below a folder, by path, that is neither hidden nor a folder itself."""
-    if not folder.is_dir():
-        return []
-    found = []
-    for place, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if name[0] != "."]
-        links = [name for name in folders if Path(place, name).is_symlink()]
-        found += [Path(place, name) for name in (*names, *links) if name[0] != "."]
-    return sorted(found)
-
-
-def _refuse(error: OSError) -> None:
-    raise DataError(f"{error.filename} cannot be read: {error.strerror}. Let it be read, or move it away.")
+def _text(root: Path, path: Path) -> str:
+    return to_text(path.relative_to(root).as_posix())

@@ -104,6 +104,6 @@ def _read(root: Path, file: Found | Sample, prepared: Callable[[Pixels], Pixels]
     except OSError as error:
         return Unreadable(file.path, file.target, f"cannot be read ({error.strerror})")
     except DecodeError as error:
-        return Unreadable(file.path, file.target, str(error))
+        return Unreadable(file.path, file.target, error.without_limits(MOST_PIXELS))
     sha256 = hashlib.sha256(data).hexdigest()
     return Picture(file.path, sha256, file.target, prepared(decoded.pixels), decoded.doubt)

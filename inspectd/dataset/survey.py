@@ -12,30 +12,33 @@ from pathlib import Path
 import numpy as np
 
 from inspectd.dataset.division import Wish, divide
-from inspectd.dataset.folder import SUFFIXES, find_classes, find_images, passed_over
+from inspectd.dataset.folder import Folder, find_classes, find_images, open_folder
 from inspectd.dataset.manifest import Manifest, Sample
 from inspectd.dataset.pictures import Picture, Pixels, Unreadable, read_pictures
+from inspectd.dataset.walk import SUFFIXES
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 
 Progress = Callable[[int, int], None]
 
 
-def survey(root: Path, ok: Sequence[str], wish: Wish, progress: Progress) -> Manifest:
+def survey(root: Path, ok: Sequence[str], wish: Wish, progress: Progress, system_files: bool = False) -> Manifest:
     """Reads a folder per class, all of it once, and splits what can be used.
 
     Args:
         ok: The names of the classes that pass.
         progress: Is told how many of how many files are read.
+        system_files: As for `open_folder`.
 
     Raises:
         DataError: the classes cannot be told apart with these images, or `wish.group` is no such expression.
     """
     pattern = None if wish.group is None else _pattern(wish.group)
-    classes = find_classes(root, ok)
-    usable, left_out = _read(root, classes, progress)
+    folder = open_folder(root, system_files)
+    classes = find_classes(folder, ok)
+    usable, left_out = _read(folder, classes, progress)
     for index, each in enumerate(classes):
-        _refuse_too_few(root / each.name, index, usable, left_out)
+        _refuse_too_few(root / each.name, index, usable, left_out, folder.left_out(each.name))
     parts = [_part(pattern, picture.path) for picture in usable]
     if pattern and not any(parts):
         raise DataError(f"--group {wish.group} matches no image's path, such as {usable[0].path}.")
@@ -47,16 +50,22 @@ def survey(root: Path, ok: Sequence[str], wish: Wish, progress: Progress) -> Man
         _refuse_unsplit(manifest, each.name, wish)
     return replace(
         manifest,
-        remarks=(*_of_others(root, classes), *_of_parts(parts), *_of_copies(samples), *_of_gaps(manifest, wish)),
+        remarks=(
+            *folder.remarks,
+            *_of_others(folder),
+            *_of_parts(parts),
+            *_of_copies(samples),
+            *_of_gaps(manifest, wish),
+        ),
     )
 
 
-def _read(root: Path, classes: Sequence[ImageClass], progress: Progress) -> tuple[list[Picture], list[Unreadable]]:
+def _read(folder: Folder, classes: Sequence[ImageClass], progress: Progress) -> tuple[list[Picture], list[Unreadable]]:
     """What can be learned from (without its pixels), and what cannot and why."""
-    found = find_images(root, classes)
+    found = find_images(folder, classes)
     usable: list[Picture] = []
     left_out: list[Unreadable] = []
-    for done, each in enumerate(read_pictures(root, found, _forget), start=1):
+    for done, each in enumerate(read_pictures(folder.root, found, _forget), start=1):
         if isinstance(each, Unreadable):
             left_out.append(each)
         elif each.doubt:
@@ -86,7 +95,9 @@ def _contradictions(pictures: Sequence[Picture]) -> dict[str, str]:
     return found
 
 
-def _refuse_too_few(folder: Path, target: int, usable: Sequence[Picture], left_out: Sequence[Unreadable]) -> None:
+def _refuse_too_few(
+    folder: Path, target: int, usable: Sequence[Picture], left_out: Sequence[Unreadable], masks: Sequence[str]
+) -> None:
     contents = {picture.sha256 for picture in usable if picture.target == target}
     if len(contents) >= 2:
         return
@@ -94,6 +105,7 @@ def _refuse_too_few(folder: Path, target: int, usable: Sequence[Picture], left_o
     lost = [each for each in left_out if each.target == target]
     has = f"{files} images, all of one content" if files > 1 else f"{files or 'no'} usable image{'s' * (files != 1)}"
     why = f" Left out: {len(lost)}, the first of them {lost[0]}." if lost else ""
+    why += f" Left out as masks: {len(masks)}, the first of them {masks[0]}." if masks else ""
     raise DataError(
         f"{folder} has {has}.{why} A class needs at least two different images: one to learn from and one to validate "
         "with."
@@ -140,11 +152,16 @@ def _refuse_unsplit(manifest: Manifest, name: str, wish: Wish) -> None:
         )
 
 
-def _of_others(root: Path, classes: Sequence[ImageClass]) -> Iterator[str]:
-    if others := passed_over(root, classes):
+def _of_others(folder: Folder) -> Iterator[str]:
+    if folder.others:
         yield (
-            f"Not looked at: {len(others)} in the classes' folders, such as {others[0].relative_to(root)}. Images are "
+            f"Not looked at: {len(folder.others)} in the classes' folders, such as {folder.others[0]}. Images are "
             f"files that end in {', '.join(SUFFIXES)}; links to folders are not followed."
+        )
+    if folder.system:
+        yield (
+            f"Left alone, because a NAS or an operating system keeps them for itself: {len(folder.system)}, such as "
+            f"{folder.system[0]}. `system_files: true` in the recipe takes them."
         )
 
 

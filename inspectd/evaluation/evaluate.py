@@ -9,7 +9,7 @@ from typing import Literal
 
 from inspectd import __version__
 from inspectd.clock import utc_now
-from inspectd.dataset.folder import Found, find_images
+from inspectd.dataset.folder import Found, find_images, open_folder
 from inspectd.dataset.manifest import DATA, Manifest, Sample, Split, read_manifest
 from inspectd.durable import write_all
 from inspectd.errors import DataError
@@ -57,6 +57,7 @@ def evaluate(
     *,
     splits: Mapping[str, Split],
     masks: Masks | None = None,
+    remarks: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluates a bundle on some images of the folder `root`.
 
@@ -64,6 +65,7 @@ def evaluate(
         subject: What is evaluated on what, in words.
         progress: Is told how many of how many files are done.
         splits: By sha256, what the bundle used an image for; any other is `test`.
+        remarks: Sentences about the folder that a reader must know.
 
     Raises:
         DataError: good images or defects are missing, so that nothing can be measured.
@@ -74,7 +76,7 @@ def evaluate(
     judged = judgement.judged
     found = assess(judged, [each.target for each in judgement.failed], spec.classes)
     answer = words.verdict(found), words.heat(found)
-    doubts = (*words.doubts(found, judged), *_of_masks(judgement, masks, spec.classes))
+    doubts = (*words.doubts(found, judged), *remarks, *_of_masks(judgement, masks, spec.classes))
     choice = worst(judged, spec.classes, spec.thresholds.defect)
     pictures = _pictures(found, judged, spec) | {"mistakes.png": sheet(choice, inspector, root, masks)}
     beside = beside_float32(inspector.bundle, (each.case for each in judged)) if subject.precision == "int8" else None
@@ -109,15 +111,19 @@ def evaluate_folder(
         BundleError, DeviceError: see `open_inspector`.
     """
     classes = bundle.spec.classes
-    files = find_images(data, classes)
+    folder = open_folder(data, bool(bundle.spec.training.get("system_files")))
+    files = find_images(folder, classes)
     for ok, what in ((True, "good images"), (False, "defects")):
         if not any(classes[file.target].ok == ok for file in files):
             names = ", ".join(each.name for each in classes if each.ok == ok)
-            raise DataError(f"{data} has no {what} ({names}). An evaluation needs both good images and defects.")
-    found = find_masks(masks, files, classes) if masks else None
+            why = " ".join((f"{data} has no {what} ({names}).", *folder.remarks))
+            raise DataError(f"{why} An evaluation needs both good images and defects.")
+    found = find_masks(masks, data, files, classes) if masks else None
     inspector = open_inspector(bundle, device, precision, method)
     subject = describe(inspector, data, "all images", masks, bundle.identity)
-    return evaluate(inspector, data, files, subject, progress, splits=_splits(bundle), masks=found)
+    return evaluate(
+        inspector, data, files, subject, progress, splits=_splits(bundle), masks=found, remarks=folder.remarks
+    )
 
 
 def evaluate_split(

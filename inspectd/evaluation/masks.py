@@ -1,7 +1,8 @@
 """Masks: pictures that mark where a defect is, found by the image's name.
 
-The mask of `crack/part7.jpg` is `crack/part7.png` or `part7.png` in the folder of masks; every pixel that is not zero
-marks the defect. What does not fit together is said, never guessed.
+The mask of `crack/part7.jpg` is `crack/part7.png` or `part7.png` in the folder of masks, or `part7_mask.png`,
+`part7_label.bmp` and so on; every pixel that is not zero marks the defect. What does not fit together is said, never
+guessed.
 """
 
 from collections import Counter
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 
 from inspectd.dataset.folder import Found
 from inspectd.dataset.manifest import Sample
+from inspectd.dataset.masks import is_lossy, is_mask_folder, read_levels, unmarked
+from inspectd.dataset.walk import SUFFIXES, is_shown
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 from inspectd.paths import from_text, to_text
 
+_SUFFIXES = (*SUFFIXES, ".gif", ".pbm", ".pgm", ".ppm", ".pnm", ".jp2")
 _DISTORTED = 0.03  # how far the proportions of mask and image may differ: rounding of a resized mask, no more
 
 
@@ -40,19 +44,24 @@ class MaskError(Exception):
     """One mask that cannot be used, in a sentence."""
 
 
-def find_masks(folder: Path, images: Sequence[Found | Sample], classes: Sequence[ImageClass]) -> Masks:
+def find_masks(folder: Path, root: Path, images: Sequence[Found | Sample], classes: Sequence[ImageClass]) -> Masks:
     """The masks of all defects among `images`, of which there may be more than are evaluated.
+
+    Args:
+        folder: With the masks, at any depth. It may hold images too, or be `root`.
+        root: The folder of the images.
 
     Raises:
         DataError: there is no such folder, no mask in it belongs to an image, or a mask could belong to two defects.
     """
     if not folder.is_dir():
         raise DataError(
-            f"--masks {folder} is not a folder. Give a folder with a PNG named as its image for each defect."
+            f"--masks {folder} is not a folder. Give a folder with a picture named as its image for each defect."
         )
-    present = {to_text(path.relative_to(folder).as_posix()) for path in folder.rglob("*") if _is_mask(path)}
+    present = _present(folder, {root.resolve() / from_text(image.path) for image in images})
+    index = _index(present, {each.name for each in classes})
     defects = [image.path for image in images if not classes[image.target].ok]
-    chosen = {path: name for path in defects if (name := _name(path, present))}
+    chosen = {path: names[0] for path in defects if (names := _names(path, index))}
     if not chosen:
         wanted = f"{PurePosixPath(defects[0]).stem}.png" if defects else "its image"
         raise DataError(f"None of the {len(present)} masks in {folder} is named as a defect, such as {wanted}.")
@@ -62,9 +71,7 @@ def find_masks(folder: Path, images: Sequence[Found | Sample], classes: Sequence
             raise DataError(
                 f"{folder / name} could be the mask of {both}. Put the masks of each class into a folder of its name."
             )
-    known = set(chosen.values()) | {
-        name for image in images if classes[image.target].ok and (name := _name(image.path, present))
-    }
+    known = {name for image in images for name in _names(image.path, index)}
     remarks = []
     if idle := sorted(present - known):
         many = f"have no image, such as {idle[0]}." if len(idle) > 1 else f"has no image: {idle[0]}."
@@ -89,13 +96,12 @@ def read_mask(masks: Masks, image: str, size: tuple[int, int]) -> NDArray[np.boo
 def _read(path: Path) -> NDArray[np.bool_]:
     """What is marked in a mask of any size."""
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        levels = read_levels(path.read_bytes())
     except OSError as error:
         raise MaskError(f"cannot be read ({error.strerror})") from error
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if len(data) else None
-    if picture is None:
+    if levels is None:
         raise MaskError("is no whole picture")
-    marked = np.asarray(picture).reshape(*picture.shape[:2], -1).max(axis=2) > 0
+    marked = levels.reshape(*levels.shape[:2], -1).any(axis=2)
     if not marked.any():
         raise MaskError("marks nothing")
     return np.asarray(marked, np.bool_)
@@ -112,16 +118,33 @@ def _at_size(marked: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.boo
     return np.asarray(levels > 0, np.bool_)
 
 
-def _is_mask(path: Path) -> bool:
-    return path.suffix.lower() == ".png" and not path.name.startswith(".") and path.is_file()
+def _present(folder: Path, images: set[Path]) -> set[str]:
+    """The pictures in a folder of masks that are none of the images, relative to it."""
+    place = folder.resolve()
+    paths = [path for path in place.rglob("*") if path.suffix.lower() in _SUFFIXES and path not in images]
+    shown = [path for path in paths if all(map(is_shown, path.relative_to(place).parts)) and path.is_file()]
+    return {to_text(path.relative_to(place).as_posix()) for path in shown}
 
 
-def _name(image: str, present: set[str]) -> str | None:
-    """The mask's name in its folder: as the image's path below the data, or as its file name alone."""
+def _index(present: set[str], classes: set[str]) -> dict[PurePosixPath, list[str]]:
+    """By the path of an image, without its ending and without folders such as `Label`: what may be its mask.
+
+    What is marked as a mask comes first, then what is no JPEG: that is rather the photograph, where there are both.
+    """
+    index: dict[PurePosixPath, list[str]] = {}
+    ranked = sorted(present, key=lambda name: (is_lossy(name), name))
+    for is_marked in (True, False):
+        for name in ranked:
+            path = PurePosixPath(name)
+            stem = unmarked(path.stem) if is_marked else path.stem
+            if stem is not None:
+                folders = [part for part in path.parts[:-1] if part in classes or not is_mask_folder(part)]
+                index.setdefault(PurePosixPath(*folders, stem), []).append(name)
+    return index
+
+
+def _names(image: str, index: dict[PurePosixPath, list[str]]) -> list[str]:
+    """What may be an image's mask, the likeliest first: named as its path below the data, or as its file alone."""
     path = PurePosixPath(image)
-    names = (
-        path.with_suffix(".png"),
-        PurePosixPath(path.parts[0]) / f"{path.stem}.png",
-        PurePosixPath(f"{path.stem}.png"),
-    )
-    return next((str(name) for name in names if str(name) in present), None)
+    keys = dict.fromkeys((path.with_suffix(""), PurePosixPath(path.parts[0], path.stem), PurePosixPath(path.stem)))
+    return [name for key in keys for name in index.get(key, ())]

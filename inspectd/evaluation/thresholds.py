@@ -75,12 +75,13 @@ def choose(good: Margins, bad: Margins, purpose: Purpose) -> Thresholds:
     do, with as little as can be for review. Costs are brought to their least, by two only where that is cheaper.
 
     Raises:
-        DataError: there are no good images, or no defects.
+        DataError: there are no good images, or no defects; or every threshold costs the same.
     """
     if not np.isfinite(good).any() or not np.isfinite(bad).any():
         raise DataError("There are no good images, or no defects, to choose a threshold from: both are needed.")
     edges = _edges(good, bad)
     if isinstance(purpose, Costs):
+        _refuse_no_cost(purpose)
         return _cheapest(edges, purpose, len(good), len(bad))
     few_escapes = edges.escapes <= _allowed(purpose.escape, len(bad))
     few_overkills = edges.overkills <= _allowed(purpose.overkill, len(good))
@@ -95,6 +96,14 @@ def choose(good: Margins, bad: Margins, purpose: Purpose) -> Thresholds:
     if (both := few_escapes & few_overkills).any():
         return Thresholds(float(edges.margin[edges.best(edges.escapes + edges.overkills, both)]))
     return Thresholds(defect=float(edges.margin[fewest_escapes]), review=float(edges.margin[fewest_overkills]))
+
+
+def _refuse_no_cost(costs: Costs) -> None:
+    if costs.overkill == 0 and (costs.escape == 0 or costs.defect_share == 0):
+        raise DataError(
+            "Errors that cost nothing choose no threshold: give what a missed defect and what a rejected good image "
+            "costs, or how they compare, such as 100 and 1."
+        )
 
 
 def _edges(good: Margins, bad: Margins) -> _Edges:

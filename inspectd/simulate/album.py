@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 
 from inspectd.config.schema import MOST_PIXELS
-from inspectd.dataset.folder import SUFFIXES
+from inspectd.dataset.walk import SUFFIXES, is_shown
 from inspectd.demo.textures import SIZE, texture
 from inspectd.errors import InspectdError
 from inspectd.vision.decode import DecodeError, decode
@@ -64,7 +64,8 @@ def album_of(folder: Path, most: int | None = None) -> Album:
     """
     if not folder.is_dir():
         raise InspectdError(f"{folder} is no folder: name one with images in it.")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())[:most]
+    named = (path for path in folder.iterdir() if is_shown(path.name) and path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in named if path.is_file())[:most]
     bases = [(path.suffix, path.read_bytes()) for path in files]
     if not bases:
         raise InspectdError(f"{folder} holds no images ({', '.join(SUFFIXES)}): name a folder that does.")
@@ -72,5 +73,5 @@ def album_of(folder: Path, most: int | None = None) -> Album:
         try:
             decode(data, MOST_PIXELS)
         except DecodeError as error:
-            raise InspectdError(f"{path} cannot serve as a whole image: {error}") from None
+            raise InspectdError(f"{path} cannot serve as a whole image: {error.without_limits(MOST_PIXELS)}") from None
     return Album(bases)

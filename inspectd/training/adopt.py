@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from inspectd.clock import utc_now
-from inspectd.dataset.folder import find_images
+from inspectd.dataset.folder import find_images, open_folder
 from inspectd.dataset.pictures import Picture, Unreadable, read_pictures
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import FINDINGS, cases_text
@@ -149,7 +149,10 @@ def _publish(out: Path, network: Path, inspector: Inspector, images: Path | None
 
 def _usable(root: Path, inspector: Inspector, witness: Witness) -> Iterator[Picture]:
     """The whole images of a folder per class, prepared; the others are said."""
-    files = find_images(root, inspector.bundle.spec.classes)
+    folder = open_folder(root)
+    files = find_images(folder, inspector.bundle.spec.classes)
+    for remark in folder.remarks:
+        witness.say(remark)
     for done, each in enumerate(read_pictures(root, files, inspector.prepare), 1):
         if isinstance(each, Unreadable):
             witness.say(f"Skipped {each}")

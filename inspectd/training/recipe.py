@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass as checked
+from pydantic_core import PydanticKnownError
 
 from inspectd.config.document import Document
 from inspectd.dataset.division import Wish
@@ -25,10 +26,21 @@ Names = Annotated[
     tuple[str, ...], BeforeValidator(lambda names: (names,) if isinstance(names, str) else names), Field(min_length=1)
 ]
 Layer = Annotated[str | None, BeforeValidator(lambda name: None if name == "all" else name)]
-Count = Annotated[int, Field(ge=0, le=10_000)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)]
-Side = Annotated[int, Field(ge=SIDE[0], le=SIDE[-1])]
+
+
+def _no_boolean(value: Any) -> Any:
+    """Python counts with booleans: True would be 1."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("float_type")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_boolean)]
+Real = Annotated[float, BeforeValidator(_no_boolean)]
+Count = Annotated[Whole, Field(ge=0, le=10_000)]
+Rate = Annotated[Real, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[Real, Field(ge=0, le=0.9, allow_inf_nan=False)]
+Side = Annotated[Whole, Field(ge=SIDE[0], le=SIDE[-1])]
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -59,6 +71,7 @@ class Recipe:
             the last epoch is kept, and the test images are watched during training as the article does.
         group: A regular expression with a group, searched in each image's path; images for which it finds the same show
             one part and stay in one split.
+        system_files: Whether what a NAS or an operating system keeps for itself among the images is learned too.
         precision: `auto` is bfloat16 where the device computes in it, else float32.
         seed: Of the split, the order and the weights.
     """
@@ -70,18 +83,18 @@ class Recipe:
     head: Head = "max"
     width: Side = 512
     height: Side = 512
-    tiles: Annotated[int, Field(ge=0)] | None = None
+    tiles: Annotated[Whole, Field(ge=0)] | None = None
     weights: str = "imagenet"
     preprocess: Preprocess = "backbone"
     head_epochs: Count = 0
     head_rate: Rate = 1e-3
     train_from: Layer = None
     optimizer: Literal["adam", "sgd"] = "adam"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    momentum: Annotated[Real, Field(ge=0, lt=1)] = 0.0
     schedule: Literal["cosine", "constant"] = "cosine"
     rate: Rate = 1e-4
     epochs: Count = 10
-    batch: Annotated[int, Field(ge=1, le=1024)] = 8
+    batch: Annotated[Whole, Field(ge=1, le=1024)] = 8
     patience: Count = 0
     class_weights: Literal["none", "balanced"] = "none"
     flips: bool = True
@@ -89,8 +102,9 @@ class Recipe:
     test: Share = 0.2
     validation: Share = 0.2
     group: str | None = None
+    system_files: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 111
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 111
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -54,7 +54,7 @@ def train(
         device, precision = _device(recipe, witness)
         keras.utils.set_random_seed(recipe.seed)
         manifest = _survey(data, recipe, witness)
-        marked = find_masks(masks, manifest.samples, manifest.classes) if masks else None
+        marked = find_masks(masks, data, manifest.samples, manifest.classes) if masks else None
         beginning = start(recipe, len(manifest.classes))
         network = beginning.network
         witness.say(f"{recipe.backbone} with {network.count_params():,} parameters, {beginning.origin}")
@@ -93,7 +93,11 @@ def _device(recipe: Recipe, witness: Witness) -> tuple[Device, Precision]:
 
 
 def _survey(data: Path, recipe: Recipe, witness: Witness) -> Manifest:
-    manifest = survey(data, recipe.ok, recipe.wish, lambda *done: witness.progress("looking", *done))
+
+    def progress(done: int, total: int) -> None:
+        witness.progress("looking", done, total)
+
+    manifest = survey(data, recipe.ok, recipe.wish, progress, recipe.system_files)
     for sentence in (*(f"Skipped {sentence}" for sentence in manifest.skipped), *manifest.remarks):
         witness.say(sentence)
     return manifest

@@ -13,3 +13,9 @@ class DecodeError(InspectdError):
     def __init__(self, code: Code, sentence: str) -> None:
         super().__init__(sentence)
         self.code: Code = code
+
+    def without_limits(self, most: int) -> str:
+        """The sentence for whoever has no configuration with limits to raise, where `most` pixels are taken."""
+        if self.code != "too large":
+            return str(self)
+        return f"It has more than {most:,} pixels, or more than the memory holds; scale it down or cut it into parts."

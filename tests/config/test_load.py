@@ -247,6 +247,7 @@ def test_another_wrong_value(file: Path, old: str, new: str, expected: str) -> N
     [
         ("worker: {device: cuda}", "worker.device is 'cuda'; it must be auto, cpu, gpu or gpu:N."),
         ("worker: {batch: 1.5}", "worker.batch is '1.5'; it must be a whole number."),
+        ("worker: {batch: true}", "worker.batch is 'true'; it must be a whole number."),
         ("worker: {threads: 0}", "worker.threads is '0'; it must be at least 1."),
         ("worker: [cpu]", "worker is a list; it must be a section of keys and values."),
         ("overlay: {caption: maybe}", "overlay.caption is 'maybe'; it must be true or false."),

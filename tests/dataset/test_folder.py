@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inspectd.dataset.folder import Found, find_classes, find_images
+from inspectd.dataset.folder import Found, find_classes, find_images, open_folder
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 
@@ -19,7 +19,7 @@ def test_classes_are_folders_and_the_ok_ones_come_first(make: Make) -> None:
     root = make(ok=1, bar=1, **{"also fine": 1})
     (root / ".cache").mkdir()
     (root / "notes.txt").touch()
-    assert find_classes(root, ["ok", "also fine"]) == (ImageClass("also fine", True), OK, BAR)
+    assert find_classes(open_folder(root), ["ok", "also fine"]) == (ImageClass("also fine", True), OK, BAR)
 
 
 @pytest.mark.parametrize("name", ["\udce9clat", "x" * 65])
@@ -27,7 +27,7 @@ def test_a_folder_whose_name_no_class_can_have_is_said(name: str, make: Make) ->
     root = make(ok=1, bar=1)
     (root / "bar").rename(root / name)
     with pytest.raises(DataError, match=r"1 to 64 characters in UTF-8\. Rename it"):
-        find_classes(root, ["ok"])
+        find_classes(open_folder(root), ["ok"])
 
 
 def test_images_lie_at_any_depth_but_are_not_hidden(make: Make) -> None:
@@ -36,7 +36,7 @@ def test_images_lie_at_any_depth_but_are_not_hidden(make: Make) -> None:
     (root / "ok" / "000.png").rename(root / "ok" / "monday" / "A.PNG")
     shutil.copy(root / "ok" / "001.png", root / "ok" / ".001.png")
     (root / "ok" / "notes.txt").touch()
-    assert find_images(root, [OK, BAR]) == [
+    assert find_images(open_folder(root), [OK, BAR]) == [
         Found("ok/001.png", 0),
         Found("ok/monday/A.PNG", 0),
         Found("bar/000.png", 1),
@@ -46,29 +46,30 @@ def test_images_lie_at_any_depth_but_are_not_hidden(make: Make) -> None:
 def test_a_name_that_is_no_utf8_is_text(make: Make) -> None:
     root = make(ok=1)
     (root / "ok" / "000.png").rename(root / "ok" / "\udcff.png")
-    assert find_images(root, [OK, BAR]) == [Found("ok/%FF.png", 0)]
+    assert find_images(open_folder(root), [OK, BAR]) == [Found("ok/%FF.png", 0)]
 
 
 def test_a_class_may_have_no_folder(make: Make) -> None:
-    assert [found.target for found in find_images(make(bar=2), [OK, BAR, DENT])] == [1, 1]
+    assert [found.target for found in find_images(open_folder(make(bar=2)), [OK, BAR, DENT])] == [1, 1]
 
 
 def test_a_folder_that_is_no_class_is_said(make: Make) -> None:
     with pytest.raises(DataError, match=r"scratch is none of the classes ok, bar\. Move the folder away"):
-        find_images(make(ok=1, scratch=1), [OK, BAR])
+        find_images(open_folder(make(ok=1, scratch=1)), [OK, BAR])
 
 
 def test_a_folder_without_images_is_said(make: Make) -> None:
     with pytest.raises(DataError, match="has no images of the classes ok, bar"):
-        find_images(make(ok=0, bar=0), [OK, BAR])
+        find_images(open_folder(make(ok=0, bar=0)), [OK, BAR])
 
 
-@pytest.mark.parametrize("name", ["masks", "ground_truth"])
-def test_masks_are_no_class(name: str, make: Make) -> None:
-    root = make(ok=1, bar=1, **{name: 1})
-    for find in (lambda: find_classes(root, ["ok"]), lambda: find_images(root, [OK, BAR])):
-        with pytest.raises(DataError, match=f"{name} looks like masks.*Move it out of .*--masks DIR"):
-            find()
+def test_what_a_system_keeps_for_itself_is_no_class_and_no_image(make: Make) -> None:
+    root = make(ok=1, bar=1, **{"@eaDir": 1, "__MACOSX": 1, "lost+found": 1})
+    shutil.copytree(root / "@eaDir", root / "bar" / "@eaDir" / "000.png")
+    shutil.copy(root / "ok" / "000.png", root / "ok" / "000.sync-conflict-20260101-120000-ABCDEFG.png")
+    folder = open_folder(root)
+    assert find_classes(folder, ["ok"]) == (OK, BAR)
+    assert find_images(folder, [OK, BAR]) == [Found("ok/000.png", 0), Found("bar/000.png", 1)]
 
 
 @pytest.mark.parametrize(
@@ -88,4 +89,4 @@ def test_classes_that_cannot_be_told_apart_are_said(
     root = make(ok=2, bar=2)
     harm(root)
     with pytest.raises(DataError, match=sentence):
-        find_classes(root, ok)
+        find_classes(open_folder(root), ok)

@@ -45,9 +45,84 @@ def test_what_is_not_looked_at_is_said(make: Make) -> None:
     (root / "ok" / ".hidden").touch()
     found = look(root)
     assert found.remarks == (
-        "Not looked at: 2 in the classes' folders, such as ok/loop. Images are files that end in .png, .jpg, .jpeg, "
-        ".bmp, .tif, .tiff, .webp; links to folders are not followed.",
+        "Not looked at: 2 in the classes' folders, such as bar/moving.gif. Images are files that end in .png, .jpg, "
+        ".jpeg, .bmp, .tif, .tiff, .webp; links to folders are not followed.",
     )
+
+
+class TestMasks:
+    """As scripts carry them along: beside the images, below a folder of the class, or as a folder among the classes."""
+
+    def test_are_left_out_wherever_they_lie_and_said_once(self, make: Make) -> None:
+        root = make(ok=5, bar=5)
+        marks = np.eye(16, dtype=np.uint8) * 255
+        for name in ("bar/Label/000_label.PNG", "bar/001_GT.bmp", "ok/000.tif", "ground_truth/bar/002_mask.png"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(cv2.imencode(Path(name).suffix.lower(), marks)[1].tobytes())
+        found = look(root)
+        assert [each.name for each in found.classes] == ["ok", "bar"]
+        assert len(found.samples) == 10
+        assert found.remarks == (
+            "Left out as masks of other pictures, by their names and their few grey levels: 4, such as bar/001_GT.bmp.",
+        )
+
+    def test_a_class_that_is_called_so_stays_and_the_doubt_is_said(self, make: Make) -> None:
+        found = look(make(ok=5, labels=5))
+        assert [each.name for each in found.classes] == ["ok", "labels"]
+        assert len(found.samples) == 10
+        [doubt] = found.remarks
+        assert doubt.startswith("Used as images, although their names are those of masks or of other images: 5, such")
+
+    def test_a_class_of_masks_alone_is_refused(self, make: Make) -> None:
+        root = make(ok=5, bar=5)
+        for path in (root / "bar").iterdir():
+            cv2.imwrite(str(path.with_name(f"{path.stem}_gt.png")), np.eye(16, dtype=np.uint8) * 255)
+            path.rename(root / "ok" / f"{path.stem}_other.png")
+        for path in (root / "bar").iterdir():
+            path.rename(path.with_name(path.name.replace("_gt", "_other_gt")))
+        with pytest.raises(
+            DataError, match=r"bar has no usable images\. Left out as masks: 5, the first of them bar/000"
+        ):
+            look(root)
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["train/good/0.png", "test/good/0.png", "test/crack/0.png"], "has its classes .* below test and train: copy"),
+        (
+            ["Train/0.png", "Train/1.png", "Train/Label/1_label.png"],
+            "holds images and their masks, such as Train/1.png",
+        ),
+        (["0.png", "0_GT.png"], "holds images and their masks, such as 0.png and 0_GT.png, and no folder for each"),
+    ],
+)
+def test_the_root_of_a_public_data_set_is_told_how_to_lay_it_out(
+    names: list[str], sentence: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        is_mask = "label" in name or "GT" in name
+        cv2.imwrite(str(tmp_path / name), rng.integers(0, 2 if is_mask else 256, (16, 16), np.uint8))
+    with pytest.raises(DataError, match=sentence):
+        look(tmp_path)
+
+
+def test_what_a_system_keeps_for_itself_is_left_alone_unless_it_is_wanted(make: Make) -> None:
+    root = make(ok=5, bar=5, **{"@eaDir": 5})
+    (root / "bar" / "#recycle").mkdir()
+    cv2.imwrite(str(root / "bar" / "#recycle" / "deleted.png"), np.eye(16, dtype=np.uint8))
+    cv2.imwrite(str(root / "bar" / "a.sync-conflict-20260101-120000-ABCDEFG.png"), np.eye(16, dtype=np.uint8))
+    found = look(root)
+    assert len(found.samples) == 10
+    assert found.remarks == (
+        "Left alone, because a NAS or an operating system keeps them for itself: 3, such as @eaDir. `system_files: "
+        "true` in the recipe takes them.",
+    )
+    every = survey(root, ["ok"], Wish(), lambda _done, _total: None, system_files=True)
+    assert [each.name for each in every.classes] == ["ok", "@eaDir", "bar"]
+    assert len(every.samples) == 17
 
 
 def test_a_link_that_leads_to_nothing_is_an_image_that_cannot_be_read(make: Make) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from inspectd.dataset.folder import Found
 from inspectd.errors import DataError
@@ -16,7 +17,8 @@ CLASSES = (ImageClass("ok", True), ImageClass("crack", False), ImageClass("dent"
 
 def write(path: Path, picture: np.ndarray | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.full((4, 6), 255, np.uint8) if picture is None else picture)
+    pixels = np.full((4, 6), 255, np.uint8) if picture is None else picture
+    path.write_bytes(cv2.imencode(path.suffix.lower(), pixels)[1].tobytes())
 
 
 class TestFinding:
@@ -24,7 +26,7 @@ class TestFinding:
         for name in ("crack/a.png", "b.png", "dent/deep/c.png"):
             write(tmp_path / name)
         images = [Found("crack/a.jpg", 1), Found("crack/deep/b.bmp", 1), Found("dent/deep/c.png", 2)]
-        found = find_masks(tmp_path, images, CLASSES)
+        found = find_masks(tmp_path, tmp_path.parent, images, CLASSES)
         assert found.files == {
             "crack/a.jpg": "crack/a.png",
             "crack/deep/b.bmp": "b.png",
@@ -32,24 +34,54 @@ class TestFinding:
         }
         assert not found.remarks
 
+    @pytest.mark.parametrize(
+        "mask",
+        [
+            *(
+                "crack/7_mask.png",
+                "7_label.PNG",
+                "crack/Label/7_label.PNG",
+                "ground_truth/crack/7_mask.png",
+                "7_GT.bmp",
+            ),
+            *("crack/deep/7.PNG", "7.gif", "7-mask.tif", "Masks/7.webp", "crack/7.pgm"),
+        ],
+    )
+    def test_by_every_name_of_a_mask_in_any_format(self, mask: str, tmp_path: Path) -> None:
+        (tmp_path / mask).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 6), 255, np.uint8)).save(tmp_path / mask)
+        found = find_masks(tmp_path, tmp_path.parent, [Found("crack/deep/7.jpg", 1)], CLASSES)
+        assert (found.files, found.remarks) == ({"crack/deep/7.jpg": mask}, ())
+        assert read_mask(found, "crack/deep/7.jpg", (6, 4)) is not None
+
+    def test_among_the_images_themselves(self, tmp_path: Path) -> None:
+        """With the data as the folder of masks, no image is its own mask, and a photograph is none beside one."""
+        for name in ("crack/a.png", "crack/a_GT.png", "crack/b.jpg", "crack/b.png", "ok/c.png", "ok/c_GT.png"):
+            write(tmp_path / name)
+        images = [Found("crack/a.png", 1), Found("crack/b.jpg", 1), Found("ok/c.png", 0)]
+        wanted = {"crack/a.png": "crack/a_GT.png", "crack/b.jpg": "crack/b.png"}
+        for root in (tmp_path, tmp_path / "elsewhere"):
+            found = find_masks(tmp_path, root, images, CLASSES)
+            assert (found.files, found.remarks) == (wanted, ())
+
     def test_a_mask_without_its_image_is_said(self, tmp_path: Path) -> None:
         for name in ("a.png", "x.png", "good.png"):
             write(tmp_path / name)
-        found = find_masks(tmp_path, [Found("crack/a.png", 1), Found("ok/good.png", 0)], CLASSES)
+        found = find_masks(tmp_path, tmp_path.parent, [Found("crack/a.png", 1), Found("ok/good.png", 0)], CLASSES)
         assert found.files == {"crack/a.png": "a.png"}, "a good image has no defect to mark"
         assert found.remarks == ("1 of 3 masks has no image: x.png.",)
 
     def test_one_mask_for_two_defects_is_refused(self, tmp_path: Path) -> None:
         write(tmp_path / "a.png")
         with pytest.raises(DataError, match=r"could be the mask of crack/a\.png and dent/a\.png\. Put the masks"):
-            find_masks(tmp_path, [Found("crack/a.png", 1), Found("dent/a.png", 2)], CLASSES)
+            find_masks(tmp_path, tmp_path.parent, [Found("crack/a.png", 1), Found("dent/a.png", 2)], CLASSES)
 
     def test_masks_of_other_images_are_refused(self, tmp_path: Path) -> None:
         write(tmp_path / "other.png")
         with pytest.raises(DataError, match=r"None of the 1 masks .* is named as a defect, such as a\.png"):
-            find_masks(tmp_path, [Found("crack/a.png", 1)], CLASSES)
+            find_masks(tmp_path, tmp_path.parent, [Found("crack/a.png", 1)], CLASSES)
         with pytest.raises(DataError, match="is not a folder"):
-            find_masks(tmp_path / "nowhere", [], CLASSES)
+            find_masks(tmp_path / "nowhere", tmp_path, [], CLASSES)
 
 
 class TestReading:

@@ -43,6 +43,12 @@ def every_place(good: Margins, bad: Margins) -> Margins:
     return np.unique(np.concatenate([values, values - 1e-4, values + 1e-4]))
 
 
+@pytest.mark.parametrize("costs", [Costs(0, 0), Costs(0, 0, review=1), Costs(5, 0, defect_share=0)])
+def test_costs_by_which_every_threshold_is_the_same_are_refused(costs: Costs) -> None:
+    with pytest.raises(DataError, match="Errors that cost nothing choose no threshold: give what"):
+        choose(*overlapping(), costs)
+
+
 class TestLimits:
     @pytest.mark.parametrize("limit", [0.0, 0.04, 0.3])
     def test_on_escapes_is_kept_with_the_fewest_overkills(self, limit: float) -> None:

@@ -103,7 +103,8 @@ def test_a_held_camera_drops_nothing(scene: Scene) -> None:
 
 def test_a_folder_of_images_serves_as_an_album(scene: Scene, tmp_path: Path) -> None:
     burst(scene, 3)
-    (scene.incoming / "notes.txt").write_text("no image")
+    for name in ("notes.txt", "._part.png", "0.sync-conflict-20260101-120000-ABCDEFG.png"):
+        (scene.incoming / name).write_text("no image")
     album = album_of(scene.incoming)
     suffix, data = album.picture(5)
     assert suffix == ".png"

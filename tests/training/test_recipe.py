@@ -87,6 +87,12 @@ def test_a_cut_belongs_to_its_backbone() -> None:
         ({"validation": 0, "patience": 3}, "fine: patience: without validation images"),
         ({"validation": 0, "test": 0}, "fine: validation: one of validation and test must be above 0"),
         ({"validation": 0.5, "test": 0.5}, "fine: validation: with test it leaves less than a tenth"),
+        ({"batch": True}, "fine: batch: True does not do; it must be a number."),
+        ({"tiles": False}, "fine: tiles: False does not do; it must be a number."),
+        (
+            {"rate": True, "width": True, "test": False, "seed": True},
+            "fine: width: .*\nfine: rate: .*\nfine: test: .*\nfine: seed: ",
+        ),
         ({"epochs": -1, "batch": -1}, "fine: epochs: -1 .*\nfine: batch: -1 "),
     ],
 )

@@ -100,7 +100,7 @@ def test_training_learns_from_tiles_and_is_measured_on_whole_images(data: Path, 
 class TestTilesToLearnFrom:
     def test_those_of_good_images_and_those_with_the_mask(self, data: Path) -> None:
         manifest = survey(data / "data", ["ok"], Wish(), lambda *_: None)
-        masks = find_masks(data / "masks", manifest.samples, manifest.classes)
+        masks = find_masks(data / "masks", data, manifest.samples, manifest.classes)
         splits: tuple[Split, ...] = ("train", "validation")
         to = Preparation(48, 48)
         dataset = load_tiles(data / "data", manifest, splits, to, 16, masks, lambda *_: None)
