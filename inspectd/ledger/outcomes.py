@@ -26,7 +26,7 @@ from sqlalchemy import (
 from inspectd import __version__
 from inspectd.clock import utc_now
 from inspectd.ledger.claims import FREE, Claims, delete_superseded
-from inspectd.ledger.records import Failed, Finished, Inspected, Outcome, Read, Unsettled, reason_code
+from inspectd.ledger.records import Failed, Inspected, Outcome, Read, Unsettled, reason_code
 from inspectd.ledger.schema import FINISHED_STATES, After, State, images, inspections
 from inspectd.ledger.transactions import FAILED, IS_CLAIMED, Found, chunks
 
@@ -34,7 +34,7 @@ from inspectd.ledger.transactions import FAILED, IS_CLAIMED, Found, chunks
 class Outcomes(Claims):
     """What a worker may do with what it claimed."""
 
-    def fold(self, owner: str, reads: Sequence[Read], after: Collection[str] = ()) -> dict[int, Finished]:
+    def fold(self, owner: str, reads: Sequence[Read], after: Collection[str] = ()) -> dict[int, int]:
         """Recognise files that were touched, restored or dropped again without new content.
 
         Where a path's last finished row is a verdict on the very sha256 that was just read, that row gets the new stat
@@ -43,8 +43,8 @@ class Outcomes(Claims):
         once was too large may be judged after the limit was raised.
 
         Returns:
-            By the claim's image id, the older row that now stands for the file. Claims whose lease is lost are not in
-            it. Nearly always empty, at the cost of one SELECT and no write.
+            By the claim's image id, the id of the older row that now stands for the file. Claims whose lease is lost
+            are not in it. Nearly always empty, at the cost of one SELECT and no write.
         """
         by_id = {read.claim.image_id: read for read in reads}
         contents = {read.claim.image_id: read.sha256 for read in reads}
@@ -56,17 +56,7 @@ class Outcomes(Claims):
             repeats = {id: row for id, row in _repeats(connection, contents, State.DONE).items() if id in held}
             for image_id, older in repeats.items():
                 _fold(connection, older, by_id[image_id], owed=older.watch in after)
-        return {
-            image_id: Finished(
-                image_id=older.id,
-                watch=older.watch,
-                path=older.path,
-                stat=by_id[image_id].stat,
-                outcome=older.verdict,
-                finished_at=older.finished_at,
-            )
-            for image_id, older in repeats.items()
-        }
+        return {image_id: older.id for image_id, older in repeats.items()}
 
     def told(self, failed: Sequence[Failed]) -> set[int]:
         """The image ids of those failures that an earlier row of the path already tells of: `finish` will fold them."""

@@ -5,21 +5,20 @@ outcomes and the files that belong to them are handed on together, so that the w
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from inspectd.clock import utc_now
 from inspectd.config import Config
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import VANISHED, Claim, Failed, Finished, Inspected, Outcome, Read, Unsettled, reason_code
+from inspectd.ledger.records import VANISHED, Claim, Failed, Inspected, Outcome, Read, Unsettled, reason_code
 from inspectd.model.inspector import Finding, Inspector
 from inspectd.vision.decode import DecodeError
-from inspectd.worker.artifacts import outcome_of, sidecar
+from inspectd.worker.artifacts import sidecar
 from inspectd.worker.judge import Judge, Prepared, milliseconds
 from inspectd.worker.names import artifact_path
 from inspectd.worker.signs import PULSE, turn
@@ -28,22 +27,41 @@ from inspectd.worker.source import SourceError, read
 Result = TypeVar("Result")
 
 
+@dataclass
+class Batch:
+    """Claims on their way to their outcomes. Whoever tries again takes only what is still here.
+
+    Attributes:
+        claims: Those that have no outcome yet.
+        folded: The ids of the older images that stand for the others.
+    """
+
+    claims: list[Claim]
+    folded: list[int] = field(default_factory=list)
+
+    def fold(self, older: Mapping[int, int]) -> None:
+        """Let go of the claims that the ledger has folded, given by their image ids: their rows are gone."""
+        self.claims = [claim for claim in self.claims if claim.image_id not in older]
+        self.folded += older.values()
+
+    def halves(self) -> "tuple[Batch, Batch]":
+        """The claims in two batches; what is folded stays with the first."""
+        middle = len(self.claims) // 2
+        return Batch(self.claims[:middle], self.folded), Batch(self.claims[middle:])
+
+
 @dataclass(frozen=True)
 class Judged:
-    """The outcomes of a batch, the files that must be durable before them, and what was folded into older rows."""
+    """The outcomes of a batch, the files that must be durable before them, and the older images it was folded into."""
 
     outcomes: list[Outcome]
     files: list[tuple[Path, bytes]]
-    folded: list[Finished]
+    folded: list[int]
 
-    def finished(self, accepted: Collection[int]) -> list[Finished]:
-        """The images whose outcome stands, as `after` needs them: those just accepted, and those folded."""
-        now = utc_now()
-        return self.folded + [
-            Finished(claim.image_id, claim.watch, claim.path, claim.stat, outcome_of(outcome), now)
-            for outcome in self.outcomes
-            if (claim := outcome.claim).image_id in accepted and not isinstance(outcome, Unsettled)
-        ]
+    def finished(self, accepted: Collection[int]) -> set[int]:
+        """The ids of those images that have their outcome, where the ledger has accepted it."""
+        final = (outcome for outcome in self.outcomes if not isinstance(outcome, Unsettled))
+        return {outcome.claim.image_id for outcome in final} & set(accepted)
 
 
 @dataclass(frozen=True)
@@ -79,12 +97,15 @@ class Pipeline:
         self._progress = progress
         self._putting_away = {watch.name for watch in config.watch if watch.after != "keep"}
 
-    def judge(self, claims: Sequence[Claim]) -> Judged:
-        """Take a batch of claims to its outcomes; one for each claim that was not folded."""
-        taken = list(self._each(self._take, claims))
-        reads = [each.read for each in taken if each.read]
-        folded = self._queue.fold(self._owner, reads, self._putting_away)
-        results = [each.result for claim, each in zip(claims, taken, strict=True) if claim.image_id not in folded]
+    def judge(self, batch: Batch) -> Judged:
+        """Take a batch to its outcomes: one for each claim that was not folded.
+
+        An exception leaves in the batch what is still to be done, and the same call may be made again.
+        """
+        taken = dict(zip([claim.image_id for claim in batch.claims], self._each(self._take, batch.claims), strict=True))
+        reads = [each.read for each in taken.values() if each.read]
+        batch.fold(self._queue.fold(self._owner, reads, self._putting_away))
+        results = [taken[claim.image_id].result for claim in batch.claims]
         images = [result for result in results if isinstance(result, Prepared)]
         outcomes: list[Outcome] = [result for result in results if not isinstance(result, Prepared)]
         files = self._failures([outcome for outcome in outcomes if isinstance(outcome, Failed)])
@@ -96,7 +117,7 @@ class Pipeline:
         for inspected, written in self._each(self._conclude, images, findings, repeat(infer)):
             outcomes.append(inspected)
             files += written
-        return Judged(outcomes, files, list(folded.values()))
+        return Judged(outcomes, files, batch.folded)
 
     def _each(self, work: Callable[..., Result], *arguments: Iterable[Any]) -> Iterator[Result]:
         """Work in the pool, in order, with signs of life: large images take their time, and so does their turn."""

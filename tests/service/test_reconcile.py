@@ -37,7 +37,7 @@ from inspectd.service.gaps import Gap
 from inspectd.service.reconcile import Comparison
 from inspectd.service.repair import Repairs
 from inspectd.worker.after import carry_out
-from inspectd.worker.batch import Pipeline
+from inspectd.worker.batch import Batch, Pipeline
 
 LATER = timedelta(hours=2)  # beyond every grace
 
@@ -70,11 +70,10 @@ def inspect(site: Site) -> None:
         for _ in range(2):  # no file fails at first sight
             seen = sorted((each for each in Walk(watch, naming, unreadable) if each), key=lambda each: each[0])
             queue.enqueue(watch.name, [Arrival(to_text(path), stat) for path, stat in seen])
-            outcomes = pipeline.judge(queue.claim("test", [watch.name], 500, 60.0))
+            outcomes = pipeline.judge(Batch(queue.claim("test", [watch.name], 500, 60.0)))
             write_all(outcomes.files)
-            accepted = queue.finish("test", model, outcomes.outcomes, putting_away)
-            owed = outcomes.finished(accepted) if putting_away else []
-            queue.settle_after([(each, *carry_out(watch, each)) for each in owed])
+            queue.finish("test", model, outcomes.outcomes, putting_away)
+            queue.settle_after([(each, *carry_out(watch, each)) for each in queue.owed(putting_away, 500)])
 
 
 def gaps(site: Site, after: timedelta = LATER, span: Span = Span()) -> list[Gap]:  # noqa: B008  # frozen
