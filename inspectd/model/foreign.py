@@ -119,7 +119,7 @@ def _without_lists(network: Any, path: Path) -> Any:
     if isinstance(network, keras.Sequential) or not hasattr(network, "inputs"):
         return network
     if len(network.inputs) > 1:
-        names = ", ".join(network.input_names)
+        names = ", ".join(each.name for each in network.inputs)
         raise BundleError(f"{path} takes {len(network.inputs)} inputs ({names}). inspectd gives a network one image.")
     if len(network.outputs) > 1:
         raise BundleError(

@@ -24,7 +24,9 @@ CLASSES = {  # of Keras 2 → of Keras 3
     "ThresholdedReLU": "ReLU",
     "RandomHeight": "Identity",  # both change images in training only
     "RandomWidth": "Identity",
+    "RandomCrop": "Resizing",  # which is what Keras 2 does with an image that is judged
 }
+ADDED = {"RandomCrop": {"crop_to_aspect_ratio": True}}
 MODULES = {"LayerScale": "keras.src.applications.convnext"}  # Keras's own layers outside of `keras.layers`
 OPTIONS = {("LeakyReLU", "alpha"): "negative_slope", ("ThresholdedReLU", "theta"): "threshold"}
 TRAINING_ONLY = ("_initializer", "_regularizer", "_constraint")  # the weights are in the file
@@ -40,7 +42,8 @@ MEANINGLESS: dict[str, tuple[Any, ...]] = {  # options that Keras 3 lacks: value
 IGNORED = {  # options that change no output of a trained network
     *("batch_input_shape", "input_shape", "input_dim", "input_dtype", "input_length", "rng_type", "seed", "fused"),
     *("renorm_clipping", "renorm_momentum", "implementation", "dynamic", "optional", "experimental_autocast"),
-    *("force_generator", "query_shape", "key_shape", "value_shape", "synchronized"),
+    *("force_generator", "query_shape", "key_shape", "value_shape", "synchronized", "softmax_robust_masking"),
+    "noise_shape",
 }
 CODE = {"Lambda", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper"}  # would run code from files
 RECURRENT = {"LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "LSTMCell", "GRUCell"}
@@ -100,7 +103,7 @@ def plain(value: Any) -> Any:
 def _options(original: str, kind: str, given: Json, name: str) -> tuple[Json, list[Json]]:
     """The options of a layer, and the layers that follow it in place of an activation that Keras 3 does not have."""
     taken = _taken(kind, name)
-    config: Json = {"name": name}
+    config: Json = {"name": name, **ADDED.get(original, {})}
     following: list[Json] = []
     for key, value in given.items():
         option = OPTIONS.get((original, key), key)
@@ -163,11 +166,12 @@ def _activation(value: Any, name: str, option: str, kind: str) -> tuple[Any, lis
     elif value == "hard_sigmoid":
         following = hard_sigmoid(f"{name}_activation")
     elif value is not None and not hasattr(keras.activations, str(value)):
+        what = value if isinstance(value, str) else "a Python function"
         raise BundleError(
-            f"its layer {name} uses {value}, which Keras does not bring and no code of which is run. {WAY_OUT}"
+            f"its layer {name} uses {what}, which Keras does not bring and no code of which is run. {WAY_OUT}"
         )
     if following and (kind in RECURRENT or option != "activation"):
-        raise BundleError(f"its layer {name} ({kind}) has {option}={value}, which Keras 3 has no counterpart for.")
+        raise BundleError(f"its layer {name} ({kind}) has an {option} that Keras 3 lacks there. {WAY_OUT}")
     return ("linear", following) if following else (value, [])
 
 

@@ -1,5 +1,6 @@
 """Opens a network that Keras 2 saved: described, translated, built by Keras 3, and filled with its weights."""
 
+import re
 from typing import Any
 
 from inspectd.errors import BundleError
@@ -8,6 +9,8 @@ from inspectd.model.keras2.graph import translate_network
 from inspectd.model.keras2.layers import WAY_OUT
 from inspectd.model.keras2.weights import fill
 from inspectd.model.modelfile import ModelFile
+
+_COLOURS = re.compile(r"\x1b\[\d*m")  # of terminals, in Keras's messages
 
 
 def load_keras2(file: ModelFile) -> Any:
@@ -30,5 +33,5 @@ def _built(entry: dict[str, Any]) -> Any:
     try:
         return keras.saving.deserialize_keras_object(entry, safe_mode=True)
     except Exception as error:  # Keras raises whatever its parts raise
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(_COLOURS.sub("", str(error)).split())[:300]
         raise BundleError(f"Keras 3 cannot build it ({type(error).__name__}: {reason}). {WAY_OUT}") from error

@@ -57,8 +57,8 @@ def _cast(x: Any, dtype: Any) -> Call:
 
 
 def _get_item(x: Any, slice_spec: Any) -> Call:
-    key = [_index(each) for each in slice_spec] if isinstance(slice_spec, list) else _index(slice_spec)
-    return Call("GetItem", (x, key))
+    keys = slice_spec if isinstance(slice_spec, list) else [slice_spec]
+    return Call("GetItem", (x, [_index(each) for each in keys]))
 
 
 def _index(value: Any) -> Any:
@@ -114,6 +114,35 @@ def _hard_sigmoid(x: Any) -> Call:
 
 def _but_name(config: Json) -> Json:
     return {key: value for key, value in config.items() if key != "name"}
+
+
+def _transpose(x: Any, perm: Any = None, conjugate: bool = False) -> Call:
+    if conjugate:
+        raise TypeError("conjugate")
+    return Call("Transpose", (x,), {"axes": perm})
+
+
+def _pooling(kind: str) -> Row:
+    def pooled(x: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC") -> Call:
+        if data_format != "NHWC":
+            raise TypeError(f"data_format={data_format}")
+        sizes = {"pool_size": _height_and_width(ksize), "strides": _height_and_width(strides)}
+        return Call(kind, (x,), sizes | {"padding": padding.lower()}, LAYERS)
+
+    return pooled
+
+
+def _height_and_width(size: Any) -> Any:
+    return size[1:3] if isinstance(size, list) and len(size) == 4 else size
+
+
+def _crop(x: Any, offset_height: int, offset_width: int, target_height: int, target_width: int) -> Call:
+    starts, sizes = (0, offset_height, offset_width), (None, target_height, target_width)
+    cuts = [
+        {"start": start, "stop": size and start + size, "step": None}
+        for start, size in zip(starts, sizes, strict=True)
+    ]
+    return _get_item(x, cuts)
 
 
 def _matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> Call:
@@ -174,7 +203,7 @@ ROWS: dict[str, Row] = {
     "expand_dims": lambda x, axis=-1: Call("ExpandDims", (x,), {"axis": axis}),
     "squeeze": lambda x, axis=None: Call("Squeeze", (x,), {"axis": axis}),
     "reshape": lambda x, shape: Call("Reshape", (x,), {"newshape": shape}),
-    "transpose": lambda x, perm=None: Call("Transpose", (x,), {"axes": perm}),
+    "transpose": _transpose,
     "concat": lambda values, axis=-1: Call("Concatenate", (values,), {"axis": axis}),
     "stack": lambda values, axis=0: Call("Stack", (values,), {"axis": axis}),
     "unstack": lambda x, num=None, axis=0: Call("Unstack", (x,), {"num": num, "axis": axis}, CORE),
@@ -187,7 +216,15 @@ ROWS: dict[str, Row] = {
     "clip_by_value": lambda x, clip_value_min, clip_value_max: Call(
         "Clip", (x,), {"x_min": clip_value_min, "x_max": clip_value_max}
     ),
+    "floor_div": _binary("FloorDivide"),
+    **dict.fromkeys(("nn.max_pool", "nn.max_pool2d"), _pooling("MaxPooling2D")),
+    **dict.fromkeys(("nn.avg_pool", "nn.avg_pool2d"), _pooling("AveragePooling2D")),
+    "nn.space_to_depth": lambda x, block_size: Call("SpaceToDepth", (x,), {"block_size": block_size}, NN),
+    "nn.depth_to_space": lambda x, block_size: Call("DepthToSpace", (x,), {"block_size": block_size}, NN),
     "image.resize": _resize,
+    "image.flip_left_right": lambda x: Call("Flip", (x,), {"axis": -2}),
+    "image.flip_up_down": lambda x: Call("Flip", (x,), {"axis": -3}),
+    "image.crop_to_bounding_box": _crop,
     "image.grayscale_to_rgb": lambda x: Call("Concatenate", ([x, x, x],), {"axis": -1}),
     "image.rgb_to_grayscale": lambda x: Call("RGBToGrayscale", (x,), {"data_format": "channels_last"}, IMAGE),
     "keras.activations.relu": _relu,
@@ -223,7 +260,7 @@ def call_of(function: str, first: Any, arguments: Json, name: str) -> Call:
         except TypeError:
             pass
     options = ", ".join(f"{key}={value}" for key, value in given.items() if not isinstance(value, dict))
-    raise BundleError(f"its operator {name} (tf.{function}: {options or 'no options'}) has no counterpart. {WAY_OUT}")
+    raise BundleError(f"Keras 3 has no counterpart of its operator {name}, tf.{function}({options}). {WAY_OUT}")
 
 
 def _row(function: str) -> Row | None:
