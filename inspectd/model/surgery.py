@@ -55,7 +55,7 @@ def loading(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # Keras raises whatever its parts raise, and wraps it in the whole configuration
-        first = _first(error)
+        first = first_cause(error)
         reason = " ".join(str(first).split())
         if "safe_mode" in str(error) or "Lambda" in str(error):
             raise BundleError(
@@ -73,7 +73,7 @@ def loading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _first(error: BaseException) -> BaseException:
+def first_cause(error: BaseException) -> BaseException:
     """The error that all others followed from."""
     while cause := error.__cause__ or error.__context__:
         error = cause

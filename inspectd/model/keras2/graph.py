@@ -9,10 +9,11 @@ from typing import Any
 
 from inspectd.errors import BundleError
 from inspectd.model.keras2.layers import WAY_OUT, Json, class_of, input_layer, plain, translate_layer
+from inspectd.model.keras2.nodes import call_of_node
 from inspectd.model.keras2.operators import Call, call_of
 
 CONSTANT = "_CONSTANT_VALUE"
-OPERATORS = ("TFOpLambda", "SlicingOpLambda")
+OPERATORS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 ENDS = ("input", "output")
 NETWORKS = ("Functional", "Model", "Network", "Sequential")
 
@@ -180,7 +181,11 @@ class _Graph:
             return _chain(self.steps[name], [{"args": [first], "kwargs": others} for first, others in calls])
         if len(calls) != 1:
             raise BundleError(f"its operator {name} has {len(calls)} calls instead of one. {WAY_OUT}")
-        call = call_of(entry["config"]["function"], *calls[0], name)
+        first, others = calls[0]
+        if class_of(entry) == "TensorFlowOpLayer":
+            call = call_of_node(entry["config"], first, name)
+        else:
+            call = call_of(entry["config"]["function"], first, others, name)
         return _chain(_operator(call, self.names[name]), [{"args": list(call.inputs), "kwargs": {}}])
 
     def _arguments(self, node: Any, entry: Json) -> tuple[Any, Json]:

@@ -5,6 +5,7 @@ does not have is left out only where it means nothing at the value that it has; 
 """
 
 import inspect
+from importlib import import_module
 from typing import Any
 
 from inspectd.errors import BundleError
@@ -27,7 +28,11 @@ CLASSES = {  # of Keras 2 → of Keras 3
     "RandomCrop": "Resizing",  # which is what Keras 2 does with an image that is judged
 }
 ADDED = {"RandomCrop": {"crop_to_aspect_ratio": True}}
-MODULES = {"LayerScale": "keras.src.applications.convnext"}  # Keras's own layers outside of `keras.layers`
+MODULES = {  # Keras's own layers that are not in `keras.layers`
+    "LayerScale": "keras.src.applications.convnext",
+    "StochasticDepth": "keras.src.applications.convnext",
+    "CustomScaleLayer": "keras.src.applications.inception_resnet_v2",
+}
 OPTIONS = {("LeakyReLU", "alpha"): "negative_slope", ("ThresholdedReLU", "theta"): "threshold"}
 TRAINING_ONLY = ("_initializer", "_regularizer", "_constraint")  # the weights are in the file
 MEANINGLESS: dict[str, tuple[Any, ...]] = {  # options that Keras 3 lacks: values at which they change nothing
@@ -38,6 +43,7 @@ MEANINGLESS: dict[str, tuple[Any, ...]] = {  # options that Keras 3 lacks: value
     "renorm": (False,),
     "virtual_batch_size": (None,),
     "adjustment": (None,),
+    "trainable": (True, False),  # of layers without weights
 }
 IGNORED = {  # options that change no output of a trained network
     *("batch_input_shape", "input_shape", "input_dim", "input_dtype", "input_length", "rng_type", "seed", "fused"),
@@ -126,15 +132,14 @@ def _options(original: str, kind: str, given: Json, name: str) -> tuple[Json, li
 
 def _taken(kind: str, name: str) -> set[str]:
     """The options that a class of Keras 3 takes."""
-    if kind in MODULES:
-        return {"trainable", "init_values", "projection_dim"}
-    made = getattr(keras.layers, kind, None)
+    made = getattr(import_module(MODULES[kind]) if kind in MODULES else keras.layers, kind, None)
     if kind in CODE or not (isinstance(made, type) and issubclass(made, keras.layers.Layer)):
         raise BundleError(
             f"its layer {name} is of the class {kind}, which Keras does not bring and no code of which is run. "
             f"{WAY_OUT}"
         )
-    return {"trainable", *inspect.signature(made).parameters} - {"self", "kwargs"}
+    taken = set(inspect.signature(made).parameters)
+    return taken | {"trainable"} if "kwargs" in taken else taken
 
 
 def _dtype(value: Any) -> str:

@@ -9,6 +9,7 @@ from inspectd.model.keras2.graph import translate_network
 from inspectd.model.keras2.layers import WAY_OUT
 from inspectd.model.keras2.weights import fill
 from inspectd.model.modelfile import ModelFile
+from inspectd.model.surgery import first_cause
 
 _COLOURS = re.compile(r"\x1b\[\d*m")  # of terminals, in Keras's messages
 
@@ -33,5 +34,6 @@ def _built(entry: dict[str, Any]) -> Any:
     try:
         return keras.saving.deserialize_keras_object(entry, safe_mode=True)
     except Exception as error:  # Keras raises whatever its parts raise
-        reason = " ".join(_COLOURS.sub("", str(error)).split())[:300]
-        raise BundleError(f"Keras 3 cannot build it ({type(error).__name__}: {reason}). {WAY_OUT}") from error
+        first = first_cause(error)
+        reason = " ".join(_COLOURS.sub("", str(first)).split())[:300]
+        raise BundleError(f"Keras 3 cannot build it ({type(first).__name__}: {reason}). {WAY_OUT}") from error

@@ -139,8 +139,7 @@ def _height_and_width(size: Any) -> Any:
 def _crop(x: Any, offset_height: int, offset_width: int, target_height: int, target_width: int) -> Call:
     starts, sizes = (0, offset_height, offset_width), (None, target_height, target_width)
     cuts = [
-        {"start": start, "stop": size and start + size, "step": None}
-        for start, size in zip(starts, sizes, strict=True)
+        {"start": start, "stop": size and start + size, "step": None} for start, size in zip(starts, sizes, strict=True)
     ]
     return _get_item(x, cuts)
 

@@ -50,9 +50,10 @@ class Array:
     data: Any
 
     def fits(self, weight: Any) -> bool:
-        """Whether a weight has its shape, and its name as far as both have one: `depthwise_kernel` is a `kernel`."""
+        """Whether a weight has its shape, and its name where both have one: `depthwise_kernel` is a `kernel`."""
         name = re.sub(r"_\d+$", "", self.name or "Variable")
-        return tuple(self.data.shape) == tuple(weight.shape) and (name == "Variable" or name.endswith(weight.name))
+        unnamed = name == "Variable" or weight.name.startswith("variable")
+        return tuple(self.data.shape) == tuple(weight.shape) and (unnamed or name.endswith(weight.name))
 
     def is_random_state(self) -> bool:
         """Whether it is the state of random numbers, which Keras 2 keeps among the weights."""
