@@ -5,9 +5,8 @@ differently in each session (`dense`, `dense_1`, …) and files of Keras 2 and K
 """
 
 import re
-import zipfile
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +15,11 @@ import numpy as np
 
 from inspectd.errors import BundleError, DataError
 from inspectd.model.backend import keras
+from inspectd.model.keras2.loading import load_keras2
+from inspectd.model.modelfile import ModelFile, look_at, refuse_code
 from inspectd.model.networks import build_network
 from inspectd.model.spec import Preparation
-from inspectd.model.surgery import Anatomy, load_network
+from inspectd.model.surgery import Anatomy, load_network, loading
 
 Architecture = Literal["article"]
 
@@ -38,15 +39,12 @@ def read_network(path: Path, architecture: Architecture | None, size: tuple[int,
         DataError: it is no such file, or its weights belong to another network.
         BundleError: Keras cannot load it, or it holds code (a Lambda layer).
     """
-    if path.is_dir():
-        raise DataError(f"{path} is a folder. Save the model as one file, with `model.save('model.keras')`.")
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file. Give a `.keras` or `.h5` file.")
-    whole = _holds_a_whole_model(path)
-    if whole and architecture:
+    file = look_at(path)
+    if file.entry and architecture:
         raise DataError(f"{path} holds a whole model, with its architecture. Leave --architecture away.")
-    if whole:
-        return _without_lists(load_network(path))
+    if file.entry:
+        refuse_code(file)
+        return _without_lists(_loaded(file), path)
     if not architecture:
         raise DataError(
             f"{path} holds weights only, without the network that they belong to. Give --architecture article if they "
@@ -55,7 +53,7 @@ def read_network(path: Path, architecture: Architecture | None, size: tuple[int,
         )
     to = Preparation(*(size or (ARTICLE_SIDE, ARTICLE_SIDE)))
     network = build_network("vgg16", None, "flatten", ARTICLE_UNITS, to)
-    _fill(network, path)
+    _fill(network, file)
     return network
 
 
@@ -95,36 +93,48 @@ def turn_around(anatomy: Anatomy) -> None:
     last.set_weights([-array for array in last.get_weights()])
 
 
-def _without_lists(network: Any) -> Any:
-    """The same network with a plain input and output, where it takes a list of one, as files of Keras 2 say."""
-    graph = not isinstance(network, keras.Sequential) and hasattr(network, "inputs")
-    if graph and len(network.inputs) == len(network.outputs) == 1:
-        return keras.Model(network.inputs[0], network.outputs[0], name=network.name)
-    return network
+def _loaded(file: ModelFile) -> Any:
+    """The network of a file with a whole model."""
+    if file.generation == 1:
+        raise BundleError(
+            f"{file.path} was saved by Keras 1. Load it with Keras 2.0 to 2.3, and save that with "
+            "`model.save('model.h5')`."
+        )
+    if file.generation == 2:
+        return load_keras2(file)
+    if file.path.suffix in (file.suffix, ".hdf5"):
+        return load_network(file.path)
+    with tempfile.TemporaryDirectory(prefix="inspectd-") as folder, loading(file.path):
+        link = Path(folder) / f"model{file.suffix}"  # Keras goes by the ending
+        link.symlink_to(file.path.resolve())
+        return keras.saving.load_model(link, compile=False, safe_mode=True)
 
 
-def _holds_a_whole_model(path: Path) -> bool:
-    if h5py.is_hdf5(path):
-        with _opened(path) as file:
-            return "model_config" in file.attrs
-    if zipfile.is_zipfile(path) and path.suffix == ".keras":
-        return True
-    raise DataError(f"{path} is neither a `.keras` nor an `.h5` file. Save the model with `model.save('model.keras')`.")
+def _without_lists(network: Any, path: Path) -> Any:
+    """The same network with a plain input and output, where it takes a list of one, as files of Keras 2 say.
+
+    Raises:
+        BundleError: it has several inputs or outputs.
+    """
+    if isinstance(network, keras.Sequential) or not hasattr(network, "inputs"):
+        return network
+    if len(network.inputs) > 1:
+        names = ", ".join(each.name for each in network.inputs)
+        raise BundleError(f"{path} takes {len(network.inputs)} inputs ({names}). inspectd gives a network one image.")
+    if len(network.outputs) > 1:
+        raise BundleError(
+            f"{path} gives {len(network.outputs)} outputs ({', '.join(network.output_names)}), and inspectd needs one "
+            "row of numbers for an image. Save it with the one that decides: `keras.Model(model.input, "
+            f"model.get_layer('{network.output_names[0]}').output).save('model.keras')`."
+        )
+    return keras.Model(network.inputs[0], network.outputs[0], name=network.name)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with h5py.File(path) as file:
-            yield file
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path} cannot be read ({error}). Copy or save it again.") from error
-
-
-def _fill(network: Any, path: Path) -> None:
+def _fill(network: Any, file: ModelFile) -> None:
     """Puts the weights of a file into a network of the same shapes in the same order."""
-    with _opened(path) as file:
-        found = list(_legacy(file) if "layer_names" in file.attrs else _current(file))
+    path = file.path
+    with file.weights() as weights:
+        found = list(_legacy(weights) if "layer_names" in weights.attrs else _current(weights))
     wanted = [tuple(weight.shape) for weight in network.weights]
     given = [array.shape for array in found]
     if given != wanted:

@@ -5,8 +5,8 @@ are called, never how the model was put together. Nothing here decides anything 
 """
 
 import re
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,21 @@ def load_network(path: Path) -> Any:
     Raises:
         BundleError: the file is no Keras model, or holds code (a Lambda layer) or classes unknown here.
     """
-    try:
+    with loading(path):
         return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+@contextmanager
+def loading(path: Path) -> Iterator[None]:
+    """Says in a sentence why Keras cannot load a file.
+
+    Raises:
+        BundleError: see `load_network`.
+    """
+    try:
+        yield
     except Exception as error:  # Keras raises whatever its parts raise, and wraps it in the whole configuration
-        first = _first(error)
+        first = first_cause(error)
         reason = " ".join(str(first).split())
         if "safe_mode" in str(error) or "Lambda" in str(error):
             raise BundleError(
@@ -62,7 +73,7 @@ def load_network(path: Path) -> Any:
         ) from error
 
 
-def _first(error: BaseException) -> BaseException:
+def first_cause(error: BaseException) -> BaseException:
     """The error that all others followed from."""
     while cause := error.__cause__ or error.__context__:
         error = cause
