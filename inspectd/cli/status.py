@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from inspectd.cli import output
 from inspectd.cli.lookup import open_ledger
 from inspectd.cli.options import ConfigOption, JsonOption
+from inspectd.sizes import size_text
 
 if TYPE_CHECKING:
     from inspectd.ledger.recent import Recent
@@ -21,19 +22,29 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show what stands now: images by watch and state, models in use, the last 24 hours, and what last happened.
 
-    It is what the ledger knows, whether the daemon runs or not. Times are local in the table, UTC in JSON.
+    It is what the ledger knows, whether the daemon runs or not; what is left out was counted by the last scan. Times
+    are local in the table, UTC in JSON.
     """
     settings, engine = open_ledger(config)
     from inspectd.ledger.recent import recent
     from inspectd.ledger.status import status as query
+    from inspectd.service.left_out import read_left_out
     from inspectd.service.space import places, spaces
 
     now = datetime.now(UTC)
     found = query(engine, [watch.name for watch in settings.watch])
     lately = recent(engine, now)
     disks = spaces(places(settings))
+    left_out = read_left_out(settings)
     if as_json:
-        watches = [{**asdict(watch), "oldest_queued_s": _seconds(watch, now)} for watch in found.watches]
+        watches = [
+            {
+                **asdict(watch),
+                "oldest_queued_s": _seconds(watch, now),
+                "left_out": asdict(left_out[watch.watch]) if watch.watch in left_out else None,
+            }
+            for watch in found.watches
+        ]
         figures = {"recent": asdict(lately), "disks": [asdict(disk) for disk in disks]}
         output.write_json_lines([{**asdict(found), "watches": watches, **figures}])
         return
@@ -45,7 +56,9 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     output.say(f"Last verdict: {output.local_time(found.last_verdict_at) or 'none yet'}")
     if found.reinspecting:
         output.say(f"Waiting:      {found.reinspecting:,} past images to be judged again")
-    for line in (*_lately(lately), *map(_free, disks)):
+    names = [watch.watch for watch in found.watches if left_out.get(watch.watch)]
+    left = [f"Left out:     {name}: {left_out[name]}" for name in names]
+    for line in (*_lately(lately), *left, *map(_free, disks)):
         output.say(line)
     if found.events:
         output.say("")
@@ -80,7 +93,7 @@ def _lately(recent: "Recent") -> Iterator[str]:
 
 def _free(space: "Space") -> str:
     files = "" if space.inodes is None else f" and {space.inodes:,} files"
-    return f"Free:         {space.bytes / 1e9:.1f} GB{files} for the {space.place}"
+    return f"Free:         {size_text(space.bytes)}{files} for the {space.place}"
 
 
 def _seconds(watch: "WatchStatus", now: datetime) -> float | None:

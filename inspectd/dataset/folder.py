@@ -11,12 +11,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from inspectd.config.schema import IMAGE_PATTERNS
+from inspectd.config.globs import IMAGE_ENDINGS
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 from inspectd.paths import to_text
 
-SUFFIXES = tuple(pattern.removeprefix("*") for pattern in IMAGE_PATTERNS)
+SUFFIXES = IMAGE_ENDINGS
 MASKS = {"mask", "masks", "ground_truth"}  # as public data sets name them
 
 
