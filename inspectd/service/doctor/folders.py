@@ -88,7 +88,7 @@ def _below(user: User, watch: Watch) -> Iterator[Finding]:
             found += f" (of the first {MOST_ENTRIES:,} entries)"
         if left_out.globs and not any(seen):
             yield warn(
-                "left out", subject, f"nothing here is taken, {found}", "correct `include`, if that is not meant"
+                "left out", subject, f"nothing here is taken: {found}", "correct `include`, if that is not meant"
             )
         else:
             yield ok("left out", subject, found)
