@@ -14,7 +14,7 @@ PACKAGE = Path(inspectd.__file__).parent
 
 # From the bottom to the top; a room may import from its own floor's rooms only where they are the same room.
 FLOORS = [
-    {"__init__", "errors", "paths", "clock", "durable", "resources", "region", "system_names"},
+    {"__init__", "errors", "paths", "clock", "durable", "resources", "region", "sizes", "system_names"},
     {"config"},
     {"ledger", "vision"},
     {"model"},

@@ -9,6 +9,7 @@ from typing import Any
 
 from inspectd import __version__
 from inspectd.ledger.mounts import file_system, mountinfo
+from inspectd.sizes import GB
 
 
 def cores() -> int:
@@ -21,7 +22,7 @@ def describe(folder: Path, device: str, load: Sequence[float]) -> dict[str, Any]
     return {
         "processor": processor(),
         "cores": cores(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GB, 1),
         "device": device,
         "file_system": file_system(folder.resolve(), mountinfo()),
         "load": [round(each, 1) for each in load],

@@ -70,7 +70,7 @@ def _tell(report: "Report") -> None:
 
     machine, model, images = report.machine, report.model, report.images
     output.say(
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB; {machine['device']}; "
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB; {machine['device']}; "
         f"disk: {machine['file_system']}; load at the start: {', '.join(map(str, machine['load']))}."
     )
     output.say(f"{model['title']} at {_by(model['size'])}{', random weights' if model['random_weights'] else ''}.")

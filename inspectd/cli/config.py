@@ -16,9 +16,9 @@ app = typer.Typer(help="Check a configuration, or write its schema for an editor
 def check(config: ConfigOption = None) -> None:
     """Check a configuration and its models without touching anything, and say what it means.
 
-    Exits 78 with every mistake in it, one a line.
+    Exits 78 with every mistake in it, one a line. A glob that can hardly match what was meant is a warning.
     """
-    from inspectd.config import load
+    from inspectd.config import load, remarks
     from inspectd.model.bundle import load_bundle
 
     path = config_path(config)
@@ -37,6 +37,8 @@ def check(config: ConfigOption = None) -> None:
     if wrong:
         raise ConfigError("\n".join(wrong))
     say(f"{path} is right.")
+    for remark in remarks(found):
+        say(f"warning   {remark}")
     say(f"database  {found.database_file}")
     say(f"output    {found.output}")
     for watch in found.watch:

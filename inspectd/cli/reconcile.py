@@ -1,6 +1,7 @@
 """`inspectd reconcile`: do disk, ledger, overlays and sidecars agree?"""
 
 import re
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -63,13 +64,17 @@ def reconcile(
     from inspectd.service.reconcile import Comparison
 
     span = Span(moment(since, "--since"), moment(until, "--until"))
-    found = Comparison(settings, engine, span, datetime.now(UTC), watch, numbered).gaps()
+    comparison = Comparison(settings, engine, span, datetime.now(UTC), watch, numbered)
+    found = comparison.gaps()
     told = _repaired(settings, engine, found) if repair else ((gap, None, True) for gap in found)
     tally = _Tally()
     if as_json:
         output.write_json(_record(*each) for each in tally.counted(told))
     else:
         _tell(tally, told)
+    for name, left_out in comparison.left_out.items():
+        if left_out:
+            print(f"Left out of watch {name}: {left_out}.", file=sys.stderr if as_json else sys.stdout)
     if tally.open:
         raise typer.Exit(1)
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from inspectd.cli.lookup import open_ledger
 from inspectd.cli.options import ConfigOption, JsonOption
 from inspectd.cli.output import say, write_json_lines, write_table
+from inspectd.sizes import size_text
 
 
 def retention(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -20,7 +21,7 @@ def retention(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         write_json_lines([found.as_dict()])
         return
     if found.rules:
-        columns = ("rule", "days", "free", "by age", "for space", "MB", "still short")
+        columns = ("rule", "days", "free", "by age", "for space", "size", "still short")
         rows = (
             (
                 rule.name,
@@ -28,7 +29,7 @@ def retention(config: ConfigOption = None, as_json: JsonOption = False) -> None:
                 rule.free or "",
                 str(rule.by_age),
                 str(rule.by_space),
-                f"{rule.bytes / 1e6:.1f}",
+                size_text(rule.bytes),
                 "yes" if rule.still_short else "",
             )
             for rule in found.rules

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from inspectd.cli import output
 from inspectd.cli.lookup import open_ledger
 from inspectd.cli.options import ConfigOption, JsonOption
+from inspectd.sizes import size_text
 
 if TYPE_CHECKING:
     from inspectd.ledger.recent import Recent
@@ -22,12 +23,13 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show what stands now: images by watch and state, models in use, the last 24 hours, and what last happened.
 
-    It is what the ledger knows, whether the daemon runs or not; besides, the watches' folders and the disks are looked
-    at. Times are local in the table, UTC in JSON.
+    It is what the ledger knows, whether the daemon runs or not, and what the last scan left out. Besides, the watches'
+    folders and the disks are looked at. Times are local in the table, UTC in JSON.
     """
     settings, engine = open_ledger(config)
     from inspectd.ledger.recent import recent
     from inspectd.ledger.status import status as query
+    from inspectd.service.left_out import read_left_out
     from inspectd.service.space import places, spaces
 
     now = datetime.now(UTC)
@@ -35,9 +37,15 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     lately = recent(engine, now)
     disks = spaces(places(settings))
     missing = {watch.name: watch.path for watch in settings.watch if not os.path.isdir(watch.path)}  # noqa: PTH112
+    left_out = read_left_out(settings)
     if as_json:
         watches = [
-            {**asdict(watch), "missing": watch.watch in missing, "oldest_queued_s": _seconds(watch, now)}
+            {
+                **asdict(watch),
+                "missing": watch.watch in missing,
+                "oldest_queued_s": _seconds(watch, now),
+                "left_out": asdict(left_out[watch.watch]) if watch.watch in left_out else None,
+            }
             for watch in found.watches
         ]
         figures = {"recent": asdict(lately), "disks": [asdict(disk) for disk in disks]}
@@ -53,7 +61,9 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         output.say(f"Waiting:      {found.reinspecting:,} past images to be judged again")
     for name, path in missing.items():
         output.say(f"Missing:      the folder of {name}, {path}; its images are inspected once it is there")
-    for line in (*_lately(lately), *map(_free, disks)):
+    names = [watch.watch for watch in found.watches if left_out.get(watch.watch)]
+    left = [f"Left out:     {name}: {left_out[name]}" for name in names]
+    for line in (*_lately(lately), *left, *map(_free, disks)):
         output.say(line)
     if found.events:
         output.say("")
@@ -88,7 +98,7 @@ def _lately(recent: "Recent") -> Iterator[str]:
 
 def _free(space: "Space") -> str:
     files = "" if space.inodes is None else f" and {space.inodes:,} files"
-    return f"Free:         {space.bytes / 1e9:.1f} GB{files} for the {space.place}"
+    return f"Free:         {size_text(space.bytes)}{files} for the {space.place}"
 
 
 def _seconds(watch: "WatchStatus", now: datetime) -> float | None:

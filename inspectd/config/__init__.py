@@ -3,12 +3,15 @@
 `load` is pure: no folder is created and no model opened. The rest of the program sees only the frozen models.
 """
 
+from inspectd.config.checks import remarks
 from inspectd.config.edit import set_worker
+from inspectd.config.globs import IMAGE_ENDINGS, IMAGE_PATTERNS
 from inspectd.config.reading import json_schema, load
 from inspectd.config.retention import Retention, free_bytes
-from inspectd.config.schema import IMAGE_PATTERNS, Config, Limits, Overlay, Watch, Worker
+from inspectd.config.schema import Config, Limits, Overlay, Watch, Worker
 
 __all__ = [
+    "IMAGE_ENDINGS",
     "IMAGE_PATTERNS",
     "Config",
     "Limits",
@@ -19,5 +22,6 @@ __all__ = [
     "free_bytes",
     "json_schema",
     "load",
+    "remarks",
     "set_worker",
 ]

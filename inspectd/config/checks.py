@@ -4,73 +4,108 @@ An overlay, archive or database inside a watched folder would be inspected, move
 two watches would have two outcomes. This only looks: links are resolved where folders exist, nothing is created.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import combinations
+from functools import cache
 from pathlib import Path
 
 from inspectd.config.document import Key
-from inspectd.config.schema import Watch
+from inspectd.config.globs import mistaken, takes_no_image
+from inspectd.config.schema import Config, Watch
 
 Mistake = tuple[Key, str]
 VERDICTS = ("ok", "defect", "review", "failed")
 
 
 def check(watches: Mapping[int, Watch], output: Path | None, database: Path | None) -> Iterator[Mistake]:
-    """Every contradiction, as the key to blame and what is wrong with it.
+    """Every contradiction, as the key to blame and what is wrong with it. A key is blamed once, beside the first watch
+    that it contradicts: a thousand watches take well below a second.
 
     Args:
         watches: by their place in the list; one that is wrong in itself is left out.
         output: the output folder, None when it is wrong in itself.
         database: the database's file, None when it is wrong in itself.
     """
+    folders = _Folders(watches)
     yield from _equal_names(watches)
-    yield from _overlapping_watches(watches)
+    yield from folders.overlaps()
     if database is not None:
-        yield from _in_a_watch(("database",), [database], watches)
+        yield from folders.holding(("database",), [database])
     if output is not None:
-        yield from _in_a_watch(("output",), [output], watches)
+        yield from folders.holding(("output",), [output])
+        above = folders.real(output)
         for index, watch in watches.items():
-            if _strictly_inside(watch.path, output):
+            if above in _parents(folders.real(watch.path)):
                 yield ("watch", index, "path"), f"lies inside the output folder {output}; keep the two apart"
     for index, watch in watches.items():
-        yield from _in_a_watch(("watch", index, "model"), [watch.model], watches)
+        yield from folders.holding(("watch", index, "model"), [watch.model])
         if watch.after == "move":
-            yield from _in_a_watch(("watch", index, "move_to"), _archives(watch), watches)
+            yield from folders.holding(("watch", index, "move_to"), _archives(watch))
 
 
 def _equal_names(watches: Mapping[int, Watch]) -> Iterator[Mistake]:
-    for (first, one), (second, other) in combinations(watches.items(), 2):
-        if one.name.lower() == other.name.lower():
+    firsts: dict[str, int] = {}
+    for index, watch in watches.items():
+        first = firsts.setdefault(watch.name.lower(), index)
+        if first != index:
             yield (
-                ("watch", second, "name"),
-                f"is {other.name!r}, the name of watch[{first}]; names must differ in more than upper and lower case",
+                ("watch", index, "name"),
+                f"is {watch.name!r}, the name of watch[{first}]; names must differ in more than upper and lower case",
             )
 
 
-def _overlapping_watches(watches: Mapping[int, Watch]) -> Iterator[Mistake]:
-    for (first, one), (second, other) in combinations(watches.items(), 2):
-        how = None
-        if _real(one.path) == _real(other.path):
-            how = "is the same folder as"
-        elif _strictly_inside(other.path, one.path):
-            how = "lies inside"
-        elif _strictly_inside(one.path, other.path):
-            how = "contains"
-        if how:
-            yield (
-                ("watch", second, "path"),
-                f"{how} the folder that watch[{first}] {one.name!r} watches, {one.path}; watches may not overlap",
-            )
+class _Folders:
+    """The watched folders by their real paths. Each path is resolved once; looking a place up costs its depth."""
 
-
-def _in_a_watch(key: Key, places: Iterable[Path], watches: Mapping[int, Watch]) -> Iterator[Mistake]:
-    """At most one mistake: the first place that lies in a watched folder, or is one."""
-    for place in places:
+    def __init__(self, watches: Mapping[int, Watch]) -> None:
+        self.real = cache(self._real)
+        self._watches = watches
+        self._first: dict[str, int] = {}  # the first watch of a folder, by its path
         for index, watch in watches.items():
-            if _real(place).is_relative_to(_real(watch.path)):
+            self._first.setdefault(self.real(watch.path), index)
+
+    def _real(self, path: str | Path) -> str:
+        """As `os.path.realpath` of an absolute path, but the folders above are remembered."""
+        parent, name = os.path.split(path)
+        if not name:
+            return parent
+        above = self.real(parent)
+        if name in (".", ".."):
+            return above if name == "." else os.path.dirname(above)  # noqa: PTH120
+        here = os.path.join(above, name)  # noqa: PTH118
+        return os.path.realpath(here) if os.path.islink(here) else here  # noqa: PTH114
+
+    def overlaps(self) -> Iterator[Mistake]:
+        """Watches that share files with one before them."""
+        seen: dict[str, int] = {}
+        above: dict[str, int] = {}  # the first watch below a folder
+        for second, watch in self._watches.items():
+            path = self.real(watch.path)
+            found = [(seen[path], "is the same folder as")] if path in seen else []
+            found += [(seen[parent], "lies inside") for parent in _parents(path) if parent in seen]
+            found += [(above[path], "contains")] if path in above else []
+            if found:
+                first, how = min(found)
+                one = self._watches[first]
+                yield (
+                    ("watch", second, "path"),
+                    f"{how} the folder that watch[{first}] {one.name!r} watches, {one.path}; watches may not overlap",
+                )
+            seen.setdefault(path, second)
+            for parent in _parents(path):
+                above.setdefault(parent, second)
+
+    def holding(self, key: Key, places: Iterable[Path]) -> Iterator[Mistake]:
+        """At most one mistake: the first place that lies in a watched folder, or is one."""
+        for place in places:
+            path = self.real(place)
+            indices = [self._first[folder] for folder in (path, *_parents(path)) if folder in self._first]
+            if indices:
+                watch = self._watches[min(indices)]
                 yield (
                     key,
-                    f"lies inside the folder that watch[{index}] {watch.name!r} watches, {watch.path}; move it out",
+                    f"lies inside the folder that watch[{min(indices)}] {watch.name!r} watches, {watch.path}; move it "
+                    "out",
                 )
                 return
 
@@ -81,9 +116,18 @@ def _archives(watch: Watch) -> Iterator[Path]:
         yield watch.archive_of(watch=watch.name, verdict=verdict)
 
 
-def _strictly_inside(inner: Path, outer: Path) -> bool:
-    return _real(outer) in _real(inner).parents
+def _parents(path: str) -> Iterator[str]:
+    """The folders above a real path, the nearest first."""
+    while (parent := os.path.dirname(path)) != path:  # noqa: PTH120
+        yield parent
+        path = parent
 
 
-def _real(path: Path) -> Path:
-    return path.resolve(strict=False)
+def remarks(config: Config) -> Iterator[str]:
+    """What is allowed and hardly meant: globs that can match nothing beside others that can. One sentence each."""
+    for index, watch in enumerate(config.watch):
+        found = [("include", glob, takes_no_image(glob)) for glob in watch.include]
+        found += [("ignore", glob, mistaken(glob)) for glob in watch.ignore]
+        for key, glob, reason in found:
+            if reason:
+                yield f"watch[{index}].{key} (watch {watch.name!r}): {glob!r} {reason}."

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from inspectd.config.section import Section
+from inspectd.sizes import GB, MB
 
 FREE = r"^(\d{1,2}(\.\d+)? ?%|\d{1,6}(\.\d+)? ?[MGT]B)$"
-UNITS = {"%": None, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+UNITS = {"%": None, "MB": MB, "GB": GB, "TB": 1000 * GB}
 
 
 def free_bytes(free: str, total: int) -> int:

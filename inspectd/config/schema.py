@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
+from inspectd.config.globs import IMAGE_PATTERNS, expand, takes_no_image
 from inspectd.config.retention import FREE, Retention
 from inspectd.config.section import Section
 
-IMAGE_PATTERNS = ["*.png", "*.jpg", "*.jpeg", "*.bmp", "*.tif", "*.tiff", "*.webp"]
 MOST_PIXELS = 100_000_000  # of an image, where nobody says otherwise
 PLACEHOLDERS = ("watch", "verdict", "date")
 SQLITE = "sqlite:///"
@@ -91,9 +91,22 @@ def _pattern(value: Any) -> Any:
     return pattern
 
 
+def _glob(glob: str) -> str:
+    expand(glob)
+    return glob
+
+
+def _some_image(include: list[str]) -> list[str]:
+    """Refuse globs none of which can take an image: nothing would ever be inspected, without a word."""
+    reasons = [(glob, takes_no_image(glob)) for glob in include]
+    if include and all(reason for _, reason in reasons):
+        raise ValueError("takes no image: " + "; ".join(f"{glob!r} {reason}" for glob, reason in reasons))
+    return include
+
+
 Folder = Annotated[Path, BeforeValidator(_path_text), AfterValidator(_absolute)]
 Database = Annotated[str, AfterValidator(_database_url)]
-Glob = Annotated[str, Field(min_length=1)]
+Glob = Annotated[str, Field(min_length=1), AfterValidator(_glob)]
 Fields = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
 Switch = Annotated[bool, Field(strict=True)]
 
@@ -113,10 +126,18 @@ class Watch(Section):
             description="Globs of the files to inspect, held against the name and the path inside the watch; "
             "upper and lower case are the same.",
         ),
+        AfterValidator(_some_image),
     ] = IMAGE_PATTERNS
     ignore: Annotated[
         list[Glob], Field(description="Globs of files to leave alone; they win over `include` and are held likewise.")
     ] = []
+    system_files: Annotated[
+        Switch,
+        Field(
+            description="Whether what a NAS, an operating system or a synchronising program keeps in the folder for "
+            "itself is inspected too: @eaDir, #recycle, lost+found, conflicted copies and their like."
+        ),
+    ] = False
     recursive: Annotated[Switch, Field(description="Whether subfolders are watched too.")] = True
     follow_links: Annotated[
         Switch, Field(description="Whether symbolic links are followed; otherwise they are skipped.")

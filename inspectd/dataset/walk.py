@@ -4,11 +4,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from inspectd.config.schema import IMAGE_PATTERNS
+from inspectd.config.globs import IMAGE_ENDINGS as SUFFIXES
 from inspectd.errors import DataError
 from inspectd.system_names import is_system_name
-
-SUFFIXES = tuple(pattern.removeprefix("*") for pattern in IMAGE_PATTERNS)
 
 
 def is_shown(name: str) -> bool:

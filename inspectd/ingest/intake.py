@@ -14,6 +14,7 @@ from posixpath import dirname
 from inspectd.config import Limits, Watch
 from inspectd.ingest.evidence import Evidence
 from inspectd.ingest.hints import Hints
+from inspectd.ingest.left_out import LeftOut
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.observe import Observer
 from inspectd.ingest.scan import CHUNK, Scanner, is_hollow, look
@@ -40,6 +41,7 @@ class Counters:
     rescans: int  # scans made out of turn because events were lost
     stalled: int  # files not whole after `limits.stalled` seconds and still watched
     settling: int  # files waited for besides
+    left_out: LeftOut | None = None  # by the last whole scan; None before the first
 
 
 class Intake:
@@ -155,7 +157,8 @@ class _Gate:
 
     @property
     def counters(self) -> Counters:
-        return Counters(self._evidence.missed, self._rescans, self.settler.stalled, self.settler.settling)
+        waits = self.settler.stalled, self.settler.settling
+        return Counters(self._evidence.missed, self._rescans, *waits, self._scanner.left_out)
 
     def is_quiet(self) -> bool:
         return bool(self.observer.missing) or (self._scanner.is_done and not self.hints and not self.settler.settling)

@@ -4,43 +4,66 @@ A path here is relative to the watch's folder, with POSIX separators, as `os.sca
 UTF-8 are surrogate escapes). Whoever skips a name for another reason (a link, a folder) does so elsewhere.
 """
 
-import re
-from collections.abc import Callable, Iterable
-from fnmatch import translate
+from enum import Enum, auto
 from posixpath import basename, splitext
 
 from inspectd.config import Watch
+from inspectd.config.globs import matcher
 from inspectd.paths import to_text
+from inspectd.system_names import is_system_name
 
 # What copying programs, browsers and editors call a file until it is whole: it is looked at once it is renamed.
 TEMPORARY_ENDINGS = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", "~")
 TEMPORARY_BEGINNINGS = (".", "~")
 
 
-class Naming:
-    """The names that one watch takes: its `include` and `ignore` patterns, and its `fields`.
+class Fate(Enum):
+    """What a name means for its file or folder."""
 
-    Patterns are globs without regard to case, tried on the file's name and on its relative path; a ``*`` also spans
-    ``/``. A folder that `ignore` names, or whose name begins with a dot, is not entered.
+    TAKEN = auto()  # a file is inspected, a folder entered
+    HIDDEN = auto()  # a dot is at its beginning, or it is a temporary name
+    SYSTEM = auto()  # a system keeps it for itself
+    LEFT_OUT = auto()  # by `include` or `ignore`
+
+
+class Naming:
+    """The names that one watch takes: its `include` and `ignore` patterns, `system_files`, and its `fields`.
+
+    A folder that `ignore` names, or whose name begins with a dot, is not entered.
     """
 
     def __init__(self, watch: Watch) -> None:
-        self._included = _matcher(watch.include)
-        self._ignored = _matcher(watch.ignore)
+        self._included = matcher(watch.include)
+        self._ignored = matcher(watch.ignore)
+        self._system_files = watch.system_files
         self._fields = watch.fields
 
-    def takes(self, path: str) -> bool:
-        """Whether a file of this path is to be inspected, given that its folder is entered."""
+    def file(self, path: str) -> Fate:
+        """What becomes of a file of this path, given that its folder is entered."""
         name = basename(path)
         lower = name.lower()
         if lower.startswith(TEMPORARY_BEGINNINGS) or lower.endswith(TEMPORARY_ENDINGS):
-            return False
-        return self._included(name, path) and not self._ignored(name, path)
+            return Fate.HIDDEN
+        if not self._system_files and is_system_name(name):
+            return Fate.SYSTEM
+        return Fate.TAKEN if self._included(name, path) and not self._ignored(name, path) else Fate.LEFT_OUT
+
+    def folder(self, path: str) -> Fate:
+        """What becomes of a subfolder, given that its parent is entered."""
+        name = basename(path)
+        if name.startswith("."):
+            return Fate.HIDDEN
+        if not self._system_files and is_system_name(name):
+            return Fate.SYSTEM
+        return Fate.LEFT_OUT if self._ignored(name, path) else Fate.TAKEN
+
+    def takes(self, path: str) -> bool:
+        """Whether a file of this path is to be inspected, given that its folder is entered."""
+        return self.file(path) is Fate.TAKEN
 
     def enters(self, folder: str) -> bool:
         """Whether a subfolder is walked, given that its parent is."""
-        name = basename(folder)
-        return not name.startswith(".") and not self._ignored(name, folder)
+        return self.folder(folder) is Fate.TAKEN
 
     def reaches(self, path: str) -> bool:
         """`takes`, of a path that did not come from a walk: every folder on the way must be one that is entered."""
@@ -54,8 +77,3 @@ class Naming:
             return None, {}
         fields = {key: to_text(value) for key, value in found.groupdict().items() if value is not None}
         return fields.get("part"), fields
-
-
-def _matcher(globs: Iterable[str]) -> Callable[[str, str], bool]:
-    pattern = re.compile("|".join(translate(glob) for glob in globs) or r"(?!)", re.IGNORECASE)
-    return lambda name, path: bool(pattern.match(name) or pattern.match(path))

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inspectd.config import Watch
-from inspectd.ingest.naming import Naming
+from inspectd.ingest.left_out import FOLDER, LINK, LeftOut, count, ending
+from inspectd.ingest.naming import Fate, Naming
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Stat
 from inspectd.paths import to_text
@@ -100,7 +101,8 @@ class Walk:
     """One pass over a watch's folder. Iterate it for the relative path and stat of every file that may be inspected,
     in no order, and None for an entry that is passed over, so that the caller can stop anywhere.
 
-    `unreadable` is told of a folder (relative; empty for the root) that cannot be read; the walk goes on.
+    `unreadable` is told of a folder (relative; empty for the root) that cannot be read; the walk goes on. What it
+    leaves out until then is in `left_out`.
     """
 
     def __init__(self, watch: Watch, naming: Naming, unreadable: Callable[[str, OSError], None]) -> None:
@@ -109,8 +111,10 @@ class Walk:
         self._follow_links = watch.follow_links
         self._naming = naming
         self._unreadable = unreadable
+        self.left_out = LeftOut()
 
     def __iter__(self) -> Iterator[tuple[str, Stat] | None]:
+        self.left_out = LeftOut()
         folders = [_Folder("", identity(self._root))]
         while folders:
             folder = folders.pop()
@@ -128,17 +132,25 @@ class Walk:
     def _visit(self, entry: os.DirEntry[str], folder: _Folder) -> tuple[str, Stat] | _Folder | None:
         path = f"{folder.path}/{entry.name}" if folder.path else entry.name
         try:
-            if entry.is_symlink() and not self._follow_links:
+            is_link = entry.is_symlink() and not self._follow_links
+            is_folder = not is_link and entry.is_dir()
+            fate = self._naming.folder(path) if is_folder else self._naming.file(path)
+            if fate is Fate.TAKEN and (is_link or (is_folder and not self._recursive)):
+                fate = Fate.LEFT_OUT
+            if fate is not Fate.TAKEN:
+                self._leave_out(fate, LINK if is_link else FOLDER if is_folder else ending(entry.name))
                 return None
-            if entry.is_dir():
-                return self._enter(path, entry, folder) if self._recursive and self._naming.enters(path) else None
-            if not self._naming.takes(path):
-                return None
+            if is_folder:
+                return self._enter(path, entry, folder)
             stat = entry.stat()
         except OSError as error:
             self._fault(folder, error)
             return None
         return (path, Stat.of(stat)) if modes.S_ISREG(stat.st_mode) else None
+
+    def _leave_out(self, fate: Fate, what: str) -> None:
+        if fate is not Fate.HIDDEN:
+            count(self.left_out.system if fate is Fate.SYSTEM else self.left_out.globs, what)
 
     def _enter(self, path: str, entry: os.DirEntry[str], folder: _Folder) -> _Folder | None:
         if not self._follow_links:
@@ -161,7 +173,9 @@ class Scanner:
         self._watch = watch
         self._naming = naming
         self._queue = queue
-        self._walk: Iterator[tuple[str, Stat] | None] | None = None
+        self._walk = Walk(watch, naming, self.say_unreadable)
+        self._pass: Iterator[tuple[str, Stat] | None] | None = None  # the one under way
+        self.left_out: LeftOut | None = None  # in the last whole pass
         self._started = self._cost = 0.0
         self._due = float("-inf")
         self._requested = False
@@ -179,7 +193,7 @@ class Scanner:
     @property
     def is_done(self) -> bool:
         """Whether a whole pass has been made and none is under way or requested."""
-        return self._complete and self._walk is None and not self._requested
+        return self._complete and self._pass is None and not self._requested
 
     def request(self) -> None:
         """Something may have been missed: walk again as soon as a pass under way has ended."""
@@ -187,12 +201,12 @@ class Scanner:
 
     def restart(self) -> None:
         """What has been walked no longer counts: drop a pass under way, and walk again."""
-        self._walk = None
+        self._pass = None
         self._requested, self._is_routine = True, False
 
     def next_due(self) -> float:
         """When `advance` has something to do."""
-        return float("-inf") if self._requested or self._walk is not None else self._due
+        return float("-inf") if self._requested or self._pass is not None else self._due
 
     def advance(self, now: float, until: float) -> list[tuple[str, Stat]]:
         """Walk on until `until` on the monotonic clock, if a pass is due, but over no more than `CHUNK` files.
@@ -200,16 +214,16 @@ class Scanner:
         Returns:
             Those of the files passed that the ledger does not know, as relative path and stat.
         """
-        if self._walk is None:
+        if self._pass is None:
             if now < self.next_due():
                 return []
-            self._walk = iter(Walk(self._watch, self._naming, self.say_unreadable))
+            self._pass = iter(self._walk)
             self._is_routine = self._complete and not self._requested
             self._started, self._cost, self._requested = now, 0.0, False
         began = time.monotonic()
         chunk: list[tuple[str, Stat]] = []
         ended = True
-        for seen in self._walk:
+        for seen in self._pass:
             if seen is not None:
                 chunk.append(seen)
             if len(chunk) == CHUNK or time.monotonic() >= until:
@@ -245,9 +259,10 @@ class Scanner:
         return [seen for seen, (text, _) in zip(chunk, texts, strict=True) if text not in known]
 
     def _end(self) -> None:
-        self._walk = None
+        self._pass = None
         self._due = self._started + max(self._watch.rescan, SHARE * self._cost)
         self._complete = True
+        self.left_out = self._walk.left_out
         for folder in self._unreadable - self._unreadable_now:
             self._reopened = True
             log.info("Watch %s: the folder %r can be read again.", self._watch.name, to_text(folder or "."))

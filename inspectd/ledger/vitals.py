@@ -10,8 +10,9 @@ from sqlalchemy import func, select, text
 
 from inspectd.ledger.database import database_file, open_reader
 from inspectd.ledger.schema import events, inspections
+from inspectd.sizes import GB
 
-QUICK_MOST = 2**30  # bytes; the quick check reads all of the file: two seconds from memory, a dozen from a slow disk
+QUICK_MOST = GB  # bytes; the quick check reads all of the file: two seconds from memory, a dozen from a slow disk
 
 
 @dataclass(frozen=True)

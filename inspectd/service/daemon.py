@@ -21,6 +21,7 @@ from inspectd.ledger.expiry import Expiry
 from inspectd.ledger.queue import Queue
 from inspectd.service import systemd
 from inspectd.service.activation import Activations
+from inspectd.service.left_out import Published, left_out_file
 from inspectd.service.metering import Meter
 from inspectd.service.places import Places
 from inspectd.service.retention import Retention
@@ -50,6 +51,7 @@ class Daemon:
         self._once = once
         self._config = config.load(path)
         self._places = Places(self._config)
+        self._left_out = Published(left_out_file(self._config))
         self._stop = False
         self._reload = False
         self._troubled = False
@@ -143,13 +145,11 @@ class Daemon:
         return retention
 
     def _new_intake(self) -> Intake:
+        for remark in config.remarks(self._config):
+            log.warning("%s", remark)
+        watches, limits, queue = self._config.watch, self._config.limits, self._queue
         intake = Intake(
-            self._config.watch,
-            self._config.limits,
-            self._queue,
-            self._wake,
-            observe=not self._once,
-            on_enqueued=lambda _: self._supervisor.wake(),
+            watches, limits, queue, self._wake, observe=not self._once, on_enqueued=lambda _: self._supervisor.wake()
         )
         intake.start()
         return intake
@@ -244,6 +244,7 @@ class Daemon:
             self._said = problem
             candidate = self._supervisor.candidate
             self._places.hold(self._config.watch, candidate.config.watch if candidate else ())
+            self._left_out.publish({name: each.left_out for name, each in self._intake.counters.items()})
             counts = self._queue.open_count([watch.name for watch in self._config.watch])
             work = f"{counts.queued} queued, {counts.claimed} in hand, {counts.stalled} stalled"
             problem += f"{refused}; " if refused else ""
@@ -281,6 +282,7 @@ class Daemon:
     def _close(self) -> None:
         """Let the batch in hand finish, then let go of everything."""
         systemd.stopping()
+        self._left_out.publish({name: each.left_out for name, each in self._intake.counters.items()})
         self._intake.stop()
         self._retention.stop()
         self._supervisor.stop()

@@ -19,6 +19,7 @@ from inspectd.ledger.records import Expirable, Place, Removal
 from inspectd.ledger.schema import After
 from inspectd.paths import from_text, to_text
 from inspectd.service.removal import is_gone, look
+from inspectd.sizes import size_text
 from inspectd.worker.names import artifact_path
 
 PAGE = 200  # candidates in one read, and at most in one transaction
@@ -67,7 +68,7 @@ class Tally:
     def text(self, noun: str) -> str:
         """``12 overlays (10 by age, 2 for free space; 3.1 MB)``."""
         why = f"{self.by_age} by age, {self.by_space} for free space"
-        return f"{self.by_age + self.by_space} {noun} ({why}; {self.bytes / 1e6:.1f} MB)"
+        return f"{self.by_age + self.by_space} {noun} ({why}; {size_text(self.bytes)})"
 
 
 def rules(config: Config, expiry: Expiry) -> list[Rule]:

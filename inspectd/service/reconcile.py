@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from inspectd.config import Config, Watch
 from inspectd.errors import InspectdError
+from inspectd.ingest.left_out import LeftOut
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Walk, identity, look
 from inspectd.ledger import comparing
@@ -68,6 +69,7 @@ class Comparison:
         self._output_there = identity(config.output) is not None
         self._traces = Traces(config, self._there, output_there=self._output_there, now=now)
         self._numbers = Numbers(numbered) if numbered else None
+        self.left_out: dict[str, LeftOut] = {}  # by watch, as far as `gaps` has come
 
     def gaps(self) -> Iterator[Gap]:
         """Every gap, once, as it is found."""
@@ -106,6 +108,7 @@ class Comparison:
                     if self._now - arrived > grace(watch):
                         settled.append((to_text(path), stat))
             yield from self._without_row(watch, naming, settled)
+        self.left_out[watch.name] = walk.left_out
         for folder, error in troubles:
             yield Gap(
                 Kind.UNREADABLE, watch.name, to_text(folder or "."), f"the folder cannot be read: {error.strerror}"

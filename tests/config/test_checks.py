@@ -102,3 +102,39 @@ def test_the_archive_may_not_lie_inside_a_watch(tmp_path: Path, move_to: str, in
 
 def test_move_to_is_of_no_account_unless_files_are_moved(tmp_path: Path) -> None:
     load(write(tmp_path, "name: a, path: in, after: keep, move_to: in/archive"))
+
+
+def test_each_key_is_blamed_once_beside_the_first_that_it_contradicts(tmp_path: Path) -> None:
+    watches = [f"name: line-{number}, path: in/{number}, after: move" for number in range(1000)]
+    more = [
+        "name: LINE-7, path: in/7/deep",
+        "name: LINE-7, path: in",
+        "name: last, path: in/998/../999/.",
+        "name: x, path: y",
+    ]
+    found = sentences(write(tmp_path, *watches, *more, output="in/3/../500/out"))
+    assert [sentence.partition(f", {tmp_path}")[0] for sentence in found] == [
+        "output lies inside the folder that watch[500] 'line-500' watches",
+        "watch[1000].name is 'LINE-7', the name of watch[7]; names must differ in more than upper and lower case.",
+        "watch[1000].path (watch 'LINE-7') lies inside the folder that watch[7] 'line-7' watches",
+        "watch[1001].name is 'LINE-7', the name of watch[7]; names must differ in more than upper and lower case.",
+        "watch[1001].path (watch 'LINE-7') contains the folder that watch[0] 'line-0' watches",
+        "watch[1002].path (watch 'last') is the same folder as the folder that watch[999] 'line-999' watches",
+    ]
+
+
+def test_a_link_on_the_way_is_followed_for_every_place_below_it(tmp_path: Path) -> None:
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "shelf").symlink_to("in/deep")
+    (tmp_path / "loop").symlink_to("loop")
+    file = write(
+        tmp_path,
+        "name: a, path: in",
+        "name: b, path: b, after: move, move_to: 'shelf/x/../{verdict}'",
+        output="shelf/../out",
+    )
+    assert [sentence.partition(" the folder")[0] for sentence in sentences(file)] == [
+        "output lies inside",
+        "watch[1].move_to (watch 'b') lies inside",
+    ]
+    load(write(tmp_path, "name: a, path: in", "name: b, path: loop/b"))

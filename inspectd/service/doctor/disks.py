@@ -9,6 +9,7 @@ from inspectd.ingest.observe import backend_of, needs_polling
 from inspectd.ledger.mounts import file_system, is_network, mountinfo
 from inspectd.service.doctor.finding import Finding, Site, archive, fault, is_folder, ok, standing, warn
 from inspectd.service.space import places
+from inspectd.sizes import size_text
 
 # The overlay of a 512×512 image takes up to 0.1 MB: at one image in two seconds these last a day, ...
 LOW_BYTES = 5_000_000_000
@@ -74,15 +75,10 @@ def check_space(site: Site) -> Iterator[Finding]:
 def space(subject: str, disk: os.statvfs_result) -> Finding:
     """What is left for others than root; a file system that reports no number of files has no such limit."""
     free, files = disk.f_bavail * disk.f_frsize, disk.f_favail
-    found = f"{size(free)} free" + (f", room for {files:,} files" if disk.f_files else "")
+    found = f"{size_text(free)} free" + (f", room for {files:,} files" if disk.f_files else "")
     remedy = "free some, or let `output` and `database` lie on a larger disk"
     if free < LEAST_BYTES or (disk.f_files and files < LEAST_FILES):
         return fault("space", subject, f"{found}: too little to go on", remedy)
     if free < LOW_BYTES or (disk.f_files and files < LOW_FILES):
         return warn("space", subject, f"{found}: about a day's or less", remedy)
     return ok("space", subject, found)
-
-
-def size(number: int) -> str:
-    """Bytes for people."""
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"

@@ -10,13 +10,15 @@ import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from inspectd.config import Watch
+from inspectd.config import Watch, remarks
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Walk
 from inspectd.service.doctor.finding import Finding, Site, archive, exists, fault, is_folder, ok, standing, warn
 
+MOST_ENTRIES = 200_000  # that are looked at below a watch: a minute on a slow share
 READ, WRITE = os.R_OK | os.X_OK, os.R_OK | os.W_OK | os.X_OK
 SYSTEM = range(1, 1000)  # the user ids of services, which share their folders with a group of people
 SHARED = stat.S_ISGID | stat.S_IRWXG  # what is made in such a folder belongs to its group, and the group may write
@@ -57,11 +59,13 @@ def check_user(site: Site) -> Iterator[Finding]:
 def check_folders(site: Site) -> Iterator[Finding]:
     """What is read and written, and whether a group shares what a service writes."""
     user, config = User.present(), site.config
+    for remark in remarks(config):
+        yield warn("globs", str(site.path), remark.rstrip("."), "correct it, or take it out")
     for watch in config.watch:
         subject = f"watch {watch.name}, {watch.path}"
         missing = None if is_folder(watch.path) else _missing(subject, watch.path)
         yield missing or check_rights(user, subject, watch.path, READ if watch.after == "keep" else WRITE)
-        yield from _closed(user, watch)
+        yield from _below(user, watch)
         if target := archive(watch):
             yield check_rights(user, f"archive of {watch.name}, {target}", target, WRITE)
     yield check_rights(user, f"output, {config.output}", config.output, WRITE)
@@ -73,11 +77,21 @@ def check_folders(site: Site) -> Iterator[Finding]:
     yield from _shared({"output": config.output, "folder of the ledger": ledger.parent})
 
 
-def _closed(user: User, watch: Watch) -> Iterator[Finding]:
-    """Folders below a watch that a scan cannot read: the first of them, and how many there are."""
+def _below(user: User, watch: Watch) -> Iterator[Finding]:
+    """Folders below a watch that a scan cannot read, the first of them and how many there are; and what is left out."""
     closed: set[str] = set()
-    for _ in Walk(watch, Naming(watch), lambda folder, _: closed.add(folder)):
-        pass
+    walk = Walk(watch, Naming(watch), lambda folder, _: closed.add(folder))
+    seen = list(islice((each is not None for each in walk), MOST_ENTRIES))
+    if left_out := walk.left_out:
+        subject, found = f"watch {watch.name}, {watch.path}", str(left_out)
+        if len(seen) == MOST_ENTRIES:
+            found += f" (of the first {MOST_ENTRIES:,} entries)"
+        if left_out.globs and not any(seen):
+            yield warn(
+                "left out", subject, f"nothing here is taken: {found}", "correct `include`, if that is not meant"
+            )
+        else:
+            yield ok("left out", subject, found)
     if below := sorted(watch.path / folder for folder in closed if folder):
         first, number = below[0], f"{len(below)} folder{'s' if len(below) > 1 else ''}"
         barred = next((part for part in reversed(first.parents) if not may(part, os.X_OK)), first)

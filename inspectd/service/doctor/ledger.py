@@ -9,8 +9,8 @@ from inspectd.ledger.backup import RESTORE
 from inspectd.ledger.schema import REVISION
 from inspectd.ledger.vitals import vitals
 from inspectd.service.doctor.clock import after_newest
-from inspectd.service.doctor.disks import size
 from inspectd.service.doctor.finding import Finding, Site, fault, is_folder, ok, standing, warn
+from inspectd.sizes import size_text
 
 WAL_MOST = 64_000_000  # sixteen times what SQLite lets gather before it writes it back
 
@@ -34,7 +34,9 @@ def check_ledger(site: Site) -> Iterator[Finding]:
     if found.damage:
         yield fault("ledger", str(file), found.damage, f"`inspectd db check` tells all; {RESTORE}")
     else:
-        yield ok("ledger", str(file), f"schema {REVISION}, {size(found.size)}, {depth}; all of it: `inspectd db check`")
+        yield ok(
+            "ledger", str(file), f"schema {REVISION}, {size_text(found.size)}, {depth}; all of it: `inspectd db check`"
+        )
     yield log_size(f"{file}-wal", found.wal)
     yield ok("ledger", "last start of the daemon", found.started_at or "never")
     yield after_newest(found.newest_at, datetime.now(UTC))
@@ -44,5 +46,5 @@ def log_size(subject: str, wal: int) -> Finding:
     """A write-ahead log that cannot be written back grows until the disk is full."""
     if wal > WAL_MOST:
         who = f"close what keeps the ledger open for reading: `fuser -v {subject}`"
-        return warn("ledger", subject, f"{size(wal)}: something keeps it from being written back", who)
-    return ok("ledger", subject, size(wal))
+        return warn("ledger", subject, f"{size_text(wal)}: something keeps it from being written back", who)
+    return ok("ledger", subject, size_text(wal))

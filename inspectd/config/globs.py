@@ -1,0 +1,85 @@
+"""Globs of `include` and `ignore`: what they match, and which of them hardly say what was meant.
+
+A glob is held against a file's name and against its path inside the watch (`/` between folders, no `/` at the start).
+Upper and lower case are the same. A ``*`` stands for anything, also across folders; ``**/`` for any folders or none;
+``{a,b}`` and ``{1..3}`` for one of several; ``?`` and ``[…]`` as everywhere. A backslash separates folders, as on
+Windows. What Python's `fnmatch` matches with a glob as it is written, with its braces or backslashes taken literally,
+the glob matches too.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from fnmatch import translate
+
+import bracex
+
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp")
+IMAGE_PATTERNS = [f"*{end}" for end in IMAGE_ENDINGS]
+
+MOST = 1000  # globs that one with braces may stand for
+
+_WILDCARD = re.compile(r"[*?\[]")
+_ANY_FOLDERS = re.compile(r"(?<![^/{,])\*\*/")  # a whole component of a path
+_BETWEEN = re.compile(r"[;,|\s]+")
+_ONE_ENDING = re.compile(r"(\*\*?/)*\*?\.\w{1,5}")
+_OTHER_NOTATION = re.compile(  # regular expressions, and sets of endings in the wrong brackets or without commas
+    r"^\^\.|\$$|\.[(\[]\w{2,5}([;|, ]+\w{2,5})+[)\]]$|\.\{\w{2,5}([;| ]+\w{2,5})*\}$"
+)
+_OUTSIDE = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|\.\.[/\\]")
+
+
+def matcher(globs: Iterable[str]) -> Callable[[str, str], bool]:
+    """A function of a file's name and its path that says whether any of the globs matches one of the two."""
+    single = dict.fromkeys(each for glob in globs for each in expand(glob))
+    pattern = re.compile("|".join(map(translate, single)) or r"(?!)", re.IGNORECASE)
+    return lambda name, path: bool(pattern.match(name) or pattern.match(path))
+
+
+def expand(glob: str) -> list[str]:
+    """The glob as it is written, and the globs without braces that it stands for.
+
+    Raises:
+        ValueError: There are more than `MOST`, or braces are nested too deep.
+    """
+    written = glob.replace("\\", "/").removeprefix("./").rstrip("/")
+    try:
+        return [glob, *bracex.expand(_ANY_FOLDERS.sub("{**/,}", written), limit=MOST)]
+    except (bracex.ExpansionLimitException, RecursionError):
+        raise ValueError(f"stands for more than {MOST} globs: write fewer braces") from None
+
+
+def mistaken(glob: str) -> str | None:
+    """Why a glob can hardly match what was meant, and what to write instead; None if nothing speaks against it."""
+    pieces = [piece for piece in _BETWEEN.split(glob) if piece]
+    if len(pieces) > 1 and all(_ONE_ENDING.fullmatch(piece) or _is_ending(piece) for piece in pieces):
+        return f"is a list in one text: write [{_by_ending(pieces)}]"
+    if _OTHER_NOTATION.search(glob):
+        return "is no glob as they are written here: several endings are '*.{png,jpg}'"
+    if glob != glob.strip(" \t\"'"):
+        return "begins or ends with a space or a quote: leave it out"
+    if _OUTSIDE.match(glob):
+        return "names a place outside: a glob is held against the path inside the watch, without a '/' at its beginning"
+    return None
+
+
+def takes_no_image(glob: str) -> str | None:
+    """Why a glob of `include` can hardly take an image, and what to write instead; None if it can."""
+    if reason := mistaken(glob):
+        return reason
+    singles = expand(glob)[1:]
+    if singles and all(_is_ending(single) for single in singles):
+        return f"is an ending alone: write {_by_ending(singles)}"
+    if all(single.startswith(".") for single in singles):
+        return "begins with a dot, and names that do are never looked at"
+    if not any(_WILDCARD.search(single) or single.lower().endswith(IMAGE_ENDINGS) for single in singles):
+        return f"has no wildcard and no image's ending: write '*{glob}*', or '{glob.rstrip('/')}/*' for a folder"
+    return None
+
+
+def _is_ending(text: str) -> bool:
+    return f".{text.lower().removeprefix('.')}" in IMAGE_ENDINGS
+
+
+def _by_ending(pieces: Iterable[str]) -> str:
+    """``'*.png', '*.jpg'``"""
+    return ", ".join(f"'*.{piece.rpartition('.')[2]}'" for piece in pieces)
