@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from inspectd.config.globs import IMAGE_ENDINGS
 from inspectd.dataset.division import Wish, divide
 from inspectd.dataset.folder import Folder, find_classes, find_images, open_folder
 from inspectd.dataset.manifest import Manifest, Sample
 from inspectd.dataset.pictures import Picture, Pixels, Unreadable, read_pictures
-from inspectd.dataset.walk import SUFFIXES
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 
@@ -156,7 +156,7 @@ def _of_others(folder: Folder) -> Iterator[str]:
     if folder.others:
         yield (
             f"Not looked at: {len(folder.others)} in the classes' folders, such as {folder.others[0]}. Images are "
-            f"files that end in {', '.join(SUFFIXES)}; links to folders are not followed."
+            f"files that end in {', '.join(IMAGE_ENDINGS)}; links to folders are not followed."
         )
     if folder.system:
         yield (

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from inspectd.config.globs import IMAGE_ENDINGS as SUFFIXES
+from inspectd.config.globs import IMAGE_ENDINGS
 from inspectd.errors import DataError
 from inspectd.system_names import is_system_name
 
@@ -16,7 +16,7 @@ def is_shown(name: str) -> bool:
 
 def is_image(path: Path) -> bool:
     """Whether it claims to be one; a link that leads to nothing may well have been."""
-    return path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
+    return path.suffix.lower() in IMAGE_ENDINGS and (path.is_file() or not path.exists())
 
 
 class Walk:

@@ -14,15 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspectd.config.globs import IMAGE_ENDINGS
 from inspectd.dataset.folder import Found
 from inspectd.dataset.manifest import Sample
 from inspectd.dataset.masks import is_lossy, is_mask_folder, read_levels, unmarked
-from inspectd.dataset.walk import SUFFIXES, is_shown
+from inspectd.dataset.walk import is_shown
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 from inspectd.paths import from_text, to_text
 
-_SUFFIXES = (*SUFFIXES, ".gif", ".pbm", ".pgm", ".ppm", ".pnm", ".jp2")
+_SUFFIXES = (*IMAGE_ENDINGS, ".gif", ".pbm", ".pgm", ".ppm", ".pnm", ".jp2")
 _DISTORTED = 0.03  # how far the proportions of mask and image may differ: rounding of a resized mask, no more
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import cv2
 
+from inspectd.config.globs import IMAGE_ENDINGS
 from inspectd.config.schema import MOST_PIXELS
-from inspectd.dataset.walk import SUFFIXES, is_shown
+from inspectd.dataset.walk import is_shown
 from inspectd.demo.textures import SIZE, texture
 from inspectd.errors import InspectdError
 from inspectd.vision.decode import DecodeError, decode
@@ -64,11 +65,11 @@ def album_of(folder: Path, most: int | None = None) -> Album:
     """
     if not folder.is_dir():
         raise InspectdError(f"{folder} is no folder: name one with images in it.")
-    named = (path for path in folder.iterdir() if is_shown(path.name) and path.suffix.lower() in SUFFIXES)
+    named = (path for path in folder.iterdir() if is_shown(path.name) and path.suffix.lower() in IMAGE_ENDINGS)
     files = sorted(path for path in named if path.is_file())[:most]
     bases = [(path.suffix, path.read_bytes()) for path in files]
     if not bases:
-        raise InspectdError(f"{folder} holds no images ({', '.join(SUFFIXES)}): name a folder that does.")
+        raise InspectdError(f"{folder} holds no images ({', '.join(IMAGE_ENDINGS)}): name a folder that does.")
     for path, (_, data) in zip(files, bases, strict=True):
         try:
             decode(data, MOST_PIXELS)
