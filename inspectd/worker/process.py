@@ -36,6 +36,8 @@ class WorkerProcess:
         self.is_putting_away = True  # until it says that there is nothing left
         self.stopping = False
         self.hung_up = False  # its end of the line is closed: the process is gone, or nearly
+        self.hang: str | None = None  # how long it was silent before it was killed for that
+        self.hang_is_recorded = False
         self.is_stuck = False  # it was killed, and the kernel has not let go of it
         self.heard = now
         self.oom_kills = oom_kills()

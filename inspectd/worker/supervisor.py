@@ -143,21 +143,20 @@ class Supervisor:
         may_start = not self._stopping and now >= self._start_at and len(self._stuck) < STUCK_MOST
         if self.current is None and may_start:
             self.current = WorkerProcess(self.config, self.binding, self._batch, now)
-        silent = [worker for worker in self.workers if worker.is_silent(now)]
-        for worker in silent:
-            worker.kill()  # before anything is written: it may have stopped with the ledger's lock in its hands
+        for worker in self.workers:
+            if worker.hang is None and worker.is_silent(now):
+                worker.kill()  # before anything is written: it may have stopped with the ledger's lock in its hands
+                became = STUCK if worker.is_stuck else "killed and replaced"
+                worker.hang = f"worker {worker.process.pid} silent for {worker.patience:.0f} s: {became}"
         for worker in self.workers:
             if worker.stopping:
                 worker.stop()  # said again: a line that was full has dropped it
-            hang = None
-            if worker in silent:
-                pid = worker.process.pid
-                became = STUCK if worker.is_stuck else "killed and replaced"
-                hang = f"worker {pid} silent for {worker.patience:.0f} s: {became}"
-                self._queue.event("hang", hang, logging.WARNING, worker=pid)
+            if worker.hang and not worker.hang_is_recorded:
+                self._queue.event("hang", worker.hang, logging.WARNING, worker=worker.process.pid)
+                worker.hang_is_recorded = True
             if worker.is_gone:
                 worker.listen(now)  # its last words
-                self._bury(worker, now, hang)
+                self._bury(worker, now)
         self._promote()
         if now >= self._renew_at:
             self._renew_at = now + RENEW
@@ -204,19 +203,23 @@ class Supervisor:
             self._queue.event("trouble", said or "going on", logging.WARNING)
             self._noted = said
 
-    def _bury(self, worker: WorkerProcess, now: float, hang: str | None) -> None:
-        """Give back what a dead worker held, and decide what follows; what is to say of its `hang` is already told."""
+    def _bury(self, worker: WorkerProcess, now: float) -> None:
+        """Give back what a dead worker held, and decide what follows."""
         code = worker.process.returncode
         if code == os.EX_DATAERR:  # before its leases are given back, for that would be written into this file
             raise LedgerDamaged(worker.refused or "A worker found the results database damaged.")
         blameless = worker.stopping or worker.ready is None
-        out_of_memory = not hang and code == -signal.SIGKILL and oom_kills() > worker.oom_kills
+        out_of_memory = not worker.hang and code == -signal.SIGKILL and oom_kills() > worker.oom_kills
         in_service = worker is self.current
         # A smaller batch may need less memory. An image that is too much by itself must not come back for ever.
         held = self._forget(worker, died=not blameless and not (out_of_memory and worker.batch > 1))
         if worker.stopping:
             return
-        said = hang or worker.refused or f"worker ended in {'service' if worker.ready else 'warm-up'} ({_ending(code)})"
+        said = (
+            worker.hang
+            or worker.refused
+            or f"worker ended in {'service' if worker.ready else 'warm-up'} ({_ending(code)})"
+        )
         if not in_service:
             self.refuse(said, self._trial)
             return
@@ -233,7 +236,7 @@ class Supervisor:
             said += f"; killed by the kernel for memory: batch is now {self._batch}"
         self._death = said
         self._start_at = now + _back_off(self._crashes, BACK_OFF_BLAMED if held else BACK_OFF_MOST)
-        if not hang:
+        if not worker.hang:
             self._queue.event("worker-died", said, logging.WARNING, worker=worker.process.pid, exit=code)
 
     def _fall_back(self, why: str) -> None:

@@ -194,6 +194,26 @@ def test_a_worker_that_hangs_with_the_ledgers_lock_in_its_hands_is_killed(
     assert site.rows("select state, deaths from images") == [("queued", 1)]
 
 
+def test_a_hang_is_no_death_although_the_ledger_refuses_it_at_first(
+    serving: Supervisor, site: Site, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(site, queue, "a.png", DARK)
+    worker = worker_holding_an_image(serving, site)
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    worker.listen(time.monotonic())  # what it said before it was stopped
+
+    def refuse(*_: object, **__: object) -> None:
+        raise LedgerUnavailable("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(queue, "event", refuse)
+        with pytest.raises(LedgerUnavailable):
+            serving.tick(time.monotonic() + process.WARM_UP)
+    tick(serving)
+    assert worker not in serving.workers
+    assert site.rows("select kind from events where kind in ('hang', 'worker-died')") == [("hang",)]
+
+
 def waits_in_the_kernel(worker: WorkerProcess) -> Callable[[], bool]:
     """Whether a thread has waited there in 50 looks in a row: for a disk that works it waits a moment."""
     looks: Counter[Path] = Counter()
