@@ -1,6 +1,5 @@
 """Networks from elsewhere are read whole, or a sentence says why not; no code in them is run."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from inspectd.model.foreign import activation_of, read_network, turn_around
 from inspectd.model.surgery import examine
 
 layers = keras.layers
-KEPT = ("filters", "kernel_size", "strides", "padding", "activation", "units", "rate", "pool_size", "use_bias")
 SIDE = 32  # of the article's network here, to keep its files small
 
 
@@ -54,36 +52,6 @@ class TestWholeModels:
         network = small()
         network.save(tmp_path / name)
         assert np.allclose(answers(read_network(tmp_path / name, None, None)), answers(network), atol=1e-6)
-
-    @pytest.mark.filterwarnings("error")
-    def test_of_keras_2_are_read(self, tmp_path: Path) -> None:
-        """A functional model as Keras 2.4 describes it: `batch_input_shape`, nested inbound nodes, its optimizer."""
-        network = small(layers.Dropout(0.5), layers.Dense(2, activation="sigmoid"))
-        described = []
-        for layer in [keras.layers.InputLayer(shape=(16, 16, 3), name="input_1"), *network.layers]:
-            config = {"name": layer.name, "trainable": True, "dtype": "float32"} | {
-                key: value for key, value in layer.get_config().items() if key in KEPT
-            }
-            if not described:
-                config = {
-                    "name": "input_1",
-                    "batch_input_shape": [None, 16, 16, 3],
-                    "dtype": "float32",
-                    "sparse": False,
-                }
-            before = [[[described[-1]["name"], 0, 0, {}]]] if described else []
-            kind = type(layer).__name__
-            described.append({"class_name": kind, "config": config, "name": layer.name, "inbound_nodes": before})
-        ends = {"input_layers": [["input_1", 0, 0]], "output_layers": [[described[-1]["name"], 0, 0]]}
-        model = {"class_name": "Functional", "config": {"name": "model_1", "layers": described, **ends}}
-        optimizer = {"class_name": "SGD", "config": {"name": "SGD", "learning_rate": 1e-4, "decay": 0.0}}
-        with h5py.File(tmp_path / "model.h5", "w") as file:
-            file.attrs["model_config"] = json.dumps(model)
-            file.attrs["training_config"] = json.dumps({"loss": "mse", "optimizer_config": optimizer})
-            write_as_keras_2(network, file.create_group("model_weights"))
-        found = read_network(tmp_path / "model.h5", None, None)
-        assert [layer["class_name"] for layer in described] == [type(layer).__name__ for layer in found.layers]
-        assert np.allclose(answers(found), answers(network), atol=1e-6)
 
     @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
     def test_with_a_lambda_layer_are_not(self, name: str, tmp_path: Path) -> None:

@@ -125,6 +125,11 @@ def scaled(scale: Any) -> Callable[[], Any]:
     return functional(lambda pixels: L.Conv2D(3, 3)(scale(pixels)))
 
 
+def loss(wanted: Any, given: Any) -> Any:
+    """One of the maker's own, which nothing here needs."""
+    return tf.reduce_mean((wanted - given) ** 2)
+
+
 def doubled(maps: Any) -> Any:
     return maps * 2.0
 
@@ -156,9 +161,14 @@ REFUSED: dict[str, Callable[[], Any]] = {
 def shake(network: Any) -> None:
     """Gives every weight a value of its own, so that none can stand in another's place unseen."""
     random = np.random.default_rng(5)
-    for weight in network.weights:
-        spread = 0.5 if "variance" in weight.name or "gamma" in weight.name else 0.3
-        weight.assign(tf.cast(random.uniform(0.8 - spread, 1.2 + spread, weight.shape) * 0.5, weight.dtype))
+
+    def shaken(weight: Any) -> Any:
+        if "kernel" in weight.name:
+            return weight.numpy() * random.uniform(0.7, 1.3, weight.shape)
+        positive = "variance" in weight.name or "gamma" in weight.name
+        return random.uniform(0.8, 1.2, weight.shape) if positive else random.normal(0, 0.1, weight.shape)
+
+    network.set_weights([shaken(weight) for weight in network.weights])
 
 
 def save(network: Any, path: Path) -> None:
@@ -173,17 +183,18 @@ def save(network: Any, path: Path) -> None:
 def main(folder: Path) -> None:
     for name, build in {**NETWORKS, **REFUSED}.items():
         network = build()
+        network.compile(keras.optimizers.legacy.SGD(0.1, decay=0.1), loss=loss)
         shake(network)
         save(network, folder / name)
         if name in NETWORKS or name == "lambda":
             pixels = np.random.default_rng(3).uniform(0, 1, (2, *network.input_shape[1:])).astype("float32")
             np.savez(folder / f"{name}.npz", pixels=pixels, answers=network(pixels, training=False))
-    new, old = scaled(L.Rescaling(1 / 255))(), keras.models.load_model(folder / "lambda.h5")
+    new, old = scaled(L.Rescaling(1 / 255))(), keras.models.load_model(folder / "lambda.h5", compile=False)
     new.set_weights(old.get_weights())  # the ways out that are given
     new.save(folder / "instead.h5")
-    both = keras.models.load_model(folder / "two_outputs.h5")
+    both = keras.models.load_model(folder / "two_outputs.h5", compile=False)
     keras.Model(both.input, both.get_layer("head_0").output).save(folder / "one_output.keras")
-    network = keras.models.load_model(folder / "prepared.h5")
+    network = keras.models.load_model(folder / "prepared.h5", compile=False)
     network.save(folder / "saved_model", save_format="tf")
     keras.models.load_model(folder / "saved_model").save(folder / "of_saved_model.h5")
     network.export(folder / "exported")

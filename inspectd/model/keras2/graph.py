@@ -171,7 +171,7 @@ class _Graph:
             return value[2] if value[:1] == [CONSTANT] else [self.described(each) for each in value]
         if isinstance(value, dict) and "class_name" not in value:
             return {key: self.described(each) for key, each in value.items()}
-        return value
+        return plain(value)
 
     def connected(self, entry: Json) -> list[Json]:
         """The layers of Keras 3 in place of one, each with its calls."""

@@ -94,7 +94,11 @@ def layer(kind: str, name: str, **options: Any) -> Json:
 
 
 def plain(value: Any) -> Any:
-    """A value without the wrappings in which Keras 2 put tuples, shapes and arrays."""
+    """A value without the wrappings in which Keras 2 put tuples, shapes and arrays.
+
+    Raises:
+        BundleError: it is no value but describes an object, which nothing is made of here.
+    """
     if isinstance(value, list):
         return [plain(each) for each in value]
     if not isinstance(value, dict):
@@ -103,6 +107,8 @@ def plain(value: Any) -> Any:
         return plain(value["items"])
     if value.get("class_name") in ("__numpy__", "__tensor__"):
         return value["config"]["value"]
+    if value.get("class_name") not in (None, "__ellipsis__", "__keras_tensor__"):
+        raise BundleError(f"it holds a {value['class_name']} where a number or a name is due. {WAY_OUT}")
     return value["value"] if value.get("type") == "ndarray" else value
 
 

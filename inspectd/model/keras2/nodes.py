@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from inspectd.errors import BundleError
-from inspectd.model.keras2.layers import WAY_OUT, Json
+from inspectd.model.keras2.layers import WAY_OUT, Json, plain
 from inspectd.model.keras2.operators import ROWS, Call
 
 NODES = {  # whose inputs are the arguments of a function in that order
@@ -32,7 +32,7 @@ def call_of_node(config: Json, tensors: Any, name: str) -> Call:
         BundleError: there is no counterpart.
     """
     node = config["node_def"]
-    constants = {int(number): value for number, value in config.get("constants", {}).items()}
+    constants = {int(number): plain(value) for number, value in config.get("constants", {}).items()}
     others = iter(tensors if isinstance(tensors, list) else [tensors])
     inputs = [constants[i] if i in constants else next(others) for i in range(len(node["input"]))]
     if call := _call(node["op"], inputs, node.get("attr", {})):

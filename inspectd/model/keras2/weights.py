@@ -28,12 +28,12 @@ class Leaf:
 
     Attributes:
         layer: The layer of Keras 3.
-        outermost: The name in the file of the outermost layer that it is in.
+        outermost: The number of the outermost layer that it is in.
         group: Where a `.keras` file has its weights.
     """
 
     layer: Any
-    outermost: str
+    outermost: int
     group: str
 
 
@@ -86,22 +86,33 @@ Match = tuple[str, Sequence[Any], Sequence[Array]]  # a layer's name, its weight
 
 
 def _outermost(leaves: Sequence[Leaf], file: Any) -> Iterator[Match]:
-    """`.h5`: what belongs together, a group for each outermost layer."""
-    inside: dict[str, list[Any]] = {}
+    """`.h5`: a group for each outermost layer that has weights, in the order of the layers, as Keras 2 reads it."""
+    inside: dict[int, list[Any]] = {}
     for leaf in leaves:
-        inside.setdefault(leaf.outermost, []).append(leaf.layer)
+        if leaf.layer.weights:
+            inside.setdefault(leaf.outermost, []).append(leaf.layer)
     root = file["model_weights"]
-    for name, layers in inside.items():
+    groups = [(name, _arrays(root[name])) for name in _texts(root.attrs, "layer_names")]
+    groups = [(name, arrays) for name, arrays in groups if arrays]
+    if len(groups) != len(inside):
+        raise BundleError(
+            f"it holds weights of {len(groups)} layers, and the network has {len(inside)} with weights. Save it again, "
+            "or copy it again."
+        )
+    for (name, arrays), layers in zip(groups, inside.values(), strict=True):
         trained = [weight for layer in layers for weight in layer.trainable_weights]
         others = [weight for layer in layers for weight in layer.non_trainable_weights]
-        group: Any = root.get(name, {})
-        names = _texts(getattr(group, "attrs", {}), "weight_names")
-        arrays = [Array(each.split("/")[-1].split(":")[0], group[each]) for each in names]
-        yield name, trained + others, [each for each in arrays if not each.is_random_state()]
+        yield name, trained + others, arrays
+
+
+def _arrays(group: Any) -> list[Array]:
+    names = _texts(group.attrs, "weight_names")
+    arrays = [Array(each.split("/")[-1].split(":")[0], group[each]) for each in names]
+    return [each for each in arrays if not each.is_random_state()]
 
 
 def _single(leaves: Sequence[Leaf], file: Any) -> Iterator[Match]:
-    """`.keras`: what belongs together, a group for each layer at every depth."""
+    """`.keras`: a group for each layer at every depth, named by its class."""
     groups: dict[str, dict[int, Any]] = {}
 
     def visit(path: str, found: Any) -> None:
@@ -123,24 +134,22 @@ def _single(leaves: Sequence[Leaf], file: Any) -> Iterator[Match]:
         yield leaf.layer.name, leaf.layer.weights, [Array(None, arrays[number]) for number in sorted(arrays)]
 
 
-def _leaves(network: Any, entry: Json, outermost: str = "", group: str = "") -> Iterator[Leaf]:
+def _leaves(network: Any, entry: Json, outermost: int | None = None, group: str = "") -> Iterator[Leaf]:
     """The layers of a network at every depth in the order of the file, operators left out."""
     layers = layers_of(entry) or []
     names = new_names(layers)
     live = {layer.name: layer for layer in network.layers}
     used: dict[str, int] = {}
-    for each in layers:
+    for index, each in enumerate(layers):
         kind = _snake_case(class_of(each))
         number = used[kind] = used.get(kind, -1) + 1
-        name = name_of(each)
-        layer = live.get(names[name])
-        if layer is None:
-            continue
         place = f"{group}layers/{kind}{f'_{number}' if number else ''}"
-        if layers_of(each) is None:
-            yield Leaf(layer, outermost or name, place)
-        else:
-            yield from _leaves(layer, each, outermost or name, f"{place}/")
+        top = index if outermost is None else outermost
+        layer = live.get(names[name_of(each)])
+        if layer is not None and layers_of(each) is not None:
+            yield from _leaves(layer, each, top, f"{place}/")
+        elif layer is not None:
+            yield Leaf(layer, top, place)
 
 
 def _snake_case(name: str) -> str:
