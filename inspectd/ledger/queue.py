@@ -7,7 +7,7 @@ counts, and the audit trail. Every method is one short transaction, so any proce
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, literal_column, select, update
+from sqlalchemy import bindparam, exists, func, insert, literal_column, or_, select, update
 
 from inspectd.clock import utc_now
 from inspectd.ledger.arrivals import Arrivals
@@ -20,15 +20,25 @@ from inspectd.ledger.transactions import IS_PENDING, not_searched
 
 _IS_OWED = images.c.after == literal_column(f"'{After.PENDING}'")  # as its partial index says it
 
+_newer = images.alias()
+_IS_SUPERSEDED = exists().where(
+    _newer.c.path == images.c.path, _newer.c.watch == images.c.watch, _newer.c.id > images.c.id
+)
+
 
 class Queue(Arrivals, Outcomes, Redraws, Reinspections):
     """Everything that ingest, the worker and the supervisor do to the ledger. One instance serves one process."""
 
     def owed(self, watches: Sequence[str], limit: int, beyond: int = 0) -> list[Finished]:
-        """Finished images whose file still has to be moved or deleted, by their ids, from `beyond` on."""
+        """Finished images whose file is to be moved or deleted now, by their ids, from `beyond` on.
+
+        A file that may be unfinished has to wait for its `after_at`, unless a newer row of its path shows that it is no
+        longer the file that was judged.
+        """
         query = (
             select(images)
             .where(_IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond)
+            .where(or_(images.c.after_at.is_(None), images.c.after_at <= utc_now(), _IS_SUPERSEDED))
             .order_by(images.c.id)
             .limit(limit)
         )
@@ -41,6 +51,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
                     stat=Stat(row.size, row.mtime_ns, row.ctime_ns),
                     outcome=row.verdict,
                     finished_at=row.finished_at,
+                    after_at=row.after_at,
                 )
                 for row in connection.execute(query)
             ]

@@ -34,6 +34,7 @@ class Arrival:
     stat: Stat
     part: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    closed: bool = False  # an event said that its writer is done, and it has not changed since
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Claim:
     sha256: str | None  # of the content that a first look could not judge: the same again is a failure
     reason: str | None  # why the first look could not judge it
     alone: bool  # a worker died holding it: this claim holds nothing else
+    closed: bool = False  # its writer was seen to be done with the file that has this stat
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Read:
     claim: Claim
     sha256: str
     stat: Stat
+    quiet: float = 0.0  # seconds that the file must stay unchanged before `after` acts on it
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Finished:
     stat: Stat
     outcome: str  # a Verdict, or "failed"
     finished_at: str
+    after_at: str | None = None  # `after` waits until then, because the file may be unfinished
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,7 @@ class Inspected:
     heat: Heat | None = None
     method: str = "gradcam"  # how the heat was computed
     timings: Mapping[str, float] = field(default_factory=dict)  # milliseconds by stage
+    quiet: float = 0.0  # seconds that the file must stay unchanged before `after` acts on it
 
 
 @dataclass(frozen=True)
@@ -183,6 +188,7 @@ class Failed:
     claim: Claim
     reason: str
     sha256: str | None = None
+    quiet: float = 0.0  # seconds that the file must stay unchanged before `after` acts on it
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class After(StrEnum):
 
 OPEN_STATES = (State.SETTLING, State.STALLED, State.QUEUED)
 FINISHED_STATES = (State.DONE, State.FAILED)
-REVISION = "0006"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
+REVISION = "0007"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
 _OPEN = text("state IN ('settling', 'stalled', 'queued')")
 _CLAIMED = text("state = 'claimed'")
 _OWED = text("\"after\" = 'pending'")
@@ -102,6 +102,8 @@ class Image(Base):
     moved_to: Mapped[str | None]
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())  # never removed by retention
     verdict: Mapped[str | None] = mapped_column(String(6))  # in force, or "failed"; NULL while it has no outcome
+    closed: Mapped[bool] = mapped_column(default=False, server_default=false())  # its writer was seen to be done
+    after_at: Mapped[str | None] = mapped_column(String(24))  # earliest time of `after`, where it may be unfinished
 
 
 class Model(Base):

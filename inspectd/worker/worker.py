@@ -206,7 +206,7 @@ class Worker:
         accepted = self._persist(lambda: self._commit(lane, judged)) or set()
         finished = judged.finished(accepted)
         self._say_progress()
-        owed = [each for each in finished if each.watch in self._putting_away]
+        owed = [each for each in finished if each.watch in self._putting_away and each.after_at is None]
         self._persist(lambda: self._put_away(owed))
         return len(finished) - len(judged.folded)
 
