@@ -28,7 +28,7 @@ from inspectd.model.inspector import load_inspector
 from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import Spec
 from inspectd.region import Region
-from inspectd.worker.batch import Pipeline
+from inspectd.worker.batch import Batch, Pipeline
 from inspectd.worker.hands import Hands
 from inspectd.worker.opening import register
 from inspectd.worker.process import LEASE
@@ -84,9 +84,9 @@ class HostPath:
             Line(HOST_CORE, batch=batch, threads=threads): judged / processor,
         }
 
-    def _judge(self, pipeline: Pipeline, claims: Sequence[Claim]) -> int:
+    def _judge(self, pipeline: Pipeline, claims: list[Claim]) -> int:
         """As a worker takes a batch to its outcomes."""
-        results = pipeline.judge(claims)
+        results = pipeline.judge(Batch(claims))
         write_all(results.files)
         self._queue.finish(OWNER, self._model, results.outcomes)
         return sum(isinstance(outcome, Inspected) for outcome in results.outcomes)

@@ -45,6 +45,10 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     output.say(f"Last verdict: {output.local_time(found.last_verdict_at) or 'none yet'}")
     if found.reinspecting:
         output.say(f"Waiting:      {found.reinspecting:,} past images to be judged again")
+    if pending := sum(watch.after_pending for watch in found.watches):
+        waiting = sum(watch.after_waiting for watch in found.watches)
+        unfinished = f", {waiting:,} of them once it is clear that they are finished" if waiting else ""
+        output.say(f"After:        {pending:,} files to be moved or deleted{unfinished}")
     for line in (*_lately(lately), *map(_free, disks)):
         output.say(line)
     if found.events:

@@ -60,7 +60,7 @@ _TAKE = (
     .returning(images)
 )
 _HELD = (
-    select(images.c.id, images.c.attempt)
+    select(images.c.id, images.c.attempt, images.c.watch, images.c.path)
     .where(images.c.id.in_(bindparam("ids", expanding=True)), IS_CLAIMED, _ours, _alive)
     .with_for_update()
 )
@@ -149,9 +149,9 @@ class Claims(Transactions):
         """Which claims still hold their rows. The rows stay locked until the transaction ends."""
         held = set()
         for chunk in chunks(claims):
-            attempts = {claim.image_id: claim.attempt for claim in chunk}
-            rows = connection.execute(_HELD, self._at(owner) | {"ids": list(attempts)})
-            held |= {image_id for image_id, attempt in rows if attempts[image_id] == attempt}
+            ours = {claim.image_id: (claim.attempt, claim.watch, claim.path) for claim in chunk}
+            rows = connection.execute(_HELD, self._at(owner) | {"ids": list(ours)})
+            held |= {row.id for row in rows if ours[row.id] == (row.attempt, row.watch, row.path)}
         return held
 
     def _at(self, owner: str) -> dict[str, Any]:

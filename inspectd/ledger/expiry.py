@@ -43,7 +43,7 @@ from inspectd.ledger.schema import (
 from inspectd.ledger.transactions import IS_JUDGED, Transactions, not_searched
 
 _REVIEW: ColumnElement[str] = literal_column(f"'{Verdict.REVIEW}'")  # literal words match the partial indexes
-_judged, _last = inspections.alias(), inspections.alias()
+_judged = inspections.alias()
 _REVIEWED = exists().where(reviews.c.image_id == images.c.id)
 _UNDER_REVIEW = exists().where(_judged.c.image_id == images.c.id, _judged.c.verdict == _REVIEW)
 PROTECTED = or_(images.c.pinned, _REVIEWED, _UNDER_REVIEW)
@@ -51,14 +51,8 @@ PROTECTED = or_(images.c.pinned, _REVIEWED, _UNDER_REVIEW)
 _HAS_OVERLAY = and_(inspections.c.overlay.is_not(None), inspections.c.verdict != _REVIEW)
 _IS_MOVED = and_(images.c.after == literal_column(f"'{After.MOVED}'"), images.c.state == State.DONE)
 _newer = images.alias()
-# SQLite gives the highest id a second time when its row is gone, and names of files and readers of what is new rely on
-# ids that only grow: so the newest image and the newest inspection stay.
-_NEWEST = select(func.max(_newer.c.id)).scalar_subquery()
-_newest_inspection = select(func.max(_judged.c.id)).scalar_subquery()
-_NEWEST_JUDGED = select(_last.c.image_id).where(_last.c.id == _newest_inspection).scalar_subquery()
 _IS_SETTLED = and_(
     images.c.state == State.DONE,
-    images.c.id.not_in([_NEWEST, _NEWEST_JUDGED]),
     func.coalesce(images.c.after, After.KEPT) != literal_column(f"'{After.PENDING}'"),
 )
 _SUPERSEDED = exists().where(

@@ -92,8 +92,6 @@ class Feed:
 
     def _take_inspections(self, connection: Connection) -> tuple[list[Found], bool]:
         """The next ones, whole batches only: one transaction has one time."""
-        # Who deletes rows by hand may delete the newest, whose ids are then given again; retention keeps it.
-        self._inspection = min(self._inspection, _newest(connection, _NEWEST_INSPECTION))
         rows = list(connection.execute(_INSPECTIONS, {"after": self._inspection}))
         is_full = len(rows) == MOST
         if is_full and _batch(rows[0]) != _batch(rows[-1]):

@@ -7,7 +7,7 @@ counts, and the audit trail. Every method is one short transaction, so any proce
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, insert, literal_column, or_, select, update
+from sqlalchemy import bindparam, exists, func, insert, or_, select, update
 
 from inspectd.clock import utc_now
 from inspectd.ledger.arrivals import Arrivals
@@ -16,9 +16,7 @@ from inspectd.ledger.records import Counts, Finished, Replay, Stat
 from inspectd.ledger.redraws import Redraws
 from inspectd.ledger.reinspections import Reinspections
 from inspectd.ledger.schema import After, images, models
-from inspectd.ledger.transactions import IS_PENDING, not_searched
-
-_IS_OWED = images.c.after == literal_column(f"'{After.PENDING}'")  # as its partial index says it
+from inspectd.ledger.transactions import IS_OWED, IS_PENDING, not_searched
 
 _newer = images.alias()
 _IS_SUPERSEDED = exists().where(
@@ -37,7 +35,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
         """
         query = (
             select(images)
-            .where(_IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond)
+            .where(IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond)
             .where(or_(images.c.after_at.is_(None), images.c.after_at <= utc_now(), _IS_SUPERSEDED))
             .order_by(images.c.id)
             .limit(limit)
@@ -64,7 +62,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
         if not results:
             return
         same = [images.c[name] == bindparam(f"owed_{name}") for name in vars(results[0][0].stat)]
-        settled = update(images).where(images.c.id == bindparam("row"), _IS_OWED, *same)
+        settled = update(images).where(images.c.id == bindparam("row"), IS_OWED, *same)
         rows = [
             {"row": owed.image_id, "after": after, "moved_to": moved_to}
             | {f"owed_{name}": value for name, value in vars(owed.stat).items()}

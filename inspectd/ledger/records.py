@@ -12,6 +12,8 @@ from typing import Self
 from inspectd.ledger.schema import Verdict
 from inspectd.region import Region
 
+GRAINS = (1, 100, 1000, 10**6, 10**7, 10**9, 2 * 10**9)  # nanoseconds in which file systems keep times: ext4 … FAT
+
 
 @dataclass(frozen=True)
 class Stat:
@@ -24,6 +26,12 @@ class Stat:
     @classmethod
     def of(cls, result: os.stat_result) -> Self:
         return cls(result.st_size, result.st_mtime_ns, result.st_ctime_ns)
+
+    def is_of_moved(self, result: os.stat_result) -> bool:
+        """Whether a file that was moved is still what it was: a move changes ctime, and may cut mtime to the grain of
+        another file system."""
+        times = [self.mtime_ns // grain * grain for grain in GRAINS]
+        return result.st_size == self.size and result.st_mtime_ns in times
 
 
 @dataclass(frozen=True)

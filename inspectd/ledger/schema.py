@@ -52,6 +52,9 @@ _JUDGED = text("verdict IS NOT NULL")
 _PART = text("part IS NOT NULL")
 _READ = text("sha256 IS NOT NULL")
 _OVERLAID = text("overlay IS NOT NULL AND verdict <> 'review'")
+# SQLite otherwise gives the highest id again once its row is gone. Claims, file names and whoever reads what is new
+# rely on an id that means one row for ever.
+_IDS_ONCE = {"sqlite_autoincrement": True}
 
 
 class Base(DeclarativeBase):
@@ -76,6 +79,7 @@ class Image(Base):
         Index("images_part", "part", sqlite_where=_PART),
         Index("images_path", "path", "watch", "id"),
         Index("images_sha256", "sha256", sqlite_where=_READ),
+        _IDS_ONCE,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -134,6 +138,7 @@ class Inspection(Base):
         Index("inspections_overlay", "inspected_at", "id", sqlite_where=_OVERLAID),
         Index("inspections_model", "model_id", "image_id", "verdict"),  # two models side by side, from it alone
         Index("inspections_label", "label", "image_id", "score"),
+        _IDS_ONCE,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -41,7 +41,9 @@ def carry_out(watch: Watch, owed: Finished) -> tuple[After, str | None]:
         return (After.DELETED if taken or not os.path.lexists(source) else After.KEPT), None
     targets = _targets(watch, owed, source.name)
     # Neither here nor under its private name: an earlier attempt may have moved it and died before it could say so.
-    moved_to = _move(private, targets) if taken else next((path for path in targets if _is(path, owed.stat)), None)
+    moved_to = (
+        _move(private, targets) if taken else next((path for path in targets if is_judged(path, owed.stat)), None)
+    )
     return (After.MOVED, to_text(str(moved_to))) if moved_to else (After.KEPT, None)
 
 
@@ -66,19 +68,23 @@ def _take(source: Path, private: Path, judged: Stat) -> bool:
             source.rename(private)
         except FileNotFoundError:
             return False
-    if _is(private, judged):
+    if is_judged(private, judged):
         return True
     _put_back(private, source)
     return False
 
 
-def _is(path: Path, judged: Stat) -> bool:
-    """Whether a file, wherever it has been renamed to, is the judged one: a rename changes ctime and nothing else."""
+def is_judged(path: Path, judged: Stat) -> bool:
+    """Whether a file, wherever it has been moved to, is the judged one, by its size and the time of its last change.
+
+    Raises:
+        OSError: it cannot be known.
+    """
     try:
         now = path.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
-    return stat.S_ISREG(now.st_mode) and (now.st_size, now.st_mtime_ns) == (judged.size, judged.mtime_ns)
+    return stat.S_ISREG(now.st_mode) and judged.is_of_moved(now)
 
 
 def _put_back(private: Path, source: Path) -> None:

@@ -5,9 +5,9 @@ outcomes and the files that belong to them are handed on together, so that the w
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 from threading import Lock
@@ -28,6 +28,29 @@ from inspectd.worker.signs import PULSE, turn
 from inspectd.worker.source import Source, SourceError, read
 
 Result = TypeVar("Result")
+
+
+@dataclass
+class Batch:
+    """Claims on their way to their outcomes. Whoever tries again takes only what is still here.
+
+    Attributes:
+        claims: Those that have no outcome yet.
+        folded: The older rows that stand for the others.
+    """
+
+    claims: list[Claim]
+    folded: list[Finished] = field(default_factory=list)
+
+    def fold(self, older: Mapping[int, Finished]) -> None:
+        """Let go of the claims that the ledger has folded, given by their image ids: their rows are gone."""
+        self.claims = [claim for claim in self.claims if claim.image_id not in older]
+        self.folded += older.values()
+
+    def halves(self) -> "tuple[Batch, Batch]":
+        """The claims in two batches; what is folded stays with the first."""
+        middle = len(self.claims) // 2
+        return Batch(self.claims[:middle], self.folded), Batch(self.claims[middle:])
 
 
 @dataclass(frozen=True)
@@ -84,12 +107,15 @@ class Pipeline:
         self._progress = progress
         self._putting_away = {watch.name for watch in config.watch if watch.after != "keep"}
 
-    def judge(self, claims: Sequence[Claim]) -> Judged:
-        """Take a batch of claims to its outcomes; one for each claim that was not folded."""
-        taken = list(self._each(self._take, claims))
-        reads = [each.read for each in taken if each.read]
-        folded = self._queue.fold(self._owner, reads, self._putting_away)
-        results = [each.result for claim, each in zip(claims, taken, strict=True) if claim.image_id not in folded]
+    def judge(self, batch: Batch) -> Judged:
+        """Take a batch to its outcomes: one for each claim that was not folded.
+
+        An exception leaves in the batch what is still to be done, and the same call may be made again.
+        """
+        taken = dict(zip([claim.image_id for claim in batch.claims], self._each(self._take, batch.claims), strict=True))
+        reads = [each.read for each in taken.values() if each.read]
+        batch.fold(self._queue.fold(self._owner, reads, self._putting_away))
+        results = [taken[claim.image_id].result for claim in batch.claims]
         images = [result for result in results if isinstance(result, Prepared)]
         outcomes = [self._waited(result) for result in results if not isinstance(result, Prepared)]
         files = self._failures([outcome for outcome in outcomes if isinstance(outcome, Failed)])
@@ -101,7 +127,7 @@ class Pipeline:
         for inspected, written in self._each(self._conclude, images, findings, repeat(infer)):
             outcomes.append(inspected)
             files += written
-        return Judged(outcomes, files, list(folded.values()))
+        return Judged(outcomes, files, batch.folded)
 
     def _each(self, work: Callable[..., Result], *arguments: Iterable[Any]) -> Iterator[Result]:
         """Work in the pool, in order, with signs of life: large images take their time, and so does their turn."""

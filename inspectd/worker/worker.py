@@ -26,10 +26,10 @@ from inspectd.durable import write_all
 from inspectd.errors import ConfigError, InspectdError, LedgerDamaged, LedgerUnavailable
 from inspectd.ledger.database import open_writer
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Claim, Finished
+from inspectd.ledger.records import Finished
 from inspectd.model.inspector import Inspector
 from inspectd.worker.after import carry_out
-from inspectd.worker.batch import Judged, Pipeline
+from inspectd.worker.batch import Batch, Judged, Pipeline
 from inspectd.worker.channel import Channel, Progress, Ready, Refused
 from inspectd.worker.hands import Hands
 from inspectd.worker.line import Line
@@ -146,7 +146,7 @@ class Worker:
             self._judged += finished
             self._say_progress()
 
-    def _claim(self, turns: deque[Lane]) -> tuple[Lane, list[Claim]] | None:
+    def _claim(self, turns: deque[Lane]) -> tuple[Lane, Batch] | None:
         """A batch for the next lane that has something queued; None when no lane has, or what is next must wait."""
         for _ in range(len(turns)):
             lane = turns[0]
@@ -157,7 +157,7 @@ class Worker:
                 return None
             turns.rotate(-1)
             if claims:
-                return lane, claims
+                return lane, Batch(claims)
         return None
 
     def _look_back(self, lanes: Sequence[Lane], reinspector: Reinspector) -> bool:
@@ -182,8 +182,8 @@ class Worker:
             self._alive()
             yield item
 
-    def _judge(self, lane: Lane, claims: Sequence[Claim]) -> int:
-        """Take claims to their outcomes: together, or in halves where memory does not suffice for all of them.
+    def _judge(self, lane: Lane, batch: Batch) -> int:
+        """Take a batch to its outcomes: together, or in halves where memory does not suffice for all of it.
 
         Returns:
             How many images have one now.
@@ -192,17 +192,20 @@ class Worker:
             MemoryError: for an image that is too much by itself; the supervisor sees to it that only this one fails.
         """
         self._say_progress()
+        tried = len(batch.claims)
         try:
-            judged = self._persist(lambda: lane.pipeline.judge(claims))
+            judged = self._persist(lambda: lane.pipeline.judge(batch))
         except MemoryError:
-            if len(claims) == 1:
+            if tried == 1:
                 raise
-            self._batch = len(claims) // 2
-            log.warning("not enough memory for %d images at once: batch is now %d", len(claims), self._batch)
-            middle = len(claims) // 2
-            return self._judge(lane, claims[:middle]) + self._judge(lane, claims[middle:])
-        if judged is None:
-            return 0
+            self._batch = tried // 2
+            log.warning("not enough memory for %d images at once: batch is now %d", tried, self._batch)
+        else:
+            return self._finish(lane, judged) if judged else 0
+        return sum(self._judge(lane, half) for half in batch.halves())  # here, where nothing holds on to the pixels
+
+    def _finish(self, lane: Lane, judged: Judged) -> int:
+        """Record what was judged, then put its files away; returns how many images have an outcome now."""
         accepted = self._persist(lambda: self._commit(lane, judged)) or set()
         finished = judged.finished(accepted)
         self._say_progress()

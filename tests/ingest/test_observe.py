@@ -190,6 +190,7 @@ def test_a_preallocated_copy_that_pauses_is_not_closed_although_it_was_opened_an
         [claim] = bench.claim()
         bench.finish(Unsettled(claim, "truncated: the file ends early", "f" * 64))
         bench.run(1.0)
+        file.write(b"and the rest" * 1000)
     bench.until(lambda: bench.is_known("a.png"), "the close, which shortens the second look")
     assert bench.closed("a.png")
 

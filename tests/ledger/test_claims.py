@@ -1,12 +1,14 @@
 """Claims: order, fairness, leases, deaths. The clock is the test's own; the processes are in test_processes.py."""
 
+from dataclasses import replace
+
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, delete, event, select
 from support.queueing import HandClock, arrivals, enqueue, inspected, read, stat
 
 from inspectd.ledger import trail
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Counts, Unsettled
+from inspectd.ledger.records import Arrival, Claim, Counts, Unsettled
 from inspectd.ledger.schema import events, images
 
 LINE = ["line"]
@@ -118,6 +120,46 @@ def test_an_older_attempt_of_the_same_owner_is_fenced(queue: Queue, model: int) 
     assert queue.finish("w", model, [inspected(first)]) == set()
     assert queue.finish("v", model, [inspected(second)]) == set()
     assert queue.finish("w", model, [inspected(second)]) == {second.image_id}
+
+
+def test_what_a_claim_says_of_its_file_is_part_of_the_fence(queue: Queue, model: int) -> None:
+    queue.enqueue("line", arrivals(1))
+    (claim,) = queue.claim("w", LINE, 1, 60)
+    for other in (replace(claim, path="other.png"), replace(claim, watch="other")):
+        assert queue.finish("w", model, [inspected(other)]) == set()
+    assert queue.finish("w", model, [inspected(claim)]) == {claim.image_id}
+
+
+def test_the_id_of_a_row_that_is_gone_is_given_to_no_other_file(
+    queue: Queue, engine: Engine, clock: HandClock, model: int
+) -> None:
+    """Whatever takes the newest row away: a fold, a newer content of the file, or a lease that ran out over one."""
+    queue.enqueue("line", [Arrival("a.png", stat(1))])
+    (first,) = queue.claim("w", LINE, 1, 60)
+    queue.finish("w", model, [inspected(first, sha="1" * 64)])
+    gone = []
+
+    def claimed(name: str, number: int) -> Claim:
+        queue.enqueue("line", [Arrival(name, stat(number))])
+        (claim,) = queue.claim("w", LINE, 1, 60)
+        gone.append(claim.image_id)
+        return claim
+
+    queue.fold("w", [read(claimed("a.png", 2), "1" * 64)])
+    unsettled = claimed("b.png", 3)
+    queue.enqueue("line", [Arrival("b.png", stat(4))])
+    queue.finish("w", model, [Unsettled(unsettled)])
+    (newer,) = queue.claim("w", LINE, 1, 60)
+    gone.append(newer.image_id)
+    queue.enqueue("line", [Arrival("b.png", stat(5))])
+    clock.seconds += 61
+    (last,) = queue.claim("w", LINE, 1, 60)
+    assert not {first.image_id, last.image_id} & set(gone)
+    assert len(set(gone)) == 3
+    with engine.begin() as connection:
+        connection.execute(delete(images).where(images.c.id == last.image_id))
+    queue.enqueue("line", [Arrival("c.png", stat(6))])
+    assert queue.claim("w", LINE, 1, 60)[0].image_id > last.image_id
 
 
 def test_release_without_a_death_puts_a_batch_back_as_it_was(queue: Queue) -> None:

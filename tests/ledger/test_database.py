@@ -31,8 +31,8 @@ LATER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 
 
 def upgrade() -> None:
@@ -56,7 +56,7 @@ def scripts(tmp_path: Path) -> Path:
     """The migrations of a later release: one more than there is."""
     folder = tmp_path / "migrations"
     shutil.copytree(resource("migrations"), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0007_station.py").write_text(LATER.format(last="pass"))
+    (folder / "versions" / "0008_station.py").write_text(LATER.format(last="pass"))
     return folder
 
 
@@ -117,12 +117,12 @@ def test_an_upgrade_copies_the_database_first_and_the_daemon_may_have_it_open(
 ) -> None:
     queue.enqueue("line", arrivals(3))  # still in the -wal file: a copy of the main file alone would miss them
     upgrade(url, scripts)
-    (copy,) = file.parent.glob("inspectd.db.before-0007-*")
+    (copy,) = file.parent.glob("inspectd.db.before-0008-*")
     with sqlite3.connect(copy) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0006",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0007",)]
         assert connection.execute("SELECT count(*) FROM images").fetchall() == [(3,)]
     with sqlite3.connect(file) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0007",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0008",)]
         assert connection.execute("SELECT count(station), count(*) FROM images").fetchall() == [(0, 3)]
 
 
@@ -193,12 +193,72 @@ def test_the_verdicts_of_an_older_ledger_stand_beside_its_images(tmp_path: Path)
     assert [found.fault for found in check(url, ["line"]) if found.fault] == []
 
 
+def test_a_table_that_is_copied_into_a_new_one_loses_nothing(tmp_path: Path, scripts: Path) -> None:
+    """Rows in every table, indexes, the view and what points where; also after an upgrade that was killed half way."""
+    older = tmp_path / "older"
+    shutil.copytree(resource("migrations"), older, ignore=shutil.ignore_patterns("__pycache__", "000[7-9]_*"))
+    file = tmp_path / "older.db"
+    url = f"sqlite:///{file}"
+    upgrade(url, older)
+    with sqlite3.connect(file) as connection:
+        fill_every_table(connection)
+    indexes, view, before = objects(file, "index"), objects(file, "view"), everything(file)
+    (scripts / "versions" / "0008_station.py").write_text(LATER.format(last="import os; os.kill(os.getpid(), 9)"))
+    script = "import pathlib, sys; from inspectd.ledger import database\n"
+    script += "database.upgrade(sys.argv[1], pathlib.Path(sys.argv[2]))"
+    assert subprocess.run([sys.executable, "-c", script, url, str(scripts)], check=False).returncode == -9
+    assert everything(file) == before | {"alembic_version": [("0006",)]}
+    upgrade(url)
+    before["images"] = [(*row, 0, None) for row in before["images"]]  # nobody saw who closed them; no file has to wait
+    assert everything(file) == before | {"alembic_version": [(REVISION,)]}
+    assert (objects(file, "index"), objects(file, "view")) == (indexes, view)
+    assert [found.fault for found in check(url, ["line"]) if found.fault] == []
+    queue = Queue(open_writer(url))
+    queue.enqueue("line", arrivals(2))
+    assert [claim.image_id for claim in queue.claim("w", ["line"], 9, 60.0) or []] == [41, 71, 72]
+
+
+def fill_every_table(connection: sqlite3.Connection) -> None:
+    """A ledger of schema 0006 with gaps in its ids, in which two models have judged one image and one waits."""
+    image = {"watch": "line", "size": 1, "mtime_ns": 2, "ctime_ns": 3, "seen_at": AT, "fields": '{"line": "7"}'}
+    image |= {"attempt": 1, "alone": 0, "deaths": 0, "part": "4711", "sha256": "5" * 64}
+    done = {"state": "done", "finished_at": AT, "verdict": "ok", "after": "moved", "moved_to": "/archive/é%FF.png"}
+    put(connection, "images", image | done | {"id": 7, "path": "a.png", "inspection_id": 5, "pinned": 1})
+    put(connection, "images", image | {"id": 41, "path": "b.png", "state": "queued", "reason": "truncated: x"})
+    failed = {"state": "failed", "finished_at": AT, "verdict": "failed", "reason": "not an image: it is text"}
+    put(connection, "images", image | failed | {"id": 70, "path": "c.png", "deaths": 2})
+    for model in (1, 2):
+        row = {"id": model, "bundle": f"{model}" * 64, "name": "demo", "version": model, "classes": "[]"}
+        put(connection, "models", row | {"metrics": "{}", "first_used_at": AT, "ok": "[true]", "activation": "softmax"})
+    for inspection, model in ((5, 1), (9, 2)):
+        row = {"id": inspection, "image_id": 7, "model_id": model, "inspected_at": AT, "verdict": "ok", "score": 0.1}
+        row |= dict.fromkeys(("label", "precision", "device", "software"), "x") | {"heat": bytes(range(256))}
+        put(connection, "inspections", row | dict.fromkeys(("logits", "thresholds", "regions", "timings"), "[1.5]"))
+    review = {"id": 3, "image_id": 7, "reviewed_at": AT, "reviewer": "ada", "reviewed_as": "ok", "note": "fine"}
+    put(connection, "reviews", review)
+    put(connection, "events", {"id": 8, "at": AT, "kind": "start", "detail": "inspectd"})
+    put(connection, "removals", {"id": 2, "root": "/archive", "path": "z.png", "size": 1, "mtime_ns": 2})
+    put(connection, "redraws", {"inspection_id": 9})
+    request = {"id": 4, "bundle": "2" * 64, "path": "/m", "requested_at": AT, "judged": 1, "openings": 0}
+    put(connection, "reinspections", request)
+    put(connection, "reinspection_images", {"reinspection_id": 4, "image_id": 7, "attempts": 1})
+
+
+def everything(file: Path) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of all tables and of the view."""
+    with sqlite3.connect(file) as connection:
+        names = [name for name, _ in (*objects(file, "table"), *objects(file, "view"))]
+        found = {name: sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for name in names}
+    assert all(found.values()), "a row in every table"
+    return found
+
+
 def put(connection: sqlite3.Connection, table: str, row: dict[str, object]) -> None:
     connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", [*row.values()])
 
 
 def test_an_upgrade_that_fails_changes_nothing(url: str, file: Path, scripts: Path) -> None:
-    (scripts / "versions" / "0007_station.py").write_text(LATER.format(last="raise RuntimeError('half way')"))
+    (scripts / "versions" / "0008_station.py").write_text(LATER.format(last="raise RuntimeError('half way')"))
     before = objects(file, "table")
     with pytest.raises(RuntimeError, match="half way"):
         upgrade(url, scripts)
@@ -210,7 +270,7 @@ def test_a_newer_database_is_refused_and_left_alone(url: str, file: Path, script
     upgrade(url, scripts)
     before = file.read_bytes()
     for use in (upgrade, open_writer, open_reader):
-        with pytest.raises(LedgerError, match=r"newer inspectd \(schema 0007; this one knows 0006\)"):
+        with pytest.raises(LedgerError, match=r"newer inspectd \(schema 0008; this one knows 0007\)"):
             use(url)
     assert file.read_bytes() == before
 

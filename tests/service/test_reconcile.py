@@ -37,7 +37,7 @@ from inspectd.service.gaps import Gap
 from inspectd.service.reconcile import Comparison
 from inspectd.service.repair import Repairs
 from inspectd.worker.after import carry_out
-from inspectd.worker.batch import Pipeline
+from inspectd.worker.batch import Batch, Pipeline
 
 LATER = timedelta(hours=2)  # beyond every grace
 
@@ -70,7 +70,7 @@ def inspect(site: Site) -> None:
         for _ in range(2):  # no file fails at first sight
             seen = sorted((each for each in Walk(watch, naming, unreadable) if each), key=lambda each: each[0])
             queue.enqueue(watch.name, [Arrival(to_text(path), stat) for path, stat in seen])
-            outcomes = pipeline.judge(queue.claim("test", [watch.name], 500, 60.0))
+            outcomes = pipeline.judge(Batch(queue.claim("test", [watch.name], 500, 60.0)))
             write_all(outcomes.files)
             accepted = queue.finish("test", model, outcomes.outcomes, putting_away)
             owed = outcomes.finished(accepted) if putting_away else []
@@ -141,6 +141,20 @@ def test_a_moved_source_is_looked_for_where_it_was_moved(site: Site) -> None:
     assert found(site) == []
     next((site.root / "archive").rglob("b.png")).unlink()
     assert found(site) == [("row-without-file", "b.png")]
+
+
+def test_a_moved_source_that_was_written_to_since_is_said(site: Site) -> None:
+    """Its writer still had it open, and went on writing; also where the size stays the same."""
+    judged(site, "a.png", "b.png", "c.png", watch={"after": "move"})
+    longer, changed, coarse = (next((site.root / "archive").rglob(f"{name}.png")) for name in "abc")
+    with longer.open("ab") as file:
+        file.write(b"the rest")
+    os.utime(changed, (0, 0))
+    seconds = int(coarse.stat().st_mtime)
+    os.utime(coarse, (seconds, seconds))  # as a file system of coarser times keeps it
+    told = gaps(site)
+    assert [(gap.kind, gap.path) for gap in told] == [("moved-file-changed", "a.png"), ("moved-file-changed", "b.png")]
+    assert told[0].detail == f"done, and {longer} was written to since, or replaced"
 
 
 def test_a_source_that_was_deleted_by_rule_owes_nothing(site: Site) -> None:

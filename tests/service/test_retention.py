@@ -356,14 +356,15 @@ def test_rows_of_moved_images_wait_for_their_file(place: Place) -> None:
     assert place.overlays() == {"new"}
 
 
-def test_the_newest_row_stays_so_that_no_id_is_given_twice(tmp_path: Path) -> None:
+def test_the_newest_row_goes_like_any_other_and_no_id_is_given_twice(tmp_path: Path) -> None:
     place = Place(tmp_path, after="delete")
     for name in ("a.png", "b.png"):
         place.judge(name, OLD)
     place.configure(rows={"days": 90})
     place.run()
+    assert place.ask("SELECT id FROM images") == []
     assert place.judge("c.png", 0) == 3
-    assert place.ask("SELECT id FROM inspections") == [(2,), (3,)]
+    assert place.ask("SELECT id FROM inspections") == [(3,)]
     place.close()
 
 

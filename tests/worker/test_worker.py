@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 import yaml
 from support.line import StubLine, work_off
-from support.site import DARK, Site, picture, until
+from support.site import BRIGHT, DARK, Site, picture, until
 
 from inspectd import config
 from inspectd.ledger.database import open_writer, upgrade
@@ -19,7 +19,9 @@ from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Claim, Counts, Failed, Stat
 from inspectd.model.null import NullInspector, write_null_bundle
 from inspectd.vision.decode import Decoded, DecodeError
-from inspectd.worker import batch, judge, signs, worker
+from inspectd.worker import batch as way
+from inspectd.worker import judge, signs, worker
+from inspectd.worker.batch import Batch
 from inspectd.worker.hands import BATCHES
 from inspectd.worker.judge import Judge, Prepared
 from inspectd.worker.source import Source
@@ -110,6 +112,39 @@ def test_a_batch_too_large_for_the_memory_is_judged_in_halves(site: Site, monkey
     assert site.rows("select count(*) from inspections") == [(12,)]
 
 
+def test_a_verdict_never_falls_on_another_file_whatever_happens_after_a_fold(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch folds its newest image and runs out of memory; a file that comes meanwhile is in the other hand."""
+    queue = queued(site, {"line": 2})
+    work_off(config.load(site.config), queue)
+    for name, level in (("new.png", DARK), ("1.png", DARK)):  # the second as before, under a new time
+        path = site.drop(name, picture(level, seed=1 if name == "1.png" else 7))
+        queue.enqueue("line", [Arrival(name, Stat.of(path.stat()))])
+    subject = Worker(config.load(site.config), queue, cast(Line, StubLine()))
+    inspect = NullInspector.inspect
+    other: list[Claim] = []
+
+    def scarce(self: NullInspector, images: Any) -> Any:
+        if other:
+            return inspect(self, images)
+        path = site.drop("bright.png", picture(BRIGHT))
+        queue.enqueue("line", [Arrival("bright.png", Stat.of(path.stat()))])
+        other.extend(queue.claim("me", ["line"], 4, 60.0) or [])
+        raise MemoryError
+
+    with ThreadPoolExecutor(2) as pool:
+        (lane,) = subject.open_lanes(pool)
+        monkeypatch.setattr(NullInspector, "inspect", scarce)
+        _, held = subject._claim(deque([lane])) or pytest.fail("nothing was claimed")
+        _, folded = held.claims
+        counts = [subject._judge(lane, each) for each in (held, Batch(other))]
+    assert counts == [1, 1], "new.png and bright.png; 1.png is folded"
+    assert dict(site.rows()) == {"0.png": "ok", "1.png": "ok", "new.png": "ok", "bright.png": "defect"}
+    assert site.rows("select count(*) from inspections") == [(4,)]
+    assert folded.image_id not in {id for (id,) in site.rows("select id from images")}, "an id is given once"
+
+
 def test_an_image_that_finds_no_memory_to_be_drawn_is_judged_with_fewer_beside_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +218,7 @@ def test_a_batch_that_hangs_is_not_hidden_by_the_one_that_goes_on(site: Site, mo
 
 
 def test_who_waits_for_the_network_or_the_pool_gives_signs_of_life(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (signs, batch):
+    for module in (signs, way):
         monkeypatch.setattr(module, "PULSE", 0.01)
     monkeypatch.setattr(worker, "PULSE", 0)
     queue = queued(site, {"line": 8})
@@ -215,8 +250,8 @@ def test_an_image_that_must_be_alone_has_its_turn_whatever_other_models_have_to_
     with ThreadPoolExecutor(2) as pool:
         turns = deque(reversed(subject.open_lanes(pool)))
         for held in ("busy", "line", "busy", "line"):
-            lane, claims = subject._claim(turns) or pytest.fail("nothing was claimed")
-            assert {claim.watch for claim in claims} == {held}
+            lane, batch = subject._claim(turns) or pytest.fail("nothing was claimed")
+            assert {claim.watch for claim in batch.claims} == {held}
             assert subject._claim(turns) is None, "the other hand stays empty until this one is"
-            subject._judge(lane, claims)
+            subject._judge(lane, batch)
         assert all([subject._claim(turns), subject._claim(turns)]), "both hands are busy again"
