@@ -27,7 +27,7 @@ from sqlalchemy import (
 from inspectd import __version__
 from inspectd.clock import utc_now, utc_text
 from inspectd.ledger.claims import FREE, Claims, delete_superseded
-from inspectd.ledger.records import Failed, Finished, Inspected, Outcome, Read, Unsettled, reason_code
+from inspectd.ledger.records import Failed, Inspected, Outcome, Read, Unsettled, reason_code
 from inspectd.ledger.schema import FINISHED_STATES, After, State, images, inspections
 from inspectd.ledger.transactions import FAILED, IS_CLAIMED, Found, chunks
 
@@ -35,7 +35,7 @@ from inspectd.ledger.transactions import FAILED, IS_CLAIMED, Found, chunks
 class Outcomes(Claims):
     """What a worker may do with what it claimed."""
 
-    def fold(self, owner: str, reads: Sequence[Read], after: Collection[str] = ()) -> dict[int, Finished]:
+    def fold(self, owner: str, reads: Sequence[Read], after: Collection[str] = ()) -> dict[int, int]:
         """Recognise files that were touched, restored or dropped again without new content.
 
         Where a path's last finished row is a verdict on the very sha256 that was just read, that row gets the new stat
@@ -44,8 +44,8 @@ class Outcomes(Claims):
         failure is no verdict: what once was too large may be judged after the limit was raised.
 
         Returns:
-            By the claim's image id, the older row that now stands for the file. Claims whose lease is lost are not in
-            it. Nearly always empty, at the cost of one SELECT and no write.
+            By the claim's image id, the id of the older row that now stands for the file. Claims whose lease is lost
+            are not in it. Nearly always empty, at the cost of one SELECT and no write.
         """
         by_id = {read.claim.image_id: read for read in reads}
         contents = {read.claim.image_id: read.sha256 for read in reads}
@@ -58,18 +58,7 @@ class Outcomes(Claims):
             now = utc_now()
             for image_id, older in repeats.items():
                 _fold(connection, older, by_id[image_id], now, owed=older.watch in after)
-        return {
-            image_id: Finished(
-                image_id=older.id,
-                watch=older.watch,
-                path=older.path,
-                stat=by_id[image_id].stat,
-                outcome=older.verdict,
-                finished_at=older.finished_at,
-                after_at=after_at(now, by_id[image_id].quiet),
-            )
-            for image_id, older in repeats.items()
-        }
+        return {image_id: older.id for image_id, older in repeats.items()}
 
     def told(self, failed: Sequence[Failed]) -> set[int]:
         """The image ids of those failures that an earlier row of the path already tells of: `finish` will fold them."""
@@ -99,11 +88,6 @@ class Outcomes(Claims):
             delete_superseded(connection, [outcome.claim.image_id for outcome in unsettled])
             _update_rows(connection, _SETTLING, [_settling(outcome) for outcome in unsettled])
         return held
-
-
-def after_at(now: str, quiet: float) -> str | None:
-    """When `after` may act on a file that must be unchanged for `quiet` seconds from `now` on; None: at once."""
-    return utc_text(datetime.fromisoformat(now) + timedelta(seconds=quiet)) if quiet else None
 
 
 _other = images.alias()
@@ -147,6 +131,11 @@ def _told(connection: Connection, failed: Sequence[Failed]) -> dict[int, Found]:
     }
 
 
+def _after_at(now: str, quiet: float) -> str | None:
+    """When `after` may act on a file that must be unchanged for `quiet` seconds from `now` on; None: at once."""
+    return utc_text(datetime.fromisoformat(now) + timedelta(seconds=quiet)) if quiet else None
+
+
 def _fold(connection: Connection, older: Found, read: Read, now: str, *, owed: bool) -> None:
     stat = vars(read.stat)
     same_stat = exists().where(
@@ -159,7 +148,7 @@ def _fold(connection: Connection, older: Found, read: Read, now: str, *, owed: b
     # A row queued meanwhile may bear that stat already; it will be claimed, read and folded in its turn.
     connection.execute(this.where(~same_stat).values(**stat))
     if owed:
-        connection.execute(this.values(after=After.PENDING, after_at=after_at(now, read.quiet), moved_to=None))
+        connection.execute(this.values(after=After.PENDING, after_at=_after_at(now, read.quiet), moved_to=None))
 
 
 def _of_model(column: ColumnElement[Any]) -> ScalarSelect[Any]:
@@ -236,7 +225,7 @@ def _outcome(outcome: Inspected | Failed, now: str, after: Collection[str]) -> d
         "reason": outcome.reason,
         "finished_at": now,
         "after": After.PENDING if outcome.claim.watch in after else None,
-        "after_at": after_at(now, outcome.quiet) if outcome.claim.watch in after else None,
+        "after_at": _after_at(now, outcome.quiet) if outcome.claim.watch in after else None,
     }
 
 

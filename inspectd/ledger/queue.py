@@ -49,10 +49,18 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
                     stat=Stat(row.size, row.mtime_ns, row.ctime_ns),
                     outcome=row.verdict,
                     finished_at=row.finished_at,
-                    after_at=row.after_at,
                 )
                 for row in connection.execute(query)
             ]
+
+    def next_owed(self, watches: Sequence[str], beyond: int = 0) -> str | None:
+        """When the next of the files that may be unfinished is to be moved or deleted; None where none waits."""
+        query = select(func.min(images.c.after_at)).where(
+            *(IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond, images.c.after_at > utc_now())
+        )
+        with self._reading() as connection:
+            due: str | None = connection.scalar(query)
+            return due
 
     def settle_after(self, results: Sequence[tuple[Finished, After, str | None]]) -> None:
         """Record what became of the files of finished images: (what was owed, result, where it was moved to).

@@ -91,7 +91,6 @@ class Finished:
     stat: Stat
     outcome: str  # a Verdict, or "failed"
     finished_at: str
-    after_at: str | None = None  # `after` waits until then, because the file may be unfinished
 
 
 @dataclass(frozen=True)

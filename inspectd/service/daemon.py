@@ -55,7 +55,7 @@ class Daemon:
         self._announced: tuple[Ready, str] | None = None
         self._logged: Ready | None = None
         self._status_at = 0.0
-        self._said: str | None = None  # the trouble that the status tells of
+        self._said = ""  # the trouble that the status tells of
         self._queue: Queue
         self._intake: Intake
         self._supervisor: Supervisor
@@ -219,6 +219,8 @@ class Daemon:
         there = self._queue.open_count([watch.name for watch in self._config.watch if watch.name not in missing])
         if counts.queued + counts.claimed + there.settling + self._queue.redraws(names) + self._queue.reinspecting():
             return False
+        if self._supervisor.is_putting_away:
+            return False
         if missing:
             raise InspectdError(f"the folder of watch {missing[0]} went away; what lay in it waits for the next run.")
         return True
@@ -234,14 +236,15 @@ class Daemon:
             self._queue.event("ready", self._standing(), **vars(ready))
             self._logged = ready  # only now: a ledger that takes nothing is told later
         trouble = self._supervisor.trouble
-        if now >= self._status_at or trouble != self._said:
+        problem = f"no new work: {trouble}; " if trouble else ""
+        problem += f"{self._supervisor.held_up}; " if self._supervisor.held_up else ""
+        if now >= self._status_at or problem != self._said:
             self._status_at = now + STATUS_EVERY
-            self._said = trouble
+            self._said = problem
             candidate = self._supervisor.candidate
             self._places.hold(self._config.watch, candidate.config.watch if candidate else ())
             counts = self._queue.open_count([watch.name for watch in self._config.watch])
             work = f"{counts.queued} queued, {counts.claimed} in hand, {counts.stalled} stalled"
-            problem = f"no new work: {trouble}; " if trouble else ""
             problem += f"{refused}; " if refused else ""
             problem += f"retention: {self._retention.problem}; " if self._retention.problem else ""
             systemd.status(f"{problem}{self._standing()}; {work}; {self._supervisor.judged} judged since the start")

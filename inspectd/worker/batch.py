@@ -13,14 +13,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from inspectd.clock import utc_now
 from inspectd.config import Config
-from inspectd.ledger.outcomes import after_at
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Claim, Failed, Finished, Inspected, Outcome, Read, Unsettled
+from inspectd.ledger.records import Claim, Failed, Inspected, Outcome, Read, Unsettled
 from inspectd.model.inspector import Finding, Inspector
 from inspectd.vision.decode import DecodeError
-from inspectd.worker.artifacts import outcome_of, sidecar
+from inspectd.worker.artifacts import sidecar
 from inspectd.worker.judge import Judge, Prepared, milliseconds
 from inspectd.worker.looks import look_at, may_be_mended, may_be_unfinished, second_look
 from inspectd.worker.names import artifact_path
@@ -36,13 +34,13 @@ class Batch:
 
     Attributes:
         claims: Those that have no outcome yet.
-        folded: The older rows that stand for the others.
+        folded: The ids of the older images that stand for the others.
     """
 
     claims: list[Claim]
-    folded: list[Finished] = field(default_factory=list)
+    folded: list[int] = field(default_factory=list)
 
-    def fold(self, older: Mapping[int, Finished]) -> None:
+    def fold(self, older: Mapping[int, int]) -> None:
         """Let go of the claims that the ledger has folded, given by their image ids: their rows are gone."""
         self.claims = [claim for claim in self.claims if claim.image_id not in older]
         self.folded += older.values()
@@ -55,23 +53,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Judged:
-    """The outcomes of a batch, the files that must be durable before them, and what was folded into older rows."""
+    """The outcomes of a batch, the files that must be durable before them, and the older images it was folded into."""
 
     outcomes: list[Outcome]
     files: list[tuple[Path, bytes]]
-    folded: list[Finished]
+    folded: list[int]
 
-    def finished(self, accepted: Collection[int]) -> list[Finished]:
-        """The images whose outcome stands, as `after` needs them: those just accepted, and those folded."""
-        now = utc_now()
-        return self.folded + [
-            Finished(
-                *(claim.image_id, claim.watch, claim.path, claim.stat, outcome_of(outcome), now),
-                after_at=after_at(now, outcome.quiet),
-            )
-            for outcome in self.outcomes
-            if (claim := outcome.claim).image_id in accepted and not isinstance(outcome, Unsettled)
-        ]
+    def finished(self, accepted: Collection[int]) -> set[int]:
+        """The ids of those images that have their outcome, where the ledger has accepted it."""
+        final = (outcome for outcome in self.outcomes if not isinstance(outcome, Unsettled))
+        return {outcome.claim.image_id for outcome in final} & set(accepted)
 
 
 @dataclass(frozen=True)

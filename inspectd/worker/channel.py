@@ -48,6 +48,8 @@ class Progress:
     judged: int
     trouble: str | None = None
     quiet: float = 0.0  # seconds that one of the batches in hand has given no sign of life, while others did
+    is_putting_away: bool = False  # there are source files to be moved or deleted, and no disk holds that up
+    held_up: str | None = None  # why no source file is put away just now, while images are judged
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ class Channel:
 
     def close(self) -> None:
         self._end.close()
+
+    def hang_up(self) -> None:
+        """Let the other end see the line closed, although a thread of this process may keep the socket open."""
+        with contextlib.suppress(OSError):
+            self._end.shutdown(socket.SHUT_RDWR)
 
     def send(self, message: Message) -> None:
         """Send one message; one that cannot be delivered is dropped, because the other end is gone or stuck."""

@@ -17,6 +17,7 @@ class Line:
         self.stop = threading.Event()
         self.wake = threading.Event()
         self.say = channel.send
+        self.hang_up = channel.hang_up
         self._channel = channel
         threading.Thread(target=self._listen, daemon=True, name="supervisor-line").start()
 

@@ -31,6 +31,8 @@ class WorkerProcess:
         self.refused: str | None = None
         self.judged = 0
         self.trouble: str | None = None  # what keeps it from working, as it says
+        self.held_up: str | None = None  # what keeps it from putting source files away
+        self.is_putting_away = True  # until it says that there is nothing left
         self.stopping = False
         self.hung_up = False  # its end of the line is closed: the process is gone, or nearly
         self.heard = now
@@ -71,8 +73,9 @@ class WorkerProcess:
                     self.ready = message
                 case Refused(sentence):
                     self.refused = sentence
-                case Progress(judged, trouble, quiet):
+                case Progress(judged, trouble, quiet, is_putting_away, held_up):
                     self.judged, self.trouble, self.heard = judged, trouble, now - quiet
+                    self.is_putting_away, self.held_up = is_putting_away, held_up
                 case _:
                     raise AssertionError(f"a worker does not say {message}")
 

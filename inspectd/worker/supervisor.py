@@ -63,7 +63,7 @@ class Supervisor:
         self._renew_at = 0.0
         self._judged_before = 0
         self._death: str | None = None  # of the worker in service, until another one is ready
-        self._noted: str | None = None  # the trouble that the audit trail knows of
+        self._noted = ""  # the trouble that the audit trail knows of
         self._stopping = False
 
     @property
@@ -84,6 +84,16 @@ class Supervisor:
     def trouble(self) -> str | None:
         """Why no image is judged just now; None while a worker serves, and before the first one did."""
         return self.current.trouble if self.current and self.current.ready else self._death
+
+    @property
+    def held_up(self) -> str | None:
+        """Why no source file is put away just now, while images are judged."""
+        return self.current.held_up if self.current else None
+
+    @property
+    def is_putting_away(self) -> bool:
+        """Whether source files are still being put away; False when they wait for a disk."""
+        return any(worker.is_putting_away for worker in self.workers)
 
     @property
     def judged(self) -> int:
@@ -183,9 +193,10 @@ class Supervisor:
     def _note_trouble(self) -> None:
         """Leave in the audit trail what the worker in service says of its trouble, as soon as the ledger takes it."""
         trouble = self.current.trouble if self.current else None
-        if trouble != self._noted:
-            self._queue.event("trouble", f"no new work: {trouble}" if trouble else "going on", logging.WARNING)
-            self._noted = trouble
+        said = "; ".join(filter(None, (trouble and f"no new work: {trouble}", self.held_up)))
+        if said != self._noted:
+            self._queue.event("trouble", said or "going on", logging.WARNING)
+            self._noted = said
 
     def _bury(self, worker: WorkerProcess, now: float, hang: str | None) -> None:
         """Give back what a dead worker held, and decide what follows; what is to say of its `hang` is already told."""

@@ -2,7 +2,7 @@
 
 It ends when its supervisor's line closes, whatever it is doing: its leases are then given back by the next supervisor.
 Order is everything here: overlays are durable before the verdict commits, and the verdict is committed before the
-source file is touched.
+source file is touched, by a thread that no batch waits for (`putting_away.py`).
 """
 
 import logging
@@ -26,23 +26,20 @@ from inspectd.durable import write_all
 from inspectd.errors import ConfigError, InspectdError, LedgerDamaged, LedgerUnavailable
 from inspectd.ledger.database import open_writer
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Finished
 from inspectd.model.inspector import Inspector
-from inspectd.worker.after import carry_out
 from inspectd.worker.batch import Batch, Judged, Pipeline
 from inspectd.worker.channel import Channel, Progress, Ready, Refused
 from inspectd.worker.hands import Hands
 from inspectd.worker.line import Line
 from inspectd.worker.opening import Opened, open_model, register
+from inspectd.worker.putting_away import PuttingAway
 from inspectd.worker.redraw import redrawn
 from inspectd.worker.reinspect import Reinspector
-from inspectd.worker.signs import PULSE, Signs, turn
+from inspectd.worker.signs import PULSE, Signs
 
 log = logging.getLogger(__name__)
 
 IDLE = 1.0  # seconds between two looks at the queue when nobody wakes us
-OWED_EVERY = 60.0  # seconds between two looks for source files that still wait to be moved or deleted
-OWED_AT_ONCE = 200  # of them are seen to before new images have their turn again
 TROUBLE = 1.0  # seconds to wait before trying again what the disk or the ledger refused
 
 Result = TypeVar("Result")
@@ -69,7 +66,6 @@ class Worker:
     def __init__(self, config: Config, queue: Queue, line: Line) -> None:
         self._config = config
         self._watches = {watch.name: watch for watch in config.watch}
-        self._putting_away = [watch.name for watch in config.watch if watch.after != "keep"]
         self._queue = queue
         self._line = line
         self._settings = line.settings
@@ -78,9 +74,7 @@ class Worker:
         self._troubles: dict[int, str] = {}  # what the disk or the ledger refuses, by the thread that waits for it
         self._signs = Signs()
         self._network = threading.Lock()  # held by the batch that computes
-        self._sources = threading.Lock()  # held by whoever puts source files away
-        self._owed_at = 0.0
-        self._owed_beyond = 0  # the image id that the last look got to
+        self._putting_away = PuttingAway(config.watch, queue, line.wake.set)
         self._said_at = 0.0
 
     def open_lanes(self, pool: ThreadPoolExecutor) -> list[Lane]:
@@ -116,6 +110,7 @@ class Worker:
             progress=self._alive,
             wake=self._line.wake.set,
         )
+        self._putting_away.start()
         with Hands(self._line.wake.set) as hands:
             try:
                 self._work(hands, deque(lanes), reinspector)
@@ -124,14 +119,16 @@ class Worker:
                 raise
         self._count(hands)
         self._persist(reinspector.close)
-        if reinspector.is_opening:
+        has_put_away = self._putting_away.end()
+        self._putting_away.check()
+        if reinspector.is_opening or not has_put_away:
+            self._line.hang_up()  # or a thread that waits for a disk would keep the line open
             os._exit(0)  # nothing is in hand, and a thread deep in TensorFlow would crash the interpreter's end
 
     def _work(self, hands: Hands, turns: deque[Lane], reinspector: Reinspector) -> None:
         while not self._line.stop.is_set():
             self._count(hands)
-            if time.monotonic() >= self._owed_at:
-                self._persist(self._put_away_owed)
+            self._putting_away.check()
             if not hands.are_full and (batch := self._claim(turns)):
                 hands.begin(partial(self._signs.watch, partial(self._judge, *batch)))
             elif not hands.are_empty or not self._look_back(turns, reinspector):
@@ -174,7 +171,8 @@ class Worker:
         self._signs.give()
         self._said_at = time.monotonic()
         trouble = next(iter(list(self._troubles.values())), None)
-        self._line.say(Progress(self._judged, trouble, self._signs.quiet))
+        files = self._putting_away
+        self._line.say(Progress(self._judged, trouble, self._signs.quiet, files.is_busy, files.hang))
 
     def _pulse(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, with a sign of life for each: a slow disk is no hang."""
@@ -205,43 +203,16 @@ class Worker:
         return sum(self._judge(lane, half) for half in batch.halves())  # here, where nothing holds on to the pixels
 
     def _finish(self, lane: Lane, judged: Judged) -> int:
-        """Record what was judged, then put its files away; returns how many images have an outcome now."""
-        accepted = self._persist(lambda: self._commit(lane, judged)) or set()
-        finished = judged.finished(accepted)
+        """Record what was judged; returns how many images have an outcome now."""
+        finished = judged.finished(self._persist(lambda: self._commit(lane, judged)) or set())
+        self._putting_away.wake(finished | set(judged.folded))
         self._say_progress()
-        owed = [each for each in finished if each.watch in self._putting_away and each.after_at is None]
-        self._persist(lambda: self._put_away(owed))
-        return len(finished) - len(judged.folded)
+        return len(finished)
 
     def _commit(self, lane: Lane, judged: Judged) -> set[int]:
         """Overlays first, then the verdicts: a verdict never points at a picture that a power cut took."""
         write_all(judged.files, self._alive)
-        return self._queue.finish(self._settings.owner, lane.model_id, judged.outcomes, self._putting_away)
-
-    def _put_away_owed(self) -> None:
-        """Try again what earlier attempts left, each file once a round, however many there are and refuse."""
-        owed = self._queue.owed(self._putting_away, OWED_AT_ONCE, self._owed_beyond)
-        self._put_away(owed)
-        is_more = len(owed) == OWED_AT_ONCE
-        self._owed_beyond = owed[-1].image_id if is_more else 0
-        self._owed_at = time.monotonic() + (0 if is_more else OWED_EVERY)
-
-    def _put_away(self, owed: Sequence[Finished]) -> None:
-        """Move or delete the source files of finished images; one that refuses stays owed and is tried again."""
-        done = []
-        refused = []
-        with turn(self._sources, self._alive):
-            for debt in self._pulse(owed):
-                try:
-                    became, moved_to = carry_out(self._watches[debt.watch], debt)
-                except OSError as error:
-                    refused.append(f"{debt.path} in {debt.watch}: {error}")
-                else:
-                    done.append((debt, became, moved_to))
-        if refused:
-            log.warning("%d files cannot be put away yet; the first is %s", len(refused), refused[0])
-        if done:
-            self._queue.settle_after(done)
+        return self._queue.finish(self._settings.owner, lane.model_id, judged.outcomes, self._putting_away.watches)
 
     def _redraw(self, lanes: Sequence[Lane]) -> bool:
         """Draw the overlays that a repair has asked for, a few at a time; False when there are none."""

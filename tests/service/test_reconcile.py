@@ -72,9 +72,8 @@ def inspect(site: Site) -> None:
             queue.enqueue(watch.name, [Arrival(to_text(path), stat) for path, stat in seen])
             outcomes = pipeline.judge(Batch(queue.claim("test", [watch.name], 500, 60.0)))
             write_all(outcomes.files)
-            accepted = queue.finish("test", model, outcomes.outcomes, putting_away)
-            owed = outcomes.finished(accepted) if putting_away else []
-            queue.settle_after([(each, *carry_out(watch, each)) for each in owed])
+            queue.finish("test", model, outcomes.outcomes, putting_away)
+            queue.settle_after([(each, *carry_out(watch, each)) for each in queue.owed(putting_away, 500)])
 
 
 def gaps(site: Site, after: timedelta = LATER, span: Span = Span()) -> list[Gap]:  # noqa: B008  # frozen

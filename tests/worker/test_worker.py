@@ -1,6 +1,5 @@
-"""The worker's loop: files to be put away, batches too large for the memory, two of them at once, and signs of life."""
+"""The worker's loop: batches too large for the memory, two of them at once, and signs of life."""
 
-import logging
 import time
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from support.site import BRIGHT, DARK, Site, picture, until
 from inspectd import config
 from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Claim, Counts, Failed, Stat
+from inspectd.ledger.records import Arrival, Claim, Counts, Stat
 from inspectd.model.null import NullInspector, write_null_bundle
 from inspectd.vision.decode import Decoded, DecodeError
 from inspectd.worker import batch as way
@@ -49,49 +48,6 @@ def queued(site: Site, watches: dict[str, int]) -> Queue:
             path.write_bytes(picture(DARK, seed=number))
         queue.enqueue(watch, [Arrival(path.name, Stat.of(path.stat())) for path in paths])
     return queue
-
-
-def make_debts(site: Site, count: int) -> Queue:
-    """A ledger in which `count` images are finished and their files still wait to be moved."""
-    queue = queued(site, {"line": count})
-    claims = queue.claim("me", ["line"], count, 60.0)
-    queue.finish("me", 0, [Failed(claim, "not an image: as a test wants it") for claim in claims], ["line"])
-    return queue
-
-
-def run_rounds(site: Site, queue: Queue, count: int) -> StubLine:
-    line = StubLine()
-    subject = Worker(config.load(site.config), queue, cast(Line, line))
-    for _ in range(count):
-        subject._put_away_owed()
-    return line
-
-
-def test_debts_that_refuse_do_not_stand_in_the_way_of_others(
-    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(worker, "OWED_AT_ONCE", 4)
-    queue = make_debts(site, 10)
-    carry_out = worker.carry_out
-
-    def refuse_first_five(watch: Any, debt: Any) -> Any:
-        if debt.image_id <= 5:
-            raise PermissionError(13, "Permission denied", debt.path)
-        return carry_out(watch, debt)
-
-    monkeypatch.setattr(worker, "carry_out", refuse_first_five)
-    with caplog.at_level(logging.WARNING):
-        run_rounds(site, queue, 3)
-    assert len(queue.owed(["line"], 100)) == 5
-    assert len(list((site.root / "archive/failed").iterdir())) == 5
-    assert len(caplog.records) == 2, "one line for a round of refusals, not one a file"
-    assert "4 files cannot be put away yet; the first is 0.png in line" in caplog.text
-
-
-def test_a_slow_disk_is_no_silence(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PULSE", 0)
-    queue = make_debts(site, 6)
-    assert run_rounds(site, queue, 1).said >= 6
 
 
 def test_a_batch_too_large_for_the_memory_is_judged_in_halves(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
