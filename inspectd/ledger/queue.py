@@ -5,11 +5,12 @@ counts, and the audit trail. Every method is one short transaction, so any proce
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, insert, not_, or_, select, update
 
-from inspectd.clock import utc_now
+from inspectd.clock import utc_now, utc_text
 from inspectd.ledger.arrivals import Arrivals
 from inspectd.ledger.outcomes import Outcomes
 from inspectd.ledger.records import Counts, Finished, Replay, Stat
@@ -22,6 +23,13 @@ _newer = images.alias()
 _IS_SUPERSEDED = exists().where(
     _newer.c.path == images.c.path, _newer.c.watch == images.c.watch, _newer.c.id > images.c.id
 )
+LONGEST = timedelta(days=7)  # that any file waits (`limits.stalled`): a later time is of a clock that was set back
+
+
+def _waits() -> ColumnElement[bool]:
+    """Whether it is too early for `after` to act on a file."""
+    now = datetime.now(UTC)
+    return images.c.after_at.between(utc_text(now + timedelta(milliseconds=1)), utc_text(now + LONGEST))
 
 
 class Queue(Arrivals, Outcomes, Redraws, Reinspections):
@@ -36,7 +44,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
         query = (
             select(images)
             .where(IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond)
-            .where(or_(images.c.after_at.is_(None), images.c.after_at <= utc_now(), _IS_SUPERSEDED))
+            .where(or_(images.c.after_at.is_(None), not_(_waits()), _IS_SUPERSEDED))
             .order_by(images.c.id)
             .limit(limit)
         )
@@ -56,7 +64,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
     def next_owed(self, watches: Sequence[str], beyond: int = 0) -> str | None:
         """When the next of the files that may be unfinished is to be moved or deleted; None where none waits."""
         query = select(func.min(images.c.after_at)).where(
-            *(IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond, images.c.after_at > utc_now())
+            *(IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond, _waits())
         )
         with self._reading() as connection:
             due: str | None = connection.scalar(query)

@@ -21,6 +21,11 @@ from inspectd.paths import from_text, to_text
 NAME_BYTES = 180  # of a name's stem, where something is added: the whole stays below the usual limit of 255
 
 
+def concerns(watch: Watch, outcome: str) -> bool:
+    """Whether the file of an image with this outcome is moved or deleted at all."""
+    return watch.after == "move" or (watch.after == "delete" and outcome == Verdict.OK)
+
+
 def carry_out(watch: Watch, owed: Finished) -> tuple[After, str | None]:
     """Move or delete the source of one finished image, as its watch says.
 
@@ -30,7 +35,7 @@ def carry_out(watch: Watch, owed: Finished) -> tuple[After, str | None]:
     Raises:
         OSError: when the file system refuses; nothing is lost and the same call may be made again.
     """
-    if watch.after == "keep" or (watch.after == "delete" and owed.outcome != Verdict.OK):
+    if not concerns(watch, owed.outcome):
         return After.KEPT, None
     source, private = _stages(watch, owed)
     taken = _take(source, private, owed.stat)

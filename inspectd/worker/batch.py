@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 from inspectd.config import Config
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Claim, Failed, Inspected, Outcome, Read, Unsettled
+from inspectd.ledger.schema import State
 from inspectd.model.inspector import Finding, Inspector
 from inspectd.vision.decode import DecodeError
+from inspectd.worker.after import concerns
 from inspectd.worker.artifacts import sidecar
 from inspectd.worker.judge import Judge, Prepared, milliseconds
 from inspectd.worker.looks import look_at, may_be_mended, may_be_unfinished, second_look
@@ -161,7 +163,8 @@ class Pipeline:
     def _waited(self, outcome: Outcome) -> Outcome:
         """The outcome of a file that could not be judged, with how long `after` waits for it."""
         if isinstance(outcome, Failed):
-            return replace(outcome, quiet=self._quiet(may_be_mended(outcome)))
+            concerned = concerns(self._watches[outcome.claim.watch], State.FAILED)
+            return replace(outcome, quiet=self._quiet(concerned and may_be_mended(outcome)))
         return outcome
 
     def _conclude(
@@ -169,7 +172,8 @@ class Pipeline:
     ) -> tuple[Inspected, list[tuple[Path, bytes]]]:
         """The record of one finding, its overlay and its sidecar."""
         inspected, files = self._judge.conclude(image, finding, infer_ms)
-        inspected = replace(inspected, quiet=self._quiet(may_be_unfinished(image)))
+        concerned = concerns(self._watches[inspected.claim.watch], inspected.verdict)
+        inspected = replace(inspected, quiet=self._quiet(concerned and may_be_unfinished(image)))
         return inspected, files + self._sidecar(inspected)
 
     def _failures(self, failed: Sequence[Failed]) -> list[tuple[Path, bytes]]:

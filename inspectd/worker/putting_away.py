@@ -1,8 +1,8 @@
 """Source files are put away apart from the batches: what `after` says happens in a thread of its own.
 
 It is fed from the ledger (`after = 'pending'`), so nothing is forgotten that a refusal, a stop or a crash has cut
-short. A file that may be unfinished is not given out by the ledger before its time. Claims and batches never wait. A disk that gives no answer holds up this thread alone: `hang` says so, and
-the worker goes on judging.
+short, and a file that may be unfinished is not given out before its time. Claims and batches never wait for it. A disk
+that gives no answer holds up this thread alone: `hang` says so, and the worker goes on judging.
 """
 
 import logging

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from support.queueing import HandClock, arrivals, inspected, read, register, sha256, stat
 
 from inspectd.clock import utc_now, utc_text
@@ -200,6 +200,11 @@ def test_a_file_that_may_be_unfinished_is_owed_later_or_when_a_newer_one_came(
     queue.finish("w", model, outcomes, LINE)
     wall_clock_passes()
     assert [owed.path for owed in queue.owed(LINE, 10)] == ["c.png"]
+
+    assert queue.next_owed(LINE) is not None
+    with engine.begin() as connection:  # as after the clock was set back by years
+        connection.execute(update(images).where(images.c.path == "b.png").values(after_at="2041-01-01T00:00:00.000Z"))
+    assert [owed.path for owed in queue.owed(LINE, 10)] == ["b.png", "c.png"]
 
     queue.enqueue("line", [Arrival("a.png", stat(11)), Arrival("b.png", stat(12))])  # both are written to
     assert [owed.path for owed in queue.owed(LINE, 10)] == ["a.png", "b.png", "c.png"]

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.site import BRIGHT, DARK, Site, picture, until
+from typer.testing import CliRunner
 
+from inspectd.cli.main import app
 from inspectd.clock import utc_text
 
 ROWS = "select path, state, verdict, after from images order by id"
@@ -28,6 +30,10 @@ def archived(site: Site) -> dict[str, bytes]:
     """Content by verdict and name."""
     files = [path for path in (site.root / "archive").rglob("*") if path.is_file()]
     return {f"{path.parent.parent.name}/{path.name}": path.read_bytes() for path in files}
+
+
+def ask(site: Site, command: str) -> str:
+    return CliRunner().invoke(app, [command, "-c", str(site.config)]).stdout
 
 
 def wait_is_over(site: Site) -> None:
@@ -110,6 +116,9 @@ def test_what_does_not_change_is_put_away_when_the_wait_is_over(site: Site, afte
     (site.incoming / "none.txt.png").write_bytes(b"this is no image")
     assert site.start("--once").ends() == 0
     assert sorted(path.name for path in site.incoming.iterdir()) == ["black.bmp", "cut.png", "none.txt.png"]
+    waiting = 3 if after == "move" else 1
+    assert f"After:        {waiting} files" in ask(site, "status")
+    assert ask(site, "reconcile") == "Disk, ledger, overlays and sidecars agree.\n"
     wait_is_over(site)
     assert site.start("--once").ends() == 0
     if after == "move":
