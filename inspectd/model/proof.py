@@ -6,9 +6,10 @@ where it did (cosine ≥ 0.99, or 0.95). `auto` takes the fastest that passes, e
 validation images as well as float32. Which of the two is faster differs: it is measured.
 """
 
+import gc
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -134,11 +135,12 @@ def open_proven(
         order, slower = possible[possible.index(known.precision) :], known.why
     else:
         order, slower = _fastest_first(bundle, device, method, possible, alive)
-    *refused, (inspector, proof) = _attempts(bundle, device, method, golden, order, alive)
-    if not proof.passed:
+    inspector, proofs = _first_to_pass(bundle, device, method, golden, order, alive)
+    *refused, proof = proofs
+    if inspector is None:
         raise BundleError(_refusal(proof))
     log.info("%s", proof)
-    why = str(refused[-1][1]) if refused else slower
+    why = str(refused[-1]) if refused else slower
     choice = Choice(proof.precision, why)
     if remembered and choice != known:
         remembered.note(name, choice)
@@ -159,7 +161,7 @@ def verify(bundle: Bundle, device: str, wanted: Precision | Literal["auto"], met
         raise BundleError(f"{bundle.path} has no golden images, so there is nothing to reproduce. {ADVICE}")
     possible = _possible(bundle, device)[1] if wanted == "auto" else (wanted,)
     order, _ = _fastest_first(bundle, device, method, possible, lambda: None)
-    return [proof for _, proof in _attempts(bundle, device, method, golden, order, lambda: None)]
+    return _first_to_pass(bundle, device, method, golden, order, lambda: None)[1]
 
 
 def prove(inspector: Inspector, golden: Golden, alive: Callable[[], None]) -> Proof:
@@ -193,6 +195,8 @@ def _fastest_first(
     for precision in possible[:-1]:
         inspector = load_inspector(bundle, device, precision, method, alive)
         took[precision] = min(inspector.warm_up(BATCH) for _ in range(ROUNDS)) * 1000 / BATCH
+        del inspector
+        gc.collect()  # a network is large, and full of cycles: never two of them at once
         alive()
     fast, slow = sorted(took, key=took.__getitem__)
     sentence = f"{bundle.title}: {slow} takes {took[slow]:.3g} ms an image on this device, {fast} {took[fast]:.3g} ms"
@@ -200,21 +204,24 @@ def _fastest_first(
     return (fast, slow, possible[-1]), sentence if fast != possible[0] else None
 
 
-def _attempts(
+def _first_to_pass(
     bundle: Bundle,
     device: str,
     method: Method,
     golden: Golden,
     order: Sequence[Precision],
     alive: Callable[[], None],
-) -> Iterator[tuple[Inspector, Proof]]:
-    """The bundle in one precision after the other, until one passes."""
+) -> tuple[Inspector | None, list[Proof]]:
+    """Try one precision after the other until one passes; returns its inspector, if one passes, and all proofs."""
+    proofs = []
     for precision in order:
         inspector = load_inspector(bundle, device, precision, method, alive)
-        proof = prove(inspector, golden, alive)
-        yield inspector, proof
-        if proof.passed:
-            return
+        proofs.append(prove(inspector, golden, alive))
+        if proofs[-1].passed:
+            return inspector, proofs
+        del inspector
+        gc.collect()  # a network is large, and full of cycles: never two of them at once
+    return None, proofs
 
 
 def _reproduce(inspector: Inspector, image: GoldenImage, gap: float) -> Reproduced:

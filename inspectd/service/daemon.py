@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 STATUS_EVERY = 5.0  # seconds
 STOP_PATIENCE = 30.0  # seconds for the batch in hand; then its images go back to the queue
+LAST_PATIENCE = 2.0  # seconds for the end of a worker that has finished
 PIPE = 65536  # bytes; each stands for a wake-up and says nothing more
 TROUBLE = 1.0  # seconds before the ledger is tried again
 RESTART_ONLY = ("database", "output")  # keys that cannot change while running
@@ -288,6 +289,8 @@ class Daemon:
             systemd.alive()
             try:
                 self._wait(min(self._supervisor.tick(time.monotonic()), patience), self._supervisor.lines)
+                if not self._supervisor.lines:
+                    patience = min(patience, time.monotonic() + LAST_PATIENCE)
             except LedgerUnavailable as error:
                 self._trouble(str(error))
                 if not self._supervisor.lines:  # they are gone; what they held is given back at the next start

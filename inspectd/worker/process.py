@@ -15,6 +15,7 @@ from inspectd.worker.channel import Message, Progress, Ready, Refused, Settings,
 
 LEASE = 60.0  # seconds a claim lasts unless renewed
 WARM_UP = 300.0  # seconds to load, trace and warm every model
+DYING = 2.0  # seconds that a killed worker may take to be gone
 HANG_LEAST = 30.0  # seconds of silence that are never yet a hang
 HANG_BATCHES = 20  # ... nor is silence shorter than this many of the slowest warm-up batches
 
@@ -35,6 +36,7 @@ class WorkerProcess:
         self.is_putting_away = True  # until it says that there is nothing left
         self.stopping = False
         self.hung_up = False  # its end of the line is closed: the process is gone, or nearly
+        self.is_stuck = False  # it was killed, and the kernel has not let go of it
         self.heard = now
         self.oom_kills = oom_kills()
         self.channel, theirs = pair()
@@ -86,9 +88,18 @@ class WorkerProcess:
             self.process.kill()
         self.channel.send(Stop())
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing of it runs any more: it has ended, or will when the kernel lets go of it."""
+        return self.process.poll() is not None or self.is_stuck
+
     def kill(self) -> None:
+        """End it now. One that waits in the kernel for a disk or a device stays until that answers: it is stuck."""
         self.process.kill()
-        self.process.wait()
+        try:
+            self.process.wait(DYING)
+        except subprocess.TimeoutExpired:
+            self.is_stuck = True
 
 
 def oom_kills() -> int:

@@ -19,6 +19,8 @@ from inspectd.worker.process import LEASE, WorkerProcess, oom_kills
 RENEW = LEASE / 4
 LOOK = 1.0  # seconds between two looks at the workers; what they say wakes us at once
 LAST_LOOK = 0.05  # ... at one that has hung up and will be gone in a moment
+STUCK_MOST = 2  # workers that the kernel does not let go of, beside which another one is started
+STUCK = "killed, but the kernel does not let go of it before a disk or a device answers"
 START_TRIES = 3  # crashes in warm-up before the first READY that we put up with
 BACK_OFF_MOST = 60.0  # seconds between two starts of a worker that keeps dying
 BACK_OFF_BLAMED = 2.0  # ... over the images it held: these deaths are counted, and good images wait behind them
@@ -52,6 +54,7 @@ class Supervisor:
         self.current: WorkerProcess | None = None
         self.candidate: WorkerProcess | None = None
         self.retiring: list[WorkerProcess] = []
+        self._stuck: list[WorkerProcess] = []  # killed and forgotten, but for their memory
         self.refused: dict[str, str] = {}  # why the newest reload or activation was not taken, by the trial's subject
         self._queue = queue
         self._batch = config.worker.batch
@@ -136,7 +139,9 @@ class Supervisor:
             InspectdError: before the first READY, when the worker keeps crashing in warm-up.
             LedgerDamaged: a worker says so; nothing is written after that.
         """
-        if self.current is None and not self._stopping and now >= self._start_at:
+        self._stuck = [worker for worker in self._stuck if worker.process.poll() is None]
+        may_start = not self._stopping and now >= self._start_at and len(self._stuck) < STUCK_MOST
+        if self.current is None and may_start:
             self.current = WorkerProcess(self.config, self.binding, self._batch, now)
         silent = [worker for worker in self.workers if worker.is_silent(now)]
         for worker in silent:
@@ -147,9 +152,10 @@ class Supervisor:
             hang = None
             if worker in silent:
                 pid = worker.process.pid
-                hang = f"worker {pid} silent for {worker.patience:.0f} s: killed and replaced"
+                became = STUCK if worker.is_stuck else "killed and replaced"
+                hang = f"worker {pid} silent for {worker.patience:.0f} s: {became}"
                 self._queue.event("hang", hang, logging.WARNING, worker=pid)
-            if worker.process.poll() is not None:
+            if worker.is_gone:
                 worker.listen(now)  # its last words
                 self._bury(worker, now, hang)
         self._promote()
@@ -248,6 +254,8 @@ class Supervisor:
             How many images it held.
         """
         held = self._queue.release(worker.owner, died=died)
+        if worker.is_stuck:
+            self._stuck.append(worker)
         self._judged_before += worker.judged
         worker.channel.close()
         if worker is self.current:

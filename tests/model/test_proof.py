@@ -1,5 +1,6 @@
 """The proof: what passes in which precision, what `auto` takes and remembers, and what a refusal says."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +81,21 @@ class TestAuto:
         monkeypatch.setattr(backend, "SOFTWARE", "inspectd 99")
         open_inspector(bundle, "cpu", choices=remembered)
         assert opened[3:] == ["bfloat16", "float32"], "another version proves anew"
+
+    def test_a_network_that_does_not_pass_leaves_the_memory_before_the_next_is_loaded(
+        self, network: Callable[[Path, float], Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened: list[weakref.ref[KerasInspector]] = []
+        load = KerasInspector.__init__
+
+        def noting(self: KerasInspector, bundle: Bundle, device: str, precision: str, *method: str) -> None:
+            assert [each() for each in opened] == [None] * len(opened)
+            load(self, bundle, device, precision, *method)  # type: ignore[arg-type]
+            opened.extend(map(weakref.ref, (self, self._call.network)))
+
+        monkeypatch.setattr(KerasInspector, "__init__", noting)
+        assert open_inspector(network(tmp_path / "bundle", TINY), "cpu").precision == "float32"
+        assert len(opened) == 4
 
     def test_what_is_remembered_is_proven_again(self, network: Callable[[Path, float], Bundle], tmp_path: Path) -> None:
         bundle = network(tmp_path / "bundle", TINY)

@@ -91,6 +91,32 @@ def test_a_full_output_disk_is_said_and_loses_nothing(site: Site, scarce: str) -
 
 
 @pytest.mark.long
+def test_an_archive_that_gives_no_answer_holds_up_neither_verdicts_nor_a_stop(site: Site, space: Space) -> None:
+    """A true hang: whoever writes to a frozen disk waits in the kernel, and no signal ends that."""
+    archive = site.root / "archive"
+    archive.mkdir()
+    space.ext4(archive, site.root / "archive.img")
+    site.write({"after": "move"}, sidecar=True)
+    with space.frozen(archive):
+        daemon = site.start()
+        daemon.heard("READY=1")
+        drop(site)
+        assert_whole(site)
+        daemon.heard("files are not put away: no answer from a disk over")
+        until(lambda: site.rows("select 1 from events where kind = 'trouble'"), "an event")
+        site.drop("later.png", picture(DARK, seed=99))
+        assert site.outcomes(len(EXPECTED) + 1)["later.png"] == "ok"
+        assert site.rows("select 1 from events where kind in ('hang', 'worker-died')") == []
+        assert daemon.stop() == 0
+        assert site.rows("select count(*) from images where \"after\" = 'pending'") == [(len(EXPECTED) + 1,)]
+    site.start()
+    moved = "select count(*) from images where \"after\" = 'moved'"
+    until(lambda: site.rows(moved) == [(len(EXPECTED) + 1,)], "the files in the archive")
+    assert len(list(site.seen(archive).rglob("*.png"))) == len(EXPECTED) + 1
+    assert judged(site) == len(EXPECTED) + 1
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("scarce", SCARCE)
 def test_a_stop_while_the_output_disk_is_full_gives_the_images_back(site: Site, scarce: str) -> None:
     with filled(disk(site, "output", scarce)):

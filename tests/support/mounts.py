@@ -7,6 +7,8 @@ commands and daemons enter it by `Space.enter`; all mounts end with its keeper, 
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,15 @@ class Space:
     def fail(self, device: str) -> None:
         """Let an ext4 meet an error of its disk: the kernel makes it read-only, whoever has files open in it."""
         self.run("sh", "-c", f"echo 1 > /sys/fs/ext4/{device}/trigger_fs_error")
+
+    @contextmanager
+    def frozen(self, folder: Path) -> Iterator[None]:
+        """Within the block whoever writes to an ext4 waits in the kernel, and no signal ends that."""
+        self.run("fsfreeze", "--freeze", str(folder))
+        try:
+            yield
+        finally:
+            self.run("fsfreeze", "--unfreeze", str(folder))
 
     def path(self, path: Path) -> Path:
         """How a file in here is called outside."""

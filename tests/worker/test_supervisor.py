@@ -3,12 +3,14 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.site import BRIGHT, DARK, Site, picture, until
+from support.mounts import Space
+from support.site import BRIGHT, DARK, PATIENCE, Site, picture, until
 
 from inspectd import config
 from inspectd.errors import LedgerUnavailable
@@ -19,7 +21,7 @@ from inspectd.model.null import write_null_bundle
 from inspectd.worker import process, supervisor
 from inspectd.worker.channel import Channel, Progress, pair
 from inspectd.worker.process import WorkerProcess
-from inspectd.worker.supervisor import Supervisor
+from inspectd.worker.supervisor import STUCK_MOST, Supervisor
 
 
 @pytest.fixture
@@ -190,6 +192,50 @@ def test_a_worker_that_hangs_with_the_ledgers_lock_in_its_hands_is_killed(
     assert worker not in serving.workers
     assert site.rows("select kind from events") == [("hang",)]
     assert site.rows("select state, deaths from images") == [("queued", 1)]
+
+
+def waits_in_the_kernel(worker: WorkerProcess) -> Callable[[], bool]:
+    """Whether a thread has waited there in 50 looks in a row: for a disk that works it waits a moment."""
+    looks: Counter[Path] = Counter()
+
+    def look() -> bool:
+        for thread in Path(f"/proc/{worker.process.pid}/task").iterdir():
+            is_waiting = "\nState:\tD" in (thread / "status").read_text()
+            looks[thread] = looks[thread] + 1 if is_waiting else 0
+        return max(looks.values()) >= 50
+
+    return look
+
+
+def test_a_worker_that_the_kernel_does_not_let_go_of_holds_up_nobody(
+    serving: Supervisor, site: Site, queue: Queue, space: Space
+) -> None:
+    """A true hang: its output's disk is frozen, and not even SIGKILL ends a process that writes there."""
+    disk = site.root / "frozen"
+    disk.mkdir()
+    space.ext4(disk, site.root / "disk.img")
+    site.write(worker={"batch": 1}, output=str(space.path(disk)))
+    serving.config = config.load(site.config)
+    enqueue(site, queue, "a.png", BRIGHT)
+    stuck = []
+    with space.frozen(disk):
+        for _ in range(STUCK_MOST):
+            stuck.append(worker := worker_holding_an_image(serving, site))
+            until(waits_in_the_kernel(worker), "the hang")
+            worker.listen(time.monotonic())
+            later = time.monotonic() + process.WARM_UP
+            serving.tick(later)
+            assert worker.process.poll() is None
+            assert worker not in serving.workers
+            serving.tick(later)  # and the next one is started, unless there are too many
+        assert len(serving.workers) == 0, "their memory is not free: no other beside so many"
+        assert "the kernel does not let go of it" in (serving.trouble or "")
+        assert site.rows("select count(*) from events where kind = 'hang'") == [(STUCK_MOST,)]
+        assert site.rows("select state, alone from images") == [("queued", 1)]
+    assert [worker.process.wait(PATIENCE) for worker in stuck] == [-signal.SIGKILL] * STUCK_MOST
+    serving.tick(later)
+    until(lambda: tick(serving) and site.rows("select 1 from inspections"), "a verdict, now that the disk answers")
+    assert site.rows("select count(*) from inspections") == [(1,)]
 
 
 def test_a_stop_that_a_full_line_dropped_is_said_again(serving: Supervisor) -> None:
