@@ -25,6 +25,7 @@ HEADINGS = {
     "not-compared": "could not be compared",
     "file-without-row": "files without a row in the ledger",
     "row-without-file": "rows whose file is gone",
+    "moved-file-changed": "moved files that are no longer what was judged",
     "no-outcome": "images without an outcome for long",
     "verdict-without-overlay": "verdicts without their overlay",
     "outcome-without-sidecar": "outcomes without their sidecar",

@@ -10,7 +10,7 @@ import typer
 
 from inspectd.cli.lookup import open_ledger, overlay_path
 from inspectd.cli.options import ConfigOption, JsonOption
-from inspectd.cli.output import printable, say, write_json
+from inspectd.cli.output import local_time, printable, say, write_json
 from inspectd.errors import InspectdError
 from inspectd.paths import from_text, to_text
 
@@ -100,7 +100,11 @@ def source_now(config: "Config", detail: "Detail") -> str:
         same = Stat.of(path.stat()) == detail.stat
     except OSError:
         return f"{to_text(str(path))}, and no longer there"
-    return to_text(str(path)) + ("" if same else ", and written or touched since")
+    if not same:
+        return f"{to_text(str(path))}, and written or touched since"
+    if detail.after == "pending" and detail.after_at:
+        return f"{to_text(str(path))}, at least until {local_time(detail.after_at)}, because it may be unfinished"
+    return to_text(str(path))
 
 
 def _is_drawn_at(config: "Config", row: "Row", path: Path) -> bool:

@@ -1,9 +1,10 @@
-"""`inspectd status`: what stands now, from the ledger alone."""
+"""`inspectd status`: what stands now, from the ledger, the last scan, and a look at folders and disks."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inspectd.cli import output
@@ -12,6 +13,7 @@ from inspectd.cli.options import ConfigOption, JsonOption
 from inspectd.sizes import size_text
 
 if TYPE_CHECKING:
+    from inspectd.ingest.left_out import LeftOut
     from inspectd.ledger.recent import Recent
     from inspectd.ledger.status import WatchStatus
     from inspectd.service.space import Space
@@ -59,11 +61,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     output.say(f"Last verdict: {output.local_time(found.last_verdict_at) or 'none yet'}")
     if found.reinspecting:
         output.say(f"Waiting:      {found.reinspecting:,} past images to be judged again")
-    for name, path in missing.items():
-        output.say(f"Missing:      the folder of {name}, {path}; its images are inspected once it is there")
-    names = [watch.watch for watch in found.watches if left_out.get(watch.watch)]
-    left = [f"Left out:     {name}: {left_out[name]}" for name in names]
-    for line in (*_lately(lately), *left, *map(_free, disks)):
+    for line in (*_of_watches(found.watches, missing, left_out), *_lately(lately), *map(_free, disks)):
         output.say(line)
     if found.events:
         output.say("")
@@ -78,6 +76,21 @@ def _cells(watch: "WatchStatus", now: datetime) -> Iterator[str]:
     yield "" if waited is None else age(waited)
     yield output.local_time(watch.last_verdict_at)
     yield f"{watch.model} (version {watch.version})" if watch.model else ""
+
+
+def _of_watches(
+    watches: Sequence["WatchStatus"], missing: Mapping[str, Path], left_out: Mapping[str, "LeftOut"]
+) -> Iterator[str]:
+    """What hinders a watch, or waits in it, in a line each."""
+    for name, path in missing.items():
+        yield f"Missing:      the folder of {name}, {path}; its images are inspected once it is there"
+    if pending := sum(watch.after_pending for watch in watches):
+        waiting = sum(watch.after_waiting for watch in watches)
+        unfinished = f", {waiting:,} of them once it is clear that they are finished" if waiting else ""
+        yield f"After:        {pending:,} files to be moved or deleted{unfinished}"
+    for watch in watches:
+        if left_out.get(watch.watch):
+            yield f"Left out:     {watch.watch}: {left_out[watch.watch]}"
 
 
 def _lately(recent: "Recent") -> Iterator[str]:

@@ -276,7 +276,8 @@ class _Gate:
                 hollow = closed and is_hollow(file, stat.size)
                 step = self.settler.look(path, stat, now, hollow=hollow)
                 if step is not Step.WAIT:
-                    (ready if step is Step.READY else stalled).append(self._arrival(path, stat))
+                    arrival = self._arrival(path, stat, closed=step is Step.CLOSED)
+                    (stalled if step is Step.STALLED else ready).append(arrival)
             if time.monotonic() >= until or max(len(ready), len(stalled), len(gone)) == CHUNK:
                 break
         self._count_missed([arrival.path for arrival in ready], now)
@@ -308,9 +309,9 @@ class _Gate:
         if gone and self.observer.is_same_folder():  # a folder that was unmounted has lost no file
             self._queue.vanished(self._watch.name, gone)
 
-    def _arrival(self, path: str, stat: Stat) -> Arrival:
+    def _arrival(self, path: str, stat: Stat, *, closed: bool) -> Arrival:
         part, fields = self._naming.fields(path)
-        return Arrival(to_text(path), stat, part, fields)
+        return Arrival(to_text(path), stat, part, fields, closed)
 
     def _forget(self) -> None:
         self.settler.clear()

@@ -4,6 +4,9 @@ A file that its writer closed, or that was renamed into place, is ready as soon 
 only seen (created, or found by a scan) is ready when its stat has not changed for `settle` seconds. The same wait is
 owed by a file that is empty or ends in zeros, whatever event announced it: a copying program may have given it its
 size before its content. Nothing is remembered of a file that is ready, gone or known to the ledger.
+
+A file whose writer is known to be done is told apart from one that merely has not changed: the writer of the latter may
+have paused, and what becomes of the file after its verdict must wait for that.
 """
 
 import heapq
@@ -20,7 +23,8 @@ class Step(Enum):
     """What a look at a file led to."""
 
     WAIT = auto()
-    READY = auto()  # whole; forgotten here
+    READY = auto()  # it has not changed for long enough; forgotten here
+    CLOSED = auto()  # as READY, and since its last change an event said that its writer is done
     STALLED = auto()  # told once: not whole for `stalled` seconds; still watched
 
 
@@ -31,7 +35,8 @@ class _Pending:
     due: float  # when to look next
     quiet: float  # how long it must be unchanged
     stat: Stat | None = None
-    closed: bool = False  # an event says that its writer is done
+    closed: bool = False  # an event says that its writer is done; no look has been taken since
+    done: bool = False  # the same, and its stat is still the one that the next look took
     recorded: bool = False  # the ledger has an open row for it
     stalled: bool = False
 
@@ -106,11 +111,12 @@ class Settler:
         """Judge a file by the stat just taken. `hollow`: it is empty or ends in zeros (only asked after an event)."""
         pending = self._pending[path]
         if stat != pending.stat:
-            pending.stat, pending.since = stat, now
+            pending.stat, pending.since, pending.done = stat, now, False
+        pending.done |= pending.closed
         whole_at = pending.since + pending.quiet
         if (pending.closed and not hollow) or now >= whole_at:
             self._drop(path)
-            return Step.READY
+            return Step.CLOSED if pending.done else Step.READY
         pending.closed = False
         self._set_due(path, pending, whole_at)
         # A file that merely waits its turn is not stalled, however long `settle` is.

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from watchdog.events import FileClosedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import inotify
 from watchdog.observers.api import BaseObserver
-from watchdog.observers.inotify import InotifyEmitter
 from watchdog.observers.inotify_c import CallbackId, InotifyFD, Mask, WatchCallback, WatchDescriptor
+from watchdog.observers.inotify_move_event_grouper import GroupedInotifyEvent, PathedInotifyEvent
 from watchdog.observers.polling import PollingEmitter
 
 from inspectd.config import Watch
@@ -41,6 +42,14 @@ class InotifyObserver(BaseObserver):
         super().on_thread_stop()
         self.reader.stop()
         self.reader.join()
+
+
+class InotifyEmitter(inotify.InotifyEmitter):
+    """watchdog itself calls a file created that was renamed into the watched tree from outside of it."""
+
+    def build_and_queue_event(self, event: GroupedInotifyEvent, *, full_events: bool = False) -> None:
+        renamed_in = isinstance(event, PathedInotifyEvent) and event.ev.is_moved_to and not event.ev.is_directory
+        super().build_and_queue_event(event, full_events=full_events or renamed_in)
 
 
 class _Reader(InotifyFD):

@@ -93,7 +93,8 @@ class Arrivals(Transactions):
                     changed += _changes(row, arrival, state, reason, keep_stat=known)
                     obsolete += [back[path, arrival.stat]] if (path, arrival.stat) in back else []
                 elif (path, arrival.stat) in back:
-                    returned.append({"row": back[path, arrival.stat], "state": state, "reason": reason})
+                    now_there = {"state": state, "reason": reason, "closed": arrival.closed}
+                    returned.append({"row": back[path, arrival.stat], **now_there})
                 elif not known:
                     new.append(_new_row(watch, arrival, state, reason))
             if obsolete:  # the file is back, and its open row speaks for it
@@ -110,7 +111,7 @@ class Arrivals(Transactions):
 
 
 def _open_rows(connection: Connection, watch: str, paths: Iterable[str]) -> Mapping[str, Found]:
-    query = select(images.c.path, images.c.id, images.c.state, images.c.reason, *_STAT).where(
+    query = select(images.c.path, images.c.id, images.c.state, images.c.reason, images.c.closed, *_STAT).where(
         images.c.watch == watch, IS_OPEN
     )
     return {
@@ -146,6 +147,7 @@ def _new_row(watch: str, arrival: Arrival, state: State, reason: str | None) -> 
         **vars(arrival.stat),
         "part": arrival.part,
         "fields": dict(arrival.fields),
+        "closed": arrival.closed,
         "state": state,
         "reason": reason,
     }
@@ -159,7 +161,8 @@ def _changes(row: Found, arrival: Arrival, state: State, reason: str | None, kee
     """
     held = Stat(row.size, row.mtime_ns, row.ctime_ns)
     stat = held if keep_stat else arrival.stat
-    if row.state == state and stat == held and row.reason == (reason or row.reason):
+    closed = arrival.closed or (row.closed and stat == held)
+    if (row.state, held, row.closed) == (state, stat, closed) and row.reason == (reason or row.reason):
         return []
     if state == State.QUEUED and row.state != State.STALLED:
         reason = row.reason  # of a first look
@@ -169,6 +172,7 @@ def _changes(row: Found, arrival: Arrival, state: State, reason: str | None, kee
             **vars(stat),
             "part": arrival.part,
             "fields": dict(arrival.fields),
+            "closed": closed,
             "state": state,
             "reason": reason,
         }

@@ -173,6 +173,7 @@ def to_claim(row: Found) -> Claim:
         sha256=row.sha256,
         reason=row.reason,
         alone=row.alone,
+        closed=row.closed,
     )
 
 

@@ -6,6 +6,7 @@ image. One content under one name has one verdict by one model, however often it
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
@@ -24,7 +25,7 @@ from sqlalchemy import (
 )
 
 from inspectd import __version__
-from inspectd.clock import utc_now
+from inspectd.clock import utc_now, utc_text
 from inspectd.ledger.claims import FREE, Claims, delete_superseded
 from inspectd.ledger.records import Failed, Inspected, Outcome, Read, Unsettled, reason_code
 from inspectd.ledger.schema import FINISHED_STATES, After, State, images, inspections
@@ -39,8 +40,8 @@ class Outcomes(Claims):
 
         Where a path's last finished row is a verdict on the very sha256 that was just read, that row gets the new stat
         and the claimed row is deleted: one content under one name has one verdict. In the `after` watches the older row
-        becomes pending again, so that the file is moved or deleted like its first copy. A failure is no verdict: what
-        once was too large may be judged after the limit was raised.
+        becomes pending again, so that the file is moved or deleted like its first copy, once it has been `quiet`. A
+        failure is no verdict: what once was too large may be judged after the limit was raised.
 
         Returns:
             By the claim's image id, the id of the older row that now stands for the file. Claims whose lease is lost
@@ -54,8 +55,9 @@ class Outcomes(Claims):
         with self._writing() as connection:
             held = self._held(connection, owner, [read.claim for read in reads])
             repeats = {id: row for id, row in _repeats(connection, contents, State.DONE).items() if id in held}
+            now = utc_now()
             for image_id, older in repeats.items():
-                _fold(connection, older, by_id[image_id], owed=older.watch in after)
+                _fold(connection, older, by_id[image_id], now, owed=older.watch in after)
         return {image_id: older.id for image_id, older in repeats.items()}
 
     def told(self, failed: Sequence[Failed]) -> set[int]:
@@ -68,9 +70,10 @@ class Outcomes(Claims):
 
         The outcome of a claim that is no longer held (state, owner, attempt and an unexpired lease) is thrown away:
         someone else answers for that image now. In the `after` watches, finished images are marked as owing their file
-        a move or a deletion. An `Unsettled` whose path already has an open row is deleted: that row speaks for the
-        file's present content. An image that this model has already judged keeps that first verdict. A file that fails
-        again for the same reason, with the same content, is folded into its earlier failure.
+        a move or a deletion, at the earliest when it has been unchanged for the outcome's `quiet` seconds. An
+        `Unsettled` whose path already has an open row is deleted: that row speaks for the file's present content. An
+        image that this model has already judged keeps that first verdict. A file that fails again for the same reason,
+        with the same content, is folded into its earlier failure.
         """
         with self._writing() as connection:
             now = utc_now()  # under the lock: outcomes become visible in the order of their times
@@ -79,7 +82,7 @@ class Outcomes(Claims):
             inspected = [outcome for outcome in accepted if isinstance(outcome, Inspected)]
             insert_inspections(connection, model_id, inspected, now)
             _update_rows(connection, _DONE, [_done(outcome, model_id, now, after) for outcome in inspected])
-            failed = _fold_failures(connection, [each for each in accepted if isinstance(each, Failed)], after)
+            failed = _fold_failures(connection, [each for each in accepted if isinstance(each, Failed)], now, after)
             _update_rows(connection, _FAILED, [_failed(outcome, now, after) for outcome in failed])
             unsettled = [outcome for outcome in accepted if isinstance(outcome, Unsettled)]
             delete_superseded(connection, [outcome.claim.image_id for outcome in unsettled])
@@ -108,13 +111,14 @@ def _repeats(connection: Connection, contents: Mapping[int, str | None], state: 
     return {row.claimed_id: row for row in rows if row.state == state and row.sha256 == contents[row.claimed_id]}
 
 
-def _fold_failures(connection: Connection, failed: Sequence[Failed], after: Collection[str]) -> list[Failed]:
+def _fold_failures(connection: Connection, failed: Sequence[Failed], now: str, after: Collection[str]) -> list[Failed]:
     """Fold repeated failures into the rows that already tell of them; returns the new ones."""
     earlier = _told(connection, failed)
     for outcome in failed:
         claim = outcome.claim
         if older := earlier.get(claim.image_id):
-            _fold(connection, older, Read(claim, outcome.sha256 or "", claim.stat), owed=claim.watch in after)
+            read = Read(claim, outcome.sha256 or "", claim.stat, outcome.quiet)
+            _fold(connection, older, read, now, owed=claim.watch in after)
     return [outcome for outcome in failed if outcome.claim.image_id not in earlier]
 
 
@@ -127,7 +131,12 @@ def _told(connection: Connection, failed: Sequence[Failed]) -> dict[int, Found]:
     }
 
 
-def _fold(connection: Connection, older: Found, read: Read, *, owed: bool) -> None:
+def _after_at(now: str, quiet: float) -> str | None:
+    """When `after` may act on a file that must be unchanged for `quiet` seconds from `now` on; None: at once."""
+    return utc_text(datetime.fromisoformat(now) + timedelta(seconds=quiet)) if quiet else None
+
+
+def _fold(connection: Connection, older: Found, read: Read, now: str, *, owed: bool) -> None:
     stat = vars(read.stat)
     same_stat = exists().where(
         _other.c.watch == older.watch,
@@ -139,7 +148,7 @@ def _fold(connection: Connection, older: Found, read: Read, *, owed: bool) -> No
     # A row queued meanwhile may bear that stat already; it will be claimed, read and folded in its turn.
     connection.execute(this.where(~same_stat).values(**stat))
     if owed:
-        connection.execute(this.values(after=After.PENDING, moved_to=None))
+        connection.execute(this.values(after=After.PENDING, after_at=_after_at(now, read.quiet), moved_to=None))
 
 
 def _of_model(column: ColumnElement[Any]) -> ScalarSelect[Any]:
@@ -216,6 +225,7 @@ def _outcome(outcome: Inspected | Failed, now: str, after: Collection[str]) -> d
         "reason": outcome.reason,
         "finished_at": now,
         "after": After.PENDING if outcome.claim.watch in after else None,
+        "after_at": _after_at(now, outcome.quiet) if outcome.claim.watch in after else None,
     }
 
 

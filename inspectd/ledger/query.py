@@ -87,6 +87,7 @@ class Detail:
     alone: bool
     deaths: int
     after: str | None
+    after_at: str | None
     moved_to: str | None
     pinned: bool
     inspection_id: int | None  # the inspection in force
@@ -212,7 +213,19 @@ def _detail(engine: Engine, image_id: int) -> Iterator[Detail]:
 
 
 _PLAIN = (
-    *("state", "seen_at", "finished_at", "fields", "attempt", "alone", "deaths", "after", "moved_to", "pinned"),
+    *(
+        "state",
+        "seen_at",
+        "finished_at",
+        "fields",
+        "attempt",
+        "alone",
+        "deaths",
+        "after",
+        "after_at",
+        "moved_to",
+        "pinned",
+    ),
     "inspection_id",
 )
 _INSPECTIONS = (

@@ -5,30 +5,46 @@ counts, and the audit trail. Every method is one short transaction, so any proce
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, insert, not_, or_, select, update
 
-from inspectd.clock import utc_now
+from inspectd.clock import utc_now, utc_text
 from inspectd.ledger.arrivals import Arrivals
 from inspectd.ledger.outcomes import Outcomes
 from inspectd.ledger.records import Counts, Finished, Replay, Stat
 from inspectd.ledger.redraws import Redraws
 from inspectd.ledger.reinspections import Reinspections
 from inspectd.ledger.schema import After, images, models
-from inspectd.ledger.transactions import IS_PENDING, not_searched
+from inspectd.ledger.transactions import IS_OWED, IS_PENDING, not_searched
 
-_IS_OWED = images.c.after == literal_column(f"'{After.PENDING}'")  # as its partial index says it
+_newer = images.alias()
+_IS_SUPERSEDED = exists().where(
+    _newer.c.path == images.c.path, _newer.c.watch == images.c.watch, _newer.c.id > images.c.id
+)
+LONGEST = timedelta(days=7)  # that any file waits (`limits.stalled`): a later time is of a clock that was set back
+
+
+def _waits() -> ColumnElement[bool]:
+    """Whether it is too early for `after` to act on a file."""
+    now = datetime.now(UTC)
+    return images.c.after_at.between(utc_text(now + timedelta(milliseconds=1)), utc_text(now + LONGEST))
 
 
 class Queue(Arrivals, Outcomes, Redraws, Reinspections):
     """Everything that ingest, the worker and the supervisor do to the ledger. One instance serves one process."""
 
     def owed(self, watches: Sequence[str], limit: int, beyond: int = 0) -> list[Finished]:
-        """Finished images whose file still has to be moved or deleted, by their ids, from `beyond` on."""
+        """Finished images whose file is to be moved or deleted now, by their ids, from `beyond` on.
+
+        A file that may be unfinished has to wait for its `after_at`, unless a newer row of its path shows that it is no
+        longer the file that was judged.
+        """
         query = (
             select(images)
-            .where(_IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond)
+            .where(IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond)
+            .where(or_(images.c.after_at.is_(None), not_(_waits()), _IS_SUPERSEDED))
             .order_by(images.c.id)
             .limit(limit)
         )
@@ -45,6 +61,15 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
                 for row in connection.execute(query)
             ]
 
+    def next_owed(self, watches: Sequence[str], beyond: int = 0) -> str | None:
+        """When the next of the files that may be unfinished is to be moved or deleted; None where none waits."""
+        query = select(func.min(images.c.after_at)).where(
+            *(IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond, _waits())
+        )
+        with self._reading() as connection:
+            due: str | None = connection.scalar(query)
+            return due
+
     def settle_after(self, results: Sequence[tuple[Finished, After, str | None]]) -> None:
         """Record what became of the files of finished images: (what was owed, result, where it was moved to).
 
@@ -53,7 +78,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
         if not results:
             return
         same = [images.c[name] == bindparam(f"owed_{name}") for name in vars(results[0][0].stat)]
-        settled = update(images).where(images.c.id == bindparam("row"), _IS_OWED, *same)
+        settled = update(images).where(images.c.id == bindparam("row"), IS_OWED, *same)
         rows = [
             {"row": owed.image_id, "after": after, "moved_to": moved_to}
             | {f"owed_{name}": value for name, value in vars(owed.stat).items()}

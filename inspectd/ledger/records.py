@@ -12,6 +12,8 @@ from typing import Self
 from inspectd.ledger.schema import Verdict
 from inspectd.region import Region
 
+GRAINS = (1, 100, 1000, 10**6, 10**7, 10**9, 2 * 10**9)  # nanoseconds in which file systems keep times: ext4 … FAT
+
 
 @dataclass(frozen=True)
 class Stat:
@@ -25,6 +27,12 @@ class Stat:
     def of(cls, result: os.stat_result) -> Self:
         return cls(result.st_size, result.st_mtime_ns, result.st_ctime_ns)
 
+    def is_of_moved(self, result: os.stat_result) -> bool:
+        """Whether a file that was moved is still what it was: a move changes ctime, and may cut mtime to the grain of
+        another file system."""
+        times = [self.mtime_ns // grain * grain for grain in GRAINS]
+        return result.st_size == self.size and result.st_mtime_ns in times
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -34,6 +42,7 @@ class Arrival:
     stat: Stat
     part: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    closed: bool = False  # an event said that its writer is done, and it has not changed since
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class Claim:
     sha256: str | None  # of the content that a first look could not judge: the same again is a failure
     reason: str | None  # why the first look could not judge it
     alone: bool  # a worker died holding it: this claim holds nothing else
+    closed: bool = False  # its writer was seen to be done with the file that has this stat
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,7 @@ class Read:
     claim: Claim
     sha256: str
     stat: Stat
+    quiet: float = 0.0  # seconds that the file must stay unchanged before `after` acts on it
 
 
 @dataclass(frozen=True)
@@ -174,6 +185,7 @@ class Inspected:
     heat: Heat | None = None
     method: str = "gradcam"  # how the heat was computed
     timings: Mapping[str, float] = field(default_factory=dict)  # milliseconds by stage
+    quiet: float = 0.0  # seconds that the file must stay unchanged before `after` acts on it
 
 
 @dataclass(frozen=True)
@@ -183,6 +195,7 @@ class Failed:
     claim: Claim
     reason: str
     sha256: str | None = None
+    quiet: float = 0.0  # seconds that the file must stay unchanged before `after` acts on it
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,8 @@ class Image(Base):
     moved_to: Mapped[str | None]
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())  # never removed by retention
     verdict: Mapped[str | None] = mapped_column(String(6))  # in force, or "failed"; NULL while it has no outcome
+    closed: Mapped[bool] = mapped_column(default=False, server_default=false())  # its writer was seen to be done
+    after_at: Mapped[str | None] = mapped_column(String(24))  # earliest time of `after`, where it may be unfinished
 
 
 class Model(Base):

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, bindparam, func, select
 
+from inspectd.clock import utc_now
 from inspectd.ledger.reinspections import reinspecting
 from inspectd.ledger.schema import State, Verdict, events, images, inspections, models
-from inspectd.ledger.transactions import IS_JUDGED, IS_PENDING
+from inspectd.ledger.transactions import IS_JUDGED, IS_OWED, IS_PENDING
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class WatchStatus:
         counts: the number of images by every state, 0 included.
         oldest_queued_at: when the image that has been queued longest was first seen; None while none is.
         last_verdict_at, model, version: of the newest verdict; the model as name@hash.
+        after_pending: how many files `after` has still to move or delete.
+        after_waiting: those of them that may be unfinished, and must first stay unchanged for a while.
     """
 
     watch: str
@@ -32,6 +35,8 @@ class WatchStatus:
     last_verdict_at: str | None
     model: str | None
     version: int | None
+    after_pending: int
+    after_waiting: int
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,17 @@ def status(engine: Engine, configured: Sequence[str]) -> Status:
         for watch, verdict, number in connection.execute(_JUDGED):
             counts[watch][State.FAILED if verdict == State.FAILED else State.DONE] += number
         oldest = dict(connection.execute(_OLDEST).all())
+        owed = {watch: (pending, waiting) for watch, pending, waiting in connection.execute(_OWED, {"now": utc_now()})}
         names = [*configured, *sorted(set(counts) - set(configured))]
         return Status(
             last_verdict_at=connection.scalar(_LAST),
             reinspecting=reinspecting(connection),
             watches=tuple(
-                WatchStatus(name, name in configured, counts[name], oldest.get(name), *_last(connection, name))
+                WatchStatus(
+                    *(name, name in configured, counts[name], oldest.get(name)),
+                    *_last(connection, name),
+                    *owed.get(name, (0, 0)),
+                )
                 for name in names
             ),
             events=tuple(LastEvent(*row) for row in connection.execute(_EVENTS)),
@@ -83,6 +93,11 @@ _JUDGED = (
 _OLDEST = (
     select(images.c.watch, func.min(images.c.seen_at))
     .where(images.c.state == State.QUEUED, IS_PENDING)
+    .group_by(images.c.watch)
+)
+_OWED = (
+    select(images.c.watch, func.count(), func.count().filter(images.c.after_at > bindparam("now")))
+    .where(IS_OWED)
     .group_by(images.c.watch)
 )
 _LAST = (

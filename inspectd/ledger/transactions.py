@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Row, liter
 from inspectd.clock import BootClock, Clock
 from inspectd.ledger import trail
 from inspectd.ledger.database import reading, unhurried
-from inspectd.ledger.schema import OPEN_STATES, State, images
+from inspectd.ledger.schema import OPEN_STATES, After, State, images
 
 FAILED: dict[str, Any] = {"state": State.FAILED, "verdict": State.FAILED}
 CHUNK = 500
@@ -49,6 +49,7 @@ def not_searched(column: ColumnElement[str]) -> ColumnElement[str]:
 
 IS_PENDING = is_pending(images)
 IS_JUDGED = images.c.verdict.is_not(None)  # with an outcome, be it a failure
+IS_OWED = images.c.after == literal_column(f"'{After.PENDING}'")  # as its partial index says it
 IS_OPEN = is_open(images)
 IS_CLAIMED = is_claimed(images)
 

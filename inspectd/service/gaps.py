@@ -17,6 +17,7 @@ class Kind(StrEnum):
     UNREADABLE = "not-compared"
     FILE = "file-without-row"
     ROW = "row-without-file"
+    CHANGED = "moved-file-changed"
     WAITING = "no-outcome"
     OVERLAY = "verdict-without-overlay"
     SIDECAR = "outcome-without-sidecar"

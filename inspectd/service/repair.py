@@ -35,6 +35,7 @@ class Repaired:
 _BY_HAND = {
     Kind.UNREADABLE: "make it readable, and compare again",
     Kind.ROW: "nothing brings a file back; the row stays, as what is known of it",
+    Kind.CHANGED: "what lies there now was not judged; bring it into the watch to have it judged",
     Kind.WAITING: "the daemon sees to it; inspectd status and its log say what holds it up",
     Kind.STRAY: "nothing is removed here; look at it, and remove it by hand",
     Kind.NUMBER: "it never arrived; ask the camera",

@@ -10,7 +10,7 @@ from inspectd.ledger.records import VANISHED, reason_code
 from inspectd.ledger.schema import After, State
 from inspectd.paths import from_text
 from inspectd.service.gaps import Gap, Kind, grace, lies
-from inspectd.worker.after import places
+from inspectd.worker.after import is_judged, places
 from inspectd.worker.names import artifact_path
 
 _STAYS = (None, After.KEPT)  # what `after` says of a source that is still where it was dropped
@@ -45,6 +45,8 @@ class Traces:
         try:
             if missing := self._source_missing(record):
                 yield gap(Kind.ROW, missing)
+            elif changed := self._moved_and_changed(record):
+                yield gap(Kind.CHANGED, changed)
             elif waits := self._waits(record):
                 yield gap(Kind.WAITING, waits)
             if not self._output_there:
@@ -82,6 +84,13 @@ class Traces:
             return f"{record.state}, and gone before it could be put away" if gone else None
         gone = record.after in _STAYS and not lies(watch.path / from_text(record.path))
         return f"{record.state}, and the file is gone" if gone else None
+
+    def _moved_and_changed(self, record: Record) -> str | None:
+        """Where a moved source was written to since it was judged; None where it was not, or was not moved."""
+        if record.watch not in self._there or record.after != After.MOVED or not record.moved_to:
+            return None
+        same = is_judged(Path(from_text(record.moved_to)), record.stat)
+        return None if same else f"{record.state}, and {record.moved_to} was written to since, or replaced"
 
     def _waits(self, record: Record) -> str | None:
         patience = timedelta(seconds=self._config.limits.stalled)

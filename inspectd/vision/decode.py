@@ -74,11 +74,14 @@ class Decoded:
         samples: uint8, read-only: (height, width) of a grey picture, (height, width, 3) RGB of any other.
         bits: bits per sample (or palette index) in the file: 1, 2, 4, 8, 12, 16 or 32.
         doubt: why the file may not be what the camera wrote, as the rest of "The file …"; the verdict must be `review`.
+        unproven: it ends in zeros, as a black background does and a copy that is not finished; it is whole if it stays
+            as it is.
     """
 
     samples: Samples
     bits: int
     doubt: str | None
+    unproven: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -112,15 +115,14 @@ def decode(data: bytes, max_pixels: int) -> Decoded:
 
 def _decode(kind: Kind, data: bytes, max_pixels: int) -> Decoded:
     image = _open(kind, data, max_pixels)
-    doubt = check(kind, data)
+    found = check(kind, data)
     image.load()
     stored = _samples(kind, image)
-    if kind == "JPEG":
-        doubt = doubt or _jpeg_doubt(data, image, stored)
+    doubt = found.doubt or (_jpeg_doubt(data, image, stored) if kind == "JPEG" else None)
     turn = _UPRIGHT.get(_orientation(kind, image))
     upright = np.ascontiguousarray(turn(stored) if turn else stored)
     upright.flags.writeable = False
-    return Decoded(upright, _bits(kind, image, data), doubt)
+    return Decoded(upright, _bits(kind, image, data), doubt, found.unproven)
 
 
 def _open(kind: Kind, data: bytes, max_pixels: int) -> ImageFile:

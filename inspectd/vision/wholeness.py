@@ -1,9 +1,15 @@
 """Is a file all there? Walks the structure of the five formats over the raw bytes, without decoding a pixel.
 
 Decoders are lenient: they show half a picture rather than none. A camera's file that was cut short, or preallocated and
-never filled (right size, zeros at the end), must never pass as a whole one. PNG says for certain (checksums), JPEG and
-WebP nearly so (an end marker, a length). Raw pixels cannot tell zeros that were never written from a black border: they
-get a *doubt*, a sentence that makes the verdict `review`, and so does a good picture whose last rows are pure black.
+never filled (right size, zeros at the end), must never pass as a whole one at first sight. There are three answers:
+
+- Proof that it is cut is an error. PNG has it always (checksums), the other formats where bytes are missing or where
+  zeros stand in a place in which no encoder writes them.
+- Evidence that something is missing behind a proper end is a *doubt*, which stays: the verdict is `review`. Only a JPEG
+  gives such evidence.
+- Zeros at the end of raw pixels, or of a WebP, tell nothing: a black background ends in the same bytes as a copy that
+  was never finished. The file is *unproven*. Whoever can wait looks again later; if it has not changed it is whole.
+
 Bytes after the end of an image are not looked at: cameras append their own. No header makes this module allocate.
 """
 
@@ -11,6 +17,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 from inspectd.vision.errors import DecodeError
@@ -36,7 +43,22 @@ _MORE = b"\xff\0" + bytes(
     range(1, 128)
 )  # bits that no decoder takes for an empty block, nor together with what is before
 _SCANS_MISSING = "may be incomplete: the last of its progressive scans are missing"
-_UNFINISHED = "may be incomplete: it ends in zero bytes, as a copy does that was never finished"
+
+
+@dataclass(frozen=True)
+class Wholeness:
+    """What the bytes of a file that has all its parts say.
+
+    Attributes:
+        doubt: evidence that something is missing, as the rest of "The file …".
+        unproven: it ends in zeros, which are either black pixels or what a copy has not written yet.
+    """
+
+    doubt: str | None = None
+    unproven: bool = False
+
+
+WHOLE = Wholeness()
 
 
 def identify(data: bytes) -> Kind:
@@ -57,8 +79,8 @@ def identify(data: bytes) -> Kind:
     raise DecodeError("not an image", "The file is not a PNG, JPEG, BMP, TIFF or WebP image.")
 
 
-def check(kind: Kind, data: bytes) -> str | None:
-    """Whether the file is whole: None, or the doubt in words where its format cannot tell.
+def check(kind: Kind, data: bytes) -> Wholeness:
+    """Whether the file is whole, as far as its format can tell.
 
     Raises:
         DecodeError: ``truncated``, or ``damaged`` when a checksum or the structure is wrong.
@@ -77,7 +99,7 @@ def _truncated(kind: Kind, where: str) -> DecodeError:
     return DecodeError("truncated", f"The {kind} file ends too early, {where}: it was cut off or not fully written.")
 
 
-def _png(data: bytes) -> None:
+def _png(data: bytes) -> Wholeness:
     """Every chunk's CRC-32 up to IEND (PNG, third edition, 5.3)."""
     view = memoryview(data)
     position = 8
@@ -91,16 +113,16 @@ def _png(data: bytes) -> None:
                 raise _truncated("PNG", f"somewhere after byte {position}, and zeros follow")
             raise DecodeError("damaged", f"The PNG file is damaged: a checksum is wrong at byte {position}.")
         if data[position + 4 : position + 8] == b"IEND":
-            return
+            return WHOLE
         position = end + 4
 
 
-def _jpeg(data: bytes) -> str | None:
+def _jpeg(data: bytes) -> Wholeness:
     """From marker to marker up to the end marker; then, of a progressive file, whether every scan was among them."""
     coarse: dict[int, list[int]] = {}  # by component of a progressive file: of 64 coefficients, the bits not yet sent
     for code, start in _jpeg_segments(data):
         if code == _END:
-            return _SCANS_MISSING if any(map(any, coarse.values())) else None
+            return Wholeness(_SCANS_MISSING) if any(map(any, coarse.values())) else WHOLE
         if code == _PROGRESSIVE:
             coarse = {component: [16] * 64 for component in data[start + 8 : start + 8 + 3 * data[start + 7] : 3]}
         elif code == _SCAN and coarse:
@@ -132,7 +154,7 @@ def jpeg_with_more_bits(data: bytes) -> bytes:
     return data[:end] + more + data[end:]
 
 
-def _bmp(data: bytes) -> str | None:
+def _bmp(data: bytes) -> Wholeness:
     """The length that the header implies; then the zeros at the end of its pixels."""
     announced, start, header = struct.unpack_from("<I4xII", data, 2)
     if header == 12:  # OS/2
@@ -144,28 +166,29 @@ def _bmp(data: bytes) -> str | None:
     end = announced if packed else start + (width * bits + 31) // 32 * 4 * abs(height)
     if max(end, announced) > len(data):
         raise _truncated("BMP", f"at {len(data)} of {max(end, announced)} bytes")
-    return _raw_doubt(data, start, end)
+    return Wholeness(unproven=_ends_in_zeros(data, start, end))
 
 
-def _tiff(data: bytes) -> str | None:
+def _tiff(data: bytes) -> Wholeness:
     """All pages' pixels inside the file; then the zeros at the end of the last."""
     extent = tiff_extent(data)
     if extent is None:
         raise _truncated("TIFF", "before the pixels that its directory points to")
     if extent.raw:
-        return _raw_doubt(data, extent.start, extent.end)
+        return Wholeness(unproven=_ends_in_zeros(data, extent.start, extent.end))
     # Compressed data does not end in zeros: LZW has an end code, deflate a checksum. Two or three may be alignment.
     zeros = _zeros(data, extent.end)
     if zeros >= 4:
         raise _truncated("TIFF", "and zeros follow")
-    return _UNFINISHED if zeros >= 2 else None
+    return Wholeness(unproven=zeros >= 2)
 
 
-def _webp(data: bytes) -> str | None:
+def _webp(data: bytes) -> Wholeness:
     """RIFF's length and chunks; then the zeros at the end of the picture and of the file.
 
-    Neither codec has an end marker. What whole files end in was measured on 840 pictures: at most 2 zero bytes for the
-    lossless codec; at most 6 for the lossy one, or hundreds where the picture is of one colour.
+    Neither codec has an end marker. Whole files end in at most 2 zero bytes with the lossless codec, and with the lossy
+    one in at most 6 where the picture is busy to its end. A plain background ends in dozens, or in thousands where the
+    encoder was told to be quick.
     """
     riff_end = 8 + struct.unpack_from("<I", data, 4)[0]
     if riff_end > len(data):
@@ -181,21 +204,19 @@ def _webp(data: bytes) -> str | None:
         position = end + length % 2
     if not picture_end:
         raise _truncated("WEBP", "before its picture")
-    if _zeros(data, picture_end) > usual_zeros or _zeros(data, riff_end) >= 16:
-        return _UNFINISHED
-    return None
+    return Wholeness(unproven=_zeros(data, picture_end) > usual_zeros or _zeros(data, riff_end) >= 16)
 
 
-def _raw_doubt(data: bytes, start: int, end: int) -> str | None:
-    """Doubt about raw pixels from `start` to `end` that end in too many zeros.
+def _ends_in_zeros(data: bytes, start: int, end: int) -> bool:
+    """Whether raw pixels from `start` to `end` end in so many zeros that they may not have been written.
 
-    Too many is 4096 (the block in which copies are written), in small files about 1 %. A copy's last, shorter block may
+    That is 4096 (the block in which copies are written), in small files about 1 %. A copy's last, shorter block may
     be missing as well: its zeros begin exactly on a block's boundary, which a black corner does once in 512 times.
     """
     zeros = _zeros(data, end)
     many = min(4096, max(16, (end - start) // 128))
     on_boundary = zeros >= 16 and (end - zeros) % 512 == 0
-    return _UNFINISHED if zeros >= many or on_boundary else None
+    return zeros >= many or on_boundary
 
 
 def _zeros(data: bytes, end: int) -> int:

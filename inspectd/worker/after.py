@@ -21,6 +21,11 @@ from inspectd.paths import from_text, to_text
 NAME_BYTES = 180  # of a name's stem, where something is added: the whole stays below the usual limit of 255
 
 
+def concerns(watch: Watch, outcome: str) -> bool:
+    """Whether the file of an image with this outcome is moved or deleted at all."""
+    return watch.after == "move" or (watch.after == "delete" and outcome == Verdict.OK)
+
+
 def carry_out(watch: Watch, owed: Finished) -> tuple[After, str | None]:
     """Move or delete the source of one finished image, as its watch says.
 
@@ -30,7 +35,7 @@ def carry_out(watch: Watch, owed: Finished) -> tuple[After, str | None]:
     Raises:
         OSError: when the file system refuses; nothing is lost and the same call may be made again.
     """
-    if watch.after == "keep" or (watch.after == "delete" and owed.outcome != Verdict.OK):
+    if not concerns(watch, owed.outcome):
         return After.KEPT, None
     source, private = _stages(watch, owed)
     taken = _take(source, private, owed.stat)
@@ -41,7 +46,9 @@ def carry_out(watch: Watch, owed: Finished) -> tuple[After, str | None]:
         return (After.DELETED if taken or not os.path.lexists(source) else After.KEPT), None
     targets = _targets(watch, owed, source.name)
     # Neither here nor under its private name: an earlier attempt may have moved it and died before it could say so.
-    moved_to = _move(private, targets) if taken else next((path for path in targets if _is(path, owed.stat)), None)
+    moved_to = (
+        _move(private, targets) if taken else next((path for path in targets if is_judged(path, owed.stat)), None)
+    )
     return (After.MOVED, to_text(str(moved_to))) if moved_to else (After.KEPT, None)
 
 
@@ -66,19 +73,23 @@ def _take(source: Path, private: Path, judged: Stat) -> bool:
             source.rename(private)
         except FileNotFoundError:
             return False
-    if _is(private, judged):
+    if is_judged(private, judged):
         return True
     _put_back(private, source)
     return False
 
 
-def _is(path: Path, judged: Stat) -> bool:
-    """Whether a file, wherever it has been renamed to, is the judged one: a rename changes ctime and nothing else."""
+def is_judged(path: Path, judged: Stat) -> bool:
+    """Whether a file, wherever it has been moved to, is the judged one, by its size and the time of its last change.
+
+    Raises:
+        OSError: it cannot be known.
+    """
     try:
         now = path.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
-    return stat.S_ISREG(now.st_mode) and (now.st_size, now.st_mtime_ns) == (judged.size, judged.mtime_ns)
+    return stat.S_ISREG(now.st_mode) and judged.is_of_moved(now)
 
 
 def _put_back(private: Path, source: Path) -> None:

@@ -7,7 +7,7 @@ outcomes and the files that belong to them are handed on together, so that the w
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 from threading import Lock
@@ -15,14 +15,17 @@ from typing import Any, TypeVar
 
 from inspectd.config import Config
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import VANISHED, Claim, Failed, Inspected, Outcome, Read, Unsettled, reason_code
+from inspectd.ledger.records import Claim, Failed, Inspected, Outcome, Read, Unsettled
+from inspectd.ledger.schema import State
 from inspectd.model.inspector import Finding, Inspector
 from inspectd.vision.decode import DecodeError
+from inspectd.worker.after import concerns
 from inspectd.worker.artifacts import sidecar
 from inspectd.worker.judge import Judge, Prepared, milliseconds
+from inspectd.worker.looks import look_at, may_be_mended, may_be_unfinished, second_look
 from inspectd.worker.names import artifact_path
 from inspectd.worker.signs import PULSE, turn
-from inspectd.worker.source import SourceError, read
+from inspectd.worker.source import Source, SourceError, read
 
 Result = TypeVar("Result")
 
@@ -107,7 +110,7 @@ class Pipeline:
         batch.fold(self._queue.fold(self._owner, reads, self._putting_away))
         results = [taken[claim.image_id].result for claim in batch.claims]
         images = [result for result in results if isinstance(result, Prepared)]
-        outcomes: list[Outcome] = [result for result in results if not isinstance(result, Prepared)]
+        outcomes = [self._waited(result) for result in results if not isinstance(result, Prepared)]
         files = self._failures([outcome for outcome in outcomes if isinstance(outcome, Failed)])
         self._progress()
         with turn(self._network, self._progress):
@@ -139,20 +142,38 @@ class Pipeline:
         try:
             source = read(watch.path, claim.path, follow_links=watch.follow_links, max_bytes=self._config.limits.bytes)
         except SourceError as error:
-            return Taken(None, _second_look(claim, error.reason, None))
-        content = Read(claim, source.sha256, source.stat)
+            return Taken(None, second_look(claim, error.reason, None))
         if source.stat != claim.stat:  # not the file that had settled: its writer has been here since
-            return Taken(content, Unsettled(claim))
+            return Taken(self._read(claim, source, unfinished=True), Unsettled(claim))
         try:
-            return Taken(content, self._judge.prepare(claim, source))
+            image = self._judge.prepare(claim, source)
         except DecodeError as error:
-            return Taken(content, _second_look(claim, f"{error.code}: {error}", source.sha256))
+            failed = second_look(claim, f"{error.code}: {error}", source.sha256)
+            return Taken(self._read(claim, source, unfinished=True), failed)
+        content = self._read(claim, source, unfinished=may_be_unfinished(image))
+        return Taken(content, look_at(image, source.sha256))
+
+    def _read(self, claim: Claim, source: Source, *, unfinished: bool) -> Read:
+        return Read(claim, source.sha256, source.stat, self._quiet(unfinished))
+
+    def _quiet(self, unfinished: bool) -> float:
+        """How many seconds without a change `after` waits for a file that may be unfinished."""
+        return self._config.limits.stalled if unfinished else 0.0
+
+    def _waited(self, outcome: Outcome) -> Outcome:
+        """The outcome of a file that could not be judged, with how long `after` waits for it."""
+        if isinstance(outcome, Failed):
+            concerned = concerns(self._watches[outcome.claim.watch], State.FAILED)
+            return replace(outcome, quiet=self._quiet(concerned and may_be_mended(outcome)))
+        return outcome
 
     def _conclude(
         self, image: Prepared, finding: Finding, infer_ms: float
     ) -> tuple[Inspected, list[tuple[Path, bytes]]]:
         """The record of one finding, its overlay and its sidecar."""
         inspected, files = self._judge.conclude(image, finding, infer_ms)
+        concerned = concerns(self._watches[inspected.claim.watch], inspected.verdict)
+        inspected = replace(inspected, quiet=self._quiet(concerned and may_be_unfinished(image)))
         return inspected, files + self._sidecar(inspected)
 
     def _failures(self, failed: Sequence[Failed]) -> list[tuple[Path, bytes]]:
@@ -166,13 +187,3 @@ class Pipeline:
             return []
         path = artifact_path(outcome.claim, self._inspector.bundle.short, ".json")
         return [(self._config.output / path, sidecar(outcome, self._config.output))]
-
-
-def _second_look(claim: Claim, reason: str | None, sha256: str | None) -> Outcome:
-    """No file fails at first sight: it may still be arriving. The same fault in the same bytes, later, is final."""
-    if reason is None:
-        return Unsettled(claim)
-    same = claim.reason is not None and reason_code(claim.reason) == reason_code(reason)
-    if same and claim.sha256 == sha256 and reason_code(reason) != VANISHED:
-        return Failed(claim, reason, sha256)
-    return Unsettled(claim, reason, sha256)

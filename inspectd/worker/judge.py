@@ -35,6 +35,7 @@ class Prepared:
     kept: Decoded | bytes
     tensor: NDArray[np.uint8]
     doubt: str | None
+    unproven: bool  # it ends in zeros: black pixels, or what was not written yet
     size: tuple[int, int]  # width, height of the upright image
     timings: dict[str, float]
 
@@ -64,6 +65,7 @@ class Judge:
             kept=decoded if decoded.samples.nbytes <= PIXELS_KEPT // self._config.worker.batch else source.data,
             tensor=tensor,
             doubt=decoded.doubt,
+            unproven=decoded.unproven,
             size=decoded.size,
             timings={"decode": decode_ms, "prepare": milliseconds(started)},
         )

@@ -1,14 +1,15 @@
 """Source files are put away apart from the batches: what `after` says happens in a thread of its own.
 
 It is fed from the ledger (`after = 'pending'`), so nothing is forgotten that a refusal, a stop or a crash has cut
-short. Claims and batches never wait for it. A disk that gives no answer holds up this thread alone: `hang` says so, and
-the worker goes on judging.
+short, and a file that may be unfinished is not given out before its time. Claims and batches never wait for it. A disk
+that gives no answer holds up this thread alone: `hang` says so, and the worker goes on judging.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
+from datetime import UTC, datetime
 
 from inspectd.config import Watch
 from inspectd.errors import LedgerUnavailable
@@ -113,13 +114,20 @@ class PuttingAway:
             self._is_working = fresh is not None or is_time
         if fresh is not None:
             self._go_through(fresh - 1)
+            self._round_at = min(self._round_at, self._next_round(fresh - 1))
         elif is_time:
             self._round_beyond = self._put_away(self._round_beyond) or 0
             if self._round_beyond == 0:
-                self._round_at = time.monotonic() + EVERY
+                self._round_at = self._next_round(0)
         else:
             self._woken.wait(self._round_at - time.monotonic())
             self._woken.clear()
+
+    def _next_round(self, beyond: int) -> float:
+        """When to go over all files again: earlier than usual if one of them, from an id on, has waited long enough."""
+        due = self._queue.next_owed(list(self.watches), beyond)
+        wait = (datetime.fromisoformat(due) - datetime.now(UTC)).total_seconds() if due else EVERY
+        return time.monotonic() + min(EVERY, max(0.0, wait))
 
     def _go_through(self, beyond: int | None) -> None:
         while beyond is not None:

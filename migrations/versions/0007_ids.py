@@ -1,4 +1,5 @@
-"""Ids of images and inspections that are given once, even when the row with the highest id is gone."""
+"""Ids of images and inspections that are given once, even when the row with the highest id is gone; and whether the
+writer of a file was seen to be done, and when `after` may act on a file that may be unfinished."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +11,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("images", sa.Column("closed", sa.Boolean, nullable=False, server_default=sa.false()))
+    op.add_column("images", sa.Column("after_at", sa.String(24)))
     if op.get_bind().dialect.name != "sqlite":
         return  # sequences of other databases never go back
     # SQLite renames a table only while every view is sound, and this one names a table that is gone for a moment.

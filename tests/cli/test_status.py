@@ -64,8 +64,18 @@ def test_json_tells_counts_ages_models_and_events(waiting: Ledger) -> None:
     with sqlite3.connect(waiting.root / "inspectd.db") as connection:
         last = connection.execute("SELECT max(inspected_at) FROM verdicts WHERE verdict <> 'failed'").fetchone()
     assert (found["last_verdict_at"],) == last
+    assert [(each["after_pending"], each["after_waiting"]) for each in found["watches"]] == [(0, 0), (1, 0), (0, 0)]
     events = [(event["kind"], event["detail"]) for event in found["events"]]
     assert events == [("ready", "demo"), ("worker-died", "exit 1"), ("start", "second")]
+
+
+def test_files_that_wait_to_be_moved_are_counted(waiting: Ledger) -> None:
+    assert "After:        1 files to be moved or deleted\n" in waiting.run("status")[1]
+    with sqlite3.connect(waiting.root / "inspectd.db") as connection:
+        later = utc_text(datetime.now(UTC) + timedelta(hours=1))
+        connection.execute("UPDATE images SET after_at = ? WHERE after = 'pending'", [later])
+    assert ask(waiting)["watches"][1]["after_waiting"] == 1
+    assert "deleted, 1 of them once it is clear that they are finished\n" in waiting.run("status")[1]
 
 
 def test_the_last_day_in_figures(waiting: Ledger) -> None:

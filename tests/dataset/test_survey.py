@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from inspectd.dataset.division import Wish
 from inspectd.dataset.manifest import Manifest
@@ -153,6 +154,21 @@ def test_what_cannot_be_read_or_is_in_doubt_is_listed_and_left_out(make: Make) -
     assert len(found.samples) == 10
     assert [sentence.partition(": ")[0] for sentence in found.skipped] == ["ok/text.jpg", "ok/torn.jpg", "bar/cut.png"]
     assert all(sentence.partition(": ")[2] for sentence in found.skipped)
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".tif", ".webp"])
+def test_parts_on_a_black_background_are_learned_from(make: Make, suffix: str) -> None:
+    root = make(ok=5, bar=5)
+    for folder in ("ok", "bar"):
+        for index in range(5):
+            path = root / folder / f"{index:03}.png"
+            part = np.zeros((96, 128), np.uint8)
+            part[20:60, 40:90] = np.random.default_rng([index, len(folder)]).integers(1, 256, (40, 50))
+            kind, options = {".bmp": ("BMP", {}), ".tif": ("TIFF", {}), ".webp": ("WEBP", {"method": 0})}[suffix]
+            Image.fromarray(part).convert("RGB").save(path.with_suffix(suffix), kind, **options)
+            path.unlink()
+    found = look(root)
+    assert (len(found.samples), found.skipped) == (10, ())
 
 
 def test_copies_stay_on_one_side_and_are_said(make: Make) -> None:

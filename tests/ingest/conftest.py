@@ -93,6 +93,12 @@ class Bench:
         model = self.queue.register_model("0" * 64, "null", 1, ["ok", "ng"], {})
         assert len(self.queue.finish("worker", model, outcomes)) == len(outcomes)
 
+    def closed(self, path: str) -> bool:
+        """Whether the ledger knows that the writer of this file is done."""
+        with self.engine.connect() as connection:
+            said = connection.exec_driver_sql("select closed from images where path = ?", (to_text(path),)).scalar_one()
+        return bool(said)
+
     def rows(self) -> dict[str, tuple[str, str | None]]:
         """State and reason by path; fails if a path has two rows."""
         with self.engine.connect() as connection:

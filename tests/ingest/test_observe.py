@@ -16,6 +16,7 @@ from inspectd.ingest import watchdogs
 from inspectd.ingest.hints import MOST_HINTS, Hint, Hints
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.observe import Observer, needs_polling
+from inspectd.ledger.records import Unsettled
 
 BACKENDS = ("inotify", "polling")
 SETTLE = 2.0
@@ -79,8 +80,8 @@ def in_new_folders(folder: Path, outside: Path) -> str:  # noqa: ARG001
     return "new/er/a.png"
 
 
-AT_ONCE = (in_place, overwritten, part_renamed, renamed_over)  # with inotify: the writer is known to be done
-SETTLED = (renamed_in, hard_linked, symlinked, folder_moved_in, folder_renamed)
+AT_ONCE = (in_place, overwritten, part_renamed, renamed_over, renamed_in)  # inotify: the writer is known to be done
+SETTLED = (hard_linked, symlinked, folder_moved_in, folder_renamed)
 EITHER = (in_new_folders,)  # whether the close is seen depends on who is quicker
 Way = Callable[[Path, Path], str]
 
@@ -128,6 +129,8 @@ def test_every_way_of_arriving(bench: Any, way: Way, backend: str) -> None:
         assert way in EITHER or not bench.is_known(path)
         bench.arrives(path)
     assert set(bench.rows()) == {"old.png", path}
+    if way not in EITHER:
+        assert bench.closed(path) == (way in AT_ONCE and backend == "inotify")
     assert bench.intake.quiet()
 
 
@@ -170,6 +173,26 @@ def test_a_preallocated_copy_is_not_taken_on_its_event(bench: Any, backend: str,
     assert bench.rows() == {}
     bench.run(0.1)
     assert bench.is_known("a.png")
+    assert bench.closed("a.png") == (backend == "inotify")
+
+
+def test_a_preallocated_copy_that_pauses_is_not_closed_although_it_was_opened_and_closed_before(bench: Any) -> None:
+    """The copying program reserves the space, closes the file, and opens it again to fill it."""
+    started(bench, "inotify")
+    (bench.folder / "a.png").write_bytes(bytes(10_000))
+    bench.until(lambda: not bench.intake.quiet(), "word of the file")
+    with (bench.folder / "a.png").open("r+b", buffering=0) as file:
+        file.write(b"half an image")
+        bench.run(SETTLE)
+        bench.run(SETTLE)
+        assert bench.is_known("a.png")
+        assert not bench.closed("a.png")
+        [claim] = bench.claim()
+        bench.finish(Unsettled(claim, "truncated: the file ends early", "f" * 64))
+        bench.run(1.0)
+        file.write(b"and the rest" * 1000)
+    bench.until(lambda: bench.is_known("a.png"), "the close, which shortens the second look")
+    assert bench.closed("a.png")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

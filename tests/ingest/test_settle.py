@@ -24,7 +24,7 @@ def test_a_closed_file_is_ready_at_its_first_look() -> None:
     waiting = settler()
     waiting.hint("a", 10.0, closed=True)
     assert list(waiting.due(10.0)) == [("a", True)]
-    assert waiting.look("a", stat(1), 10.0, hollow=False) is Step.READY
+    assert waiting.look("a", stat(1), 10.0, hollow=False) is Step.CLOSED
     assert waiting.settling == 0
 
 
@@ -66,7 +66,7 @@ def test_a_close_ends_the_wait_and_a_second_creation_does_not() -> None:
     assert due(waiting, 11.0) == []
     waiting.hint("a", 11.0, closed=True)
     assert list(waiting.due(11.0)) == [("a", True)]
-    assert waiting.look("a", stat(2), 11.0, hollow=False) is Step.READY
+    assert waiting.look("a", stat(2), 11.0, hollow=False) is Step.CLOSED
 
 
 def test_a_scan_does_not_put_off_a_file_that_is_waited_for() -> None:
@@ -85,6 +85,15 @@ def test_a_hollow_file_is_not_taken_on_its_event() -> None:
     assert waiting.look("a", stat(2), 12.0, hollow=False) is Step.WAIT  # its content came: the wait begins anew
     assert due(waiting, 14.0) == ["a"]
     assert waiting.look("a", stat(2), 14.0, hollow=False) is Step.READY
+
+
+def test_a_hollow_file_that_was_closed_and_did_not_change_is_known_to_be_closed() -> None:
+    waiting = settler()
+    waiting.hint("a", 10.0, closed=True)
+    assert due(waiting, 10.0) == ["a"]
+    assert waiting.look("a", stat(1), 10.0, hollow=True) is Step.WAIT
+    assert due(waiting, 12.0) == ["a"]
+    assert waiting.look("a", stat(1), 12.0, hollow=False) is Step.CLOSED
 
 
 def test_a_second_look_takes_five_times_as_long() -> None:

@@ -154,3 +154,14 @@ def test_any_name_goes_in_and_comes_out(queue: Queue, tmp_path: Path, name: byte
     (claim,) = queue.claim("w", LINE, 1, 60)
     assert os.fsencode(from_text(claim.path)) == name
     assert claim.stat.size == len(b"content")
+
+
+def test_a_close_is_remembered_with_the_stat_it_was_seen_for(queue: Queue, model: int) -> None:
+    queue.enqueue("line", [Arrival("a.png", stat(1), closed=True), *(Arrival(f"{n}.png", stat(2)) for n in "bc")])
+    queue.enqueue("line", [Arrival("b.png", stat(2), closed=True)])  # the event came when the file was queued already
+    closed, late, never = queue.claim("w", LINE, 3, 60)
+    assert (closed.closed, late.closed, never.closed) == (True, True, False)
+    queue.finish("w", model, [Unsettled(each, "truncated: the file ends early", sha256(7)) for each in (closed, late)])
+    queue.enqueue("line", [Arrival("a.png", stat(1)), Arrival("b.png", stat(12))])  # the second was written to
+    same, changed = queue.claim("w", LINE, 2, 60)
+    assert (same.closed, changed.closed) == (True, False)

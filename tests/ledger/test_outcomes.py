@@ -1,14 +1,17 @@
 """What becomes of a claim: verdicts, failures, folds, and what is owed to the file afterwards."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from support.queueing import HandClock, arrivals, inspected, read, register, sha256, stat
 
+from inspectd.clock import utc_now, utc_text
 from inspectd.ledger.backup import check
 from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Claim, Counts, Failed, Unsettled
+from inspectd.ledger.records import Arrival, Claim, Counts, Failed, Read, Unsettled
 from inspectd.ledger.schema import After, Verdict, images, inspections
 
 LINE = ["line"]
@@ -182,6 +185,44 @@ def test_what_became_of_the_file_before_settles_nothing_for_one_that_was_dropped
     (again,) = queue.owed(LINE, 10)
     queue.settle_after([(again, After.MOVED, "archive/a.png")])
     assert only(engine, images).moved_to == "archive/a.png"
+
+
+def test_a_file_that_may_be_unfinished_is_owed_later_or_when_a_newer_one_came(
+    queue: Queue, engine: Engine, model: int
+) -> None:
+    queue.enqueue("line", [Arrival("a.png", stat(1)), Arrival("b.png", stat(2)), Arrival("c.png", stat(3))])
+    judged, failed, over = queue.claim("w", LINE, 3, 60)
+    outcomes = [
+        replace(inspected(judged, sha=sha256(7)), quiet=600.0),
+        Failed(failed, "truncated: the file ends early", sha256(8), quiet=600.0),
+        Failed(over, "truncated: the file ends early", sha256(9), quiet=0.001),
+    ]
+    queue.finish("w", model, outcomes, LINE)
+    wall_clock_passes()
+    assert [owed.path for owed in queue.owed(LINE, 10)] == ["c.png"]
+
+    assert queue.next_owed(LINE) is not None
+    with engine.begin() as connection:  # as after the clock was set back by years
+        connection.execute(update(images).where(images.c.path == "b.png").values(after_at="2041-01-01T00:00:00.000Z"))
+    assert [owed.path for owed in queue.owed(LINE, 10)] == ["b.png", "c.png"]
+
+    queue.enqueue("line", [Arrival("a.png", stat(11)), Arrival("b.png", stat(12))])  # both are written to
+    assert [owed.path for owed in queue.owed(LINE, 10)] == ["a.png", "b.png", "c.png"]
+    queue.settle_after([(owed, After.KEPT, None) for owed in queue.owed(LINE, 10)])
+    touched, again = queue.claim("w", LINE, 2, 60)
+    queue.fold("w", [Read(touched, sha256(7), touched.stat, 600.0)], LINE)
+    queue.finish("w", model, [Failed(again, "truncated: the file ends early", sha256(8), quiet=600.0)], LINE)
+    assert queue.owed(LINE, 10) == [], "the same contents wait anew, from their last change on"
+    with engine.connect() as connection:
+        rows = connection.execute(select(images.c.path, images.c.after).order_by(images.c.id)).all()
+    assert rows == [("a.png", "pending"), ("b.png", "pending"), ("c.png", "kept")]
+
+
+def wall_clock_passes() -> None:
+    """Returns when the ledger's times, which have milliseconds, have moved on by two of them."""
+    then = utc_text(datetime.now(UTC) + timedelta(milliseconds=2))
+    while utc_now() < then:
+        pass
 
 
 def test_a_watch_that_keeps_its_files_owes_nothing(queue: Queue, model: int) -> None:

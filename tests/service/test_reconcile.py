@@ -142,6 +142,20 @@ def test_a_moved_source_is_looked_for_where_it_was_moved(site: Site) -> None:
     assert found(site) == [("row-without-file", "b.png")]
 
 
+def test_a_moved_source_that_was_written_to_since_is_said(site: Site) -> None:
+    """Its writer still had it open, and went on writing; also where the size stays the same."""
+    judged(site, "a.png", "b.png", "c.png", watch={"after": "move"})
+    longer, changed, coarse = (next((site.root / "archive").rglob(f"{name}.png")) for name in "abc")
+    with longer.open("ab") as file:
+        file.write(b"the rest")
+    os.utime(changed, (0, 0))
+    seconds = int(coarse.stat().st_mtime)
+    os.utime(coarse, (seconds, seconds))  # as a file system of coarser times keeps it
+    told = gaps(site)
+    assert [(gap.kind, gap.path) for gap in told] == [("moved-file-changed", "a.png"), ("moved-file-changed", "b.png")]
+    assert told[0].detail == f"done, and {longer} was written to since, or replaced"
+
+
 def test_a_source_that_was_deleted_by_rule_owes_nothing(site: Site) -> None:
     judged(site, "ok.png", "defect.png", watch={"after": "delete"})
     assert not (site.incoming / "ok.png").exists()

@@ -1,0 +1,47 @@
+"""What a look at a file leaves open: whether a second one is due, and whether the file may still be unfinished.
+
+No file fails at first sight, and none that ends in zeros is judged at first sight: it may still be arriving. A second
+look that finds the same in the same bytes is final. Even then the writer may merely have paused, for longer than
+anybody waits for a verdict. So `after`, which would take the file from under its writer, waits longer still.
+"""
+
+from inspectd.ledger.records import VANISHED, Claim, Failed, Outcome, Unsettled, reason_code
+from inspectd.worker.judge import Prepared
+
+UNPROVEN = "may be incomplete: it ends in zeros, as a copy does that is not finished"
+# Failures of files that may become whole, or readable, although their writer has closed them: an upload is resumed.
+_MENDABLE = ("empty", "truncated", "damaged", "unreadable")
+
+
+def look_at(image: Prepared, sha256: str) -> Prepared | Unsettled:
+    """The image if it can be judged now, or what has it looked at again."""
+    if image.unproven and not _was_found(image.claim, UNPROVEN, sha256):
+        return Unsettled(image.claim, UNPROVEN, sha256)
+    return image
+
+
+def second_look(claim: Claim, reason: str | None, sha256: str | None) -> Outcome:
+    """The failure of a file for `reason` if it was due its second look, or what has it looked at again.
+
+    Without a reason the file merely changed.
+    """
+    if reason is None:
+        return Unsettled(claim)
+    if _was_found(claim, reason, sha256) and reason_code(reason) != VANISHED:
+        return Failed(claim, reason, sha256)
+    return Unsettled(claim, reason, sha256)
+
+
+def may_be_unfinished(image: Prepared) -> bool:
+    """Whether an image that could be judged may only be what its writer has written so far."""
+    return image.unproven and not image.claim.closed
+
+
+def may_be_mended(failed: Failed) -> bool:
+    """Whether a file that could not be judged may still become whole or readable."""
+    return reason_code(failed.reason) in _MENDABLE or not failed.claim.closed
+
+
+def _was_found(claim: Claim, reason: str, sha256: str | None) -> bool:
+    """Whether the first look found the same in the same bytes."""
+    return claim.reason is not None and (reason_code(claim.reason), claim.sha256) == (reason_code(reason), sha256)
