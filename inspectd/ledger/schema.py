@@ -193,6 +193,7 @@ class Removal(Base):
     """A file that the ledger has let go of and that is still to be removed from its disk."""
 
     __tablename__ = "removals"
+    __table_args__ = _IDS_ONCE
 
     id: Mapped[int] = mapped_column(primary_key=True)
     root: Mapped[str]  # the folder that the file must lie in, absolute; like `path` as inspectd.paths.to_text writes it

@@ -1,5 +1,5 @@
-"""Ids of images and inspections that are given once, even when the row with the highest id is gone; and whether the
-writer of a file was seen to be done, and when `after` may act on a file that may be unfinished."""
+"""Ids of images, inspections and removals that are given once, even when the row with the highest id is gone; and
+whether the writer of a file was seen to be done, and when `after` may act on a file that may be unfinished."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,7 +18,7 @@ def upgrade() -> None:
     # SQLite renames a table only while every view is sound, and this one names a table that is gone for a moment.
     view = op.get_bind().scalar(sa.text("SELECT sql FROM sqlite_master WHERE name = 'verdicts'"))
     op.execute("DROP VIEW verdicts")
-    for table in ("images", "inspections"):
+    for table in ("images", "inspections", "removals"):
         with op.batch_alter_table(table, recreate="always", table_kwargs={"sqlite_autoincrement": True}):
             pass  # SQLite cannot add AUTOINCREMENT in place: the rows are copied into a new table
     op.execute(sa.text(view))

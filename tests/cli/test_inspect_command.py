@@ -55,6 +55,13 @@ def test_a_bad_file_is_a_line_and_the_others_are_still_judged(folder: Path) -> N
 
 
 @pytest.mark.usefixtures("model")
+def test_a_file_that_ends_in_black_is_judged_as_it_is(folder: Path) -> None:
+    Image.fromarray(np.pad(np.full((60, 90), 250, np.uint8), ((20, 0), (0, 0)))).save(folder / "part.bmp")
+    code, out, _ = run("part.bmp")
+    assert (code, out.partition(",")[0]) == (0, "part.bmp: defect")
+
+
+@pytest.mark.usefixtures("model")
 def test_more_files_than_a_batch_keep_their_order(folder: Path) -> None:
     code, out, _ = run("--json", *["bright.png", "cut.png", "dark.png"] * 6)
     assert code == 1

@@ -53,6 +53,8 @@ def test_a_part_on_a_black_background_is_judged_and_put_away_like_any_other(site
         (site.incoming / name).write_bytes(data)  # the close is seen
     assert set(site.outcomes(6).values()) == {"ok"}, "the null network goes by the mean: all are dark"
     until(lambda: len(archived(site)) == 6, "the files in the archive")
+    looks = {name[:3]: attempt for name, attempt in site.rows("select path, attempt from images")}
+    assert looks == {"bmp": 2, "tif": 2, "png": 1}
     assert daemon.stop() == 0
 
 
