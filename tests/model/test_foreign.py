@@ -1,5 +1,8 @@
 """Networks from elsewhere are read whole, or a sentence says why not; no code in them is run."""
 
+import shutil
+import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +55,34 @@ class TestWholeModels:
         network = small()
         network.save(tmp_path / name)
         assert np.allclose(answers(read_network(tmp_path / name, None, None)), answers(network), atol=1e-6)
+
+    @pytest.mark.parametrize(("saved", "name"), [("a.keras", "b.h5"), ("a.h5", "b.keras"), ("a.h5", "b.model")])
+    def test_are_opened_by_what_they_are(self, saved: str, name: str, tmp_path: Path) -> None:
+        network = small()
+        network.save(tmp_path / saved)
+        (tmp_path / saved).rename(tmp_path / name)
+        assert np.allclose(answers(read_network(tmp_path / name, None, None)), answers(network), atol=1e-6)
+
+    def test_that_were_unpacked_are_packed_as_said(self, tmp_path: Path) -> None:
+        network = small()
+        network.save(tmp_path / "packed.keras")
+        with zipfile.ZipFile(tmp_path / "packed.keras") as archive:
+            archive.extractall(tmp_path / "model")
+        with pytest.raises(DataError, match=r"an unpacked `\.keras` file\. .* zip -0r ") as refused:
+            read_network(tmp_path / "model", None, None)
+        if shutil.which("zip"):
+            subprocess.run(str(refused.value).split("`")[-2], shell=True, check=True, stdout=subprocess.DEVNULL)
+            found = read_network(tmp_path / "model.keras", None, None)
+            assert np.allclose(answers(found), answers(network), atol=1e-6)
+
+    def test_with_several_outputs_are_not(self, tmp_path: Path) -> None:
+        pixels = keras.Input((16, 16, 3))
+        flat = layers.Flatten()(pixels)
+        keras.Model(pixels, [layers.Dense(1, name="a")(flat), layers.Dense(3, name="b")(flat)]).save(
+            tmp_path / "m.keras"
+        )
+        with pytest.raises(BundleError, match=r"gives 2 outputs \(a, b\).*get_layer\('a'\)\.output\)\.save"):
+            read_network(tmp_path / "m.keras", None, None)
 
     @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
     def test_with_a_lambda_layer_are_not(self, name: str, tmp_path: Path) -> None:

@@ -134,6 +134,38 @@ def doubled(maps: Any) -> Any:
     return maps * 2.0
 
 
+class Subclass(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = functional(lambda pixels: L.Conv2D(3, 3)(pixels))().layers[1], L.Dense(2)
+
+    def call(self, pixels: Any) -> Any:
+        return self.head(tf.reduce_mean(self.conv(pixels), axis=[1, 2]))
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+def subclassed(network: Any, folder: Path, name: str) -> None:
+    """A network of its maker's own class, which only `.keras` can hold, and the way out that is given."""
+    pixels = np.random.default_rng(3).uniform(0, 1, (2, *SHAPE)).astype("float32")
+    network(pixels)
+    shake(network)
+    network.save(folder / f"{name}.keras")
+    np.savez(folder / f"{name}.npz", pixels=pixels, answers=network(pixels))
+    symbolic = keras.Input(SHAPE)
+    keras.Model(symbolic, network.call(symbolic)).save(folder / f"of_{name}.h5")
+
+
+class Derived(keras.Model):
+    """Made from inputs and outputs, as people do who change the training step."""
+
+
+def derived() -> Any:
+    network = shared()
+    return Derived(network.input, network.output)
+
+
 def outputs(count_in: int, count_out: int) -> Any:
     inputs = [keras.Input(SHAPE, name=f"camera_{i}") for i in range(count_in)]
     maps = L.GlobalAveragePooling2D()(L.Concatenate()(inputs) if count_in > 1 else inputs[0])
@@ -181,6 +213,7 @@ def save(network: Any, path: Path) -> None:
 
 
 def main(folder: Path) -> None:
+    keras.utils.set_random_seed(1)
     for name, build in {**NETWORKS, **REFUSED}.items():
         network = build()
         network.compile(keras.optimizers.legacy.SGD(0.1, decay=0.1), loss=loss)
@@ -189,6 +222,8 @@ def main(folder: Path) -> None:
         if name in NETWORKS or name == "lambda":
             pixels = np.random.default_rng(3).uniform(0, 1, (2, *network.input_shape[1:])).astype("float32")
             np.savez(folder / f"{name}.npz", pixels=pixels, answers=network(pixels, training=False))
+    subclassed(Subclass(), folder, "subclass")
+    subclassed(derived(), folder, "derived")
     new, old = scaled(L.Rescaling(1 / 255))(), keras.models.load_model(folder / "lambda.h5", compile=False)
     new.set_weights(old.get_weights())  # the ways out that are given
     new.save(folder / "instead.h5")

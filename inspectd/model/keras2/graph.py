@@ -30,8 +30,9 @@ def translate_network(entry: Json, name: str | None = None) -> Json:
     config = entry["config"]
     if class_of(entry) not in NETWORKS:
         raise BundleError(
-            f"it is a {class_of(entry)}, a class of its maker's own, no code of which is run. If it was made from "
-            "inputs and outputs, save `keras.Model(model.inputs, model.outputs)` where it was made."
+            f"it is a {class_of(entry)}, a class of its maker's own, no code of which is run. Where it was made, save "
+            "its layers without it: `pixels = keras.Input((height, width, 3)); keras.Model(pixels, "
+            "model.call(pixels)).save('model.h5')`."
         )
     called = name or _clean(str(config.get("name", "model") if isinstance(config, dict) else "sequential"))
     if _is_sequential(entry):
