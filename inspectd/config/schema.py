@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from inspectd.config.retention import FREE, Retention
 from inspectd.config.section import Section
 
-IMAGE_PATTERNS = ["*.png", "*.jpg", "*.jpeg", "*.bmp", "*.tif", "*.tiff", "*.webp"]
+IMAGE_PATTERNS = ["*.png", "*.jpg", "*.jpeg", "*.jpe", "*.jfif", "*.bmp", "*.tif", "*.tiff", "*.webp"]
 MOST_PIXELS = 100_000_000  # of an image, where nobody says otherwise
 PLACEHOLDERS = ("watch", "verdict", "date")
 SQLITE = "sqlite:///"
@@ -244,7 +244,13 @@ class Limits(Section):
     """What is refused or reported rather than waited for."""
 
     pixels: Annotated[
-        int, Field(strict=True, ge=1, le=10**10, description="The most pixels of an image; a larger one is `failed`.")
+        int,
+        Field(
+            strict=True,
+            ge=1,
+            le=10**10,
+            description="The most pixels of an image, of all its pages together; a larger one is `failed`.",
+        ),
     ] = MOST_PIXELS
     bytes: Annotated[
         int,

@@ -13,8 +13,10 @@ import zlib
 from collections.abc import Iterator
 from typing import Literal
 
+from inspectd.vision.bmp import bmp_extent
 from inspectd.vision.errors import DecodeError
-from inspectd.vision.tiff import tiff_extent
+from inspectd.vision.strips import extent_of
+from inspectd.vision.tiff import read_directories
 
 Kind = Literal["PNG", "JPEG", "BMP", "TIFF", "WEBP"]
 
@@ -77,10 +79,19 @@ def _truncated(kind: Kind, where: str) -> DecodeError:
     return DecodeError("truncated", f"The {kind} file ends too early, {where}: it was cut off or not fully written.")
 
 
+def _refuse_animation(kind: Kind, frames: int) -> None:
+    if frames > 1:
+        raise DecodeError(
+            "unsupported",
+            f"The {kind} file is an animation of {frames} frames, of which none is the picture: save the one that is "
+            "meant as a file of its own.",
+        )
+
+
 def _png(data: bytes) -> None:
-    """Every chunk's CRC-32 up to IEND (PNG, third edition, 5.3)."""
+    """Every chunk's CRC-32 up to IEND (PNG, third edition, 5.3), and that no frame comes after the picture."""
     view = memoryview(data)
-    position = 8
+    position, frames = 8, 0
     while True:
         (length,) = struct.unpack_from(">I", data, position)
         end = position + 8 + length
@@ -90,9 +101,15 @@ def _png(data: bytes) -> None:
             if data[-1] == 0:  # a whole file ends in IEND's checksum, 82
                 raise _truncated("PNG", f"somewhere after byte {position}, and zeros follow")
             raise DecodeError("damaged", f"The PNG file is damaged: a checksum is wrong at byte {position}.")
-        if data[position + 4 : position + 8] == b"IEND":
-            return
+        name = data[position + 4 : position + 8]
+        if name == b"acTL":
+            (frames,) = struct.unpack_from(">I", data, position + 8)
+        elif name == b"fdAT":  # what a viewer shows after the first frame, or instead of the picture
+            frames = max(frames, 2)
+        elif name == b"IEND":
+            break
         position = end + 4
+    _refuse_animation("PNG", frames)
 
 
 def _jpeg(data: bytes) -> str | None:
@@ -133,29 +150,39 @@ def jpeg_with_more_bits(data: bytes) -> bytes:
 
 
 def _bmp(data: bytes) -> str | None:
-    """The length that the header implies; then the zeros at the end of its pixels."""
-    announced, start, header = struct.unpack_from("<I4xII", data, 2)
-    if header == 12:  # OS/2
-        width, height, _planes, bits = struct.unpack_from("<HHHH", data, 18)
-        packed = False
-    else:
-        width, height, _planes, bits, compression = struct.unpack_from("<iiHHI", data, 18)
-        packed = compression not in (0, 3)  # neither plain nor with bit masks
-    end = announced if packed else start + (width * bits + 31) // 32 * 4 * abs(height)
-    if max(end, announced) > len(data):
-        raise _truncated("BMP", f"at {len(data)} of {max(end, announced)} bytes")
-    return _raw_doubt(data, start, end)
+    """All pixels inside the file, whatever sizes its header names; then the zeros at their end."""
+    extent = bmp_extent(data)
+    if extent.end is None:
+        return _UNFINISHED if data.endswith(b"\0\0") else None
+    if extent.end > len(data):
+        raise _truncated("BMP", f"at {len(data)} of {extent.end} bytes")
+    if extent.is_ambiguous:
+        return "may be incomplete: it is shorter than its header says"
+    return _raw_doubt(data, extent.start, extent.end)
 
 
 def _tiff(data: bytes) -> str | None:
-    """All pages' pixels inside the file; then the zeros at the end of the last."""
-    extent = tiff_extent(data)
-    if extent is None:
-        raise _truncated("TIFF", "before the pixels that its directory points to")
-    if extent.raw:
-        return _raw_doubt(data, extent.start, extent.end)
+    """All pictures' pixels inside the file, and no further page missing; then the zeros at the end of the last."""
+    found = read_directories(data)
+    extents = [extent_of(data, each, found) for each in found.pictures]
+    whole = [each for each in extents if each]
+    if len(whole) < len(extents):
+        number = extents.index(None) + 1
+        which = f"directory {number} of {len(extents)}" if len(extents) > 1 else "its directory"
+        raise _truncated("TIFF", f"before the pixels that {which} points to")
+    last = max(whole, key=lambda extent: extent.end)
+    if found.missing and found.missing % 2 == 0:  # directories begin at even places
+        if len(data) - max(found.end, last.end) > 3:
+            raise _truncated("TIFF", "inside a page")
+        if found.missing < 8 * len(data):
+            return "may be incomplete: it names one more page, which is not in it"
+    behind = max(found.end, last.end)
+    if len(data) - behind >= _many(last.end) and data.count(0, behind) == len(data) - behind:
+        return _UNFINISHED
+    if last.raw:
+        return _raw_doubt(data, min(extent.start for extent in whole), last.end)
     # Compressed data does not end in zeros: LZW has an end code, deflate a checksum. Two or three may be alignment.
-    zeros = _zeros(data, extent.end)
+    zeros = _zeros(data, last.end)
     if zeros >= 4:
         raise _truncated("TIFF", "and zeros follow")
     return _UNFINISHED if zeros >= 2 else None
@@ -170,7 +197,7 @@ def _webp(data: bytes) -> str | None:
     riff_end = 8 + struct.unpack_from("<I", data, 4)[0]
     if riff_end > len(data):
         raise _truncated("WEBP", f"at {len(data)} of {riff_end} bytes")
-    position, picture_end, usual_zeros = 12, 0, 0
+    position, picture_end, usual_zeros, frames = 12, 0, 0, 0
     while position + 8 <= riff_end:
         name, length = struct.unpack_from("<4sI", data, position)
         end = position + 8 + length
@@ -178,9 +205,11 @@ def _webp(data: bytes) -> str | None:
             raise _truncated("WEBP", f"somewhere before byte {position}, and zeros or damage follow")
         if name in (b"VP8 ", b"VP8L", b"ANMF"):
             picture_end, usual_zeros = end, 2 if name == b"VP8L" else 7
+            frames += name == b"ANMF"
         position = end + length % 2
     if not picture_end:
         raise _truncated("WEBP", "before its picture")
+    _refuse_animation("WEBP", frames)
     if _zeros(data, picture_end) > usual_zeros or _zeros(data, riff_end) >= 16:
         return _UNFINISHED
     return None
@@ -193,9 +222,13 @@ def _raw_doubt(data: bytes, start: int, end: int) -> str | None:
     be missing as well: its zeros begin exactly on a block's boundary, which a black corner does once in 512 times.
     """
     zeros = _zeros(data, end)
-    many = min(4096, max(16, (end - start) // 128))
     on_boundary = zeros >= 16 and (end - zeros) % 512 == 0
-    return _UNFINISHED if zeros >= many or on_boundary else None
+    return _UNFINISHED if zeros >= _many(end - start) or on_boundary else None
+
+
+def _many(pixels: int) -> int:
+    """How many zeros are too many at the end of so many bytes of pixels."""
+    return min(4096, max(16, pixels // 128))
 
 
 def _zeros(data: bytes, end: int) -> int:

@@ -17,7 +17,8 @@ from inspectd.clock import utc_now
 from inspectd.config import Config
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import VANISHED, Claim, Failed, Finished, Inspected, Outcome, Read, Unsettled, reason_code
-from inspectd.model.inspector import Finding, Inspector
+from inspectd.model.inspector import Inspector
+from inspectd.model.pages import Worst, inspect_pages
 from inspectd.vision.decode import DecodeError
 from inspectd.worker.artifacts import outcome_of, sidecar
 from inspectd.worker.judge import Judge, Prepared, milliseconds
@@ -91,9 +92,9 @@ class Pipeline:
         self._progress()
         with turn(self._network, self._progress):
             started = time.perf_counter()
-            findings = self._inspector.inspect([image.tensor for image in images]) if images else []
+            found = inspect_pages(self._inspector, [*map(self._judge.tensors, images)], self._progress)
             infer = round(milliseconds(started) / max(1, len(images)), 3)
-        for inspected, written in self._each(self._conclude, images, findings, repeat(infer)):
+        for inspected, written in self._each(self._conclude, images, found, repeat(infer)):
             outcomes.append(inspected)
             files += written
         return Judged(outcomes, files, list(folded.values()))
@@ -127,11 +128,9 @@ class Pipeline:
         except DecodeError as error:
             return Taken(content, _second_look(claim, f"{error.code}: {error}", source.sha256))
 
-    def _conclude(
-        self, image: Prepared, finding: Finding, infer_ms: float
-    ) -> tuple[Inspected, list[tuple[Path, bytes]]]:
-        """The record of one finding, its overlay and its sidecar."""
-        inspected, files = self._judge.conclude(image, finding, infer_ms)
+    def _conclude(self, image: Prepared, worst: Worst, infer_ms: float) -> tuple[Inspected, list[tuple[Path, bytes]]]:
+        """The record of one image, its overlay and its sidecar."""
+        inspected, files = self._judge.conclude(image, worst, infer_ms)
         return inspected, files + self._sidecar(inspected)
 
     def _failures(self, failed: Sequence[Failed]) -> list[tuple[Path, bytes]]:
