@@ -22,7 +22,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
@@ -37,9 +36,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from inspectd.vision.bmp import bmp_extent
 from inspectd.vision.errors import DecodeError
-from inspectd.vision.strips import extent_of
+from inspectd.vision.strips import Extent, extents_of
 from inspectd.vision.tiff import Directories, Layout, read_directories
-from inspectd.vision.wholeness import Kind, check, identify, jpeg_with_more_bits
+from inspectd.vision.wholeness import Kind, check, check_tiff, identify, jpeg_with_more_bits
 
 __all__ = ["DecodeError", "Decoded", "Pages", "decode"]
 
@@ -135,10 +134,14 @@ class Pages:
         self._max_pixels = max_pixels
         self._kind = identify(data)
         self._directories: Directories | None = None
+        self._extents: dict[int, Extent | None] = {}
+        self._tiff_doubt: str | None = None
         if self._kind == "TIFF":
             with _explained(self._kind, data):
                 self._directories = read_directories(data)
                 self._check_sum(self._directories)
+                self._extents = extents_of(data, self._directories)
+                self._tiff_doubt = check_tiff(data, self._directories, self._extents)
 
     def __len__(self) -> int:
         return len(self._directories.pages) if self._directories else 1
@@ -163,7 +166,7 @@ class Pages:
     def _decode(self, number: int) -> Decoded:
         kind, data = self._kind, self._data
         image = _open(kind, self._as_read(number), self._max_pixels)
-        doubt = self._doubt
+        doubt = self._tiff_doubt if self._directories else check(kind, data)
         image.load()
         stored = _samples(kind, image)
         if kind == "JPEG":
@@ -173,13 +176,11 @@ class Pages:
         upright.flags.writeable = False
         return Decoded(upright, _bits(kind, image, data), doubt)
 
-    @cached_property
-    def _doubt(self) -> str | None:
-        return check(self._kind, self._data)
-
     def _check_sum(self, directories: Directories) -> None:
         sizes = [page.size for page in directories.pages]
-        if len(sizes) > 1 and (pixels := sum(width * height for width, height in sizes)) > self._max_pixels:
+        if len(sizes) == 1:
+            _check_size(sizes[0], self._max_pixels)
+        elif (pixels := sum(width * height for width, height in sizes)) > self._max_pixels:
             raise DecodeError(
                 "too large",
                 f"The {len(sizes)} pages of the file have {pixels} pixels together, more than the limit of "
@@ -204,7 +205,7 @@ class Pages:
         page, layout = self._directories.pages[number - 1], Layout.of(data)
         if len(self) > 1 or layout.read(layout.pointer, data, layout.first) != (page.position,):
             yield layout.first, struct.pack(layout.order + layout.pointer, page.position)
-        whole = extent_of(data, page, self._directories)
+        whole = self._extents[page.position]
         if whole and whole.repair:
             yield whole.repair
 

@@ -6,7 +6,8 @@ up to whatever lies behind it. Source: TIFF 6.0, sections 3, 7 (strips) and 15 (
 """
 
 import zlib
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +43,12 @@ class Extent:
     repair: tuple[int, bytes] | None
 
 
-def extent_of(data: bytes, picture: Directory, among: Directories) -> Extent | None:
-    """Where a picture's pixels lie; None if some of them are not in the file."""
+def extents_of(data: bytes, directories: Directories) -> dict[int, Extent | None]:
+    """Where the pixels of each picture lie, by its directory's place; None if some of them are not in the file."""
+    return {each.position: _extent_of(data, each, directories) for each in directories.pictures}
+
+
+def _extent_of(data: bytes, picture: Directory, among: Directories) -> Extent | None:
     starts = _first_of(picture, _STRIPS, _TILES, _JPEG_AT).astype(np.uint64)
     if not len(starts) or starts.max() > len(data) or not starts.max():
         return None
@@ -58,8 +63,9 @@ def extent_of(data: bytes, picture: Directory, among: Directories) -> Extent | N
     used = starts > 0  # a strip at 0 was left out on purpose
     ends = starts + np.minimum(said, len(data))
     doubtful = used & ((said == 0) | (ends > len(data)))
+    places = _places(data, among) if doubtful.any() else []
     for index in np.flatnonzero(doubtful):
-        end = _end(data, int(starts[index]), int(said[index]), compression, lambda: _places(data, among))
+        end = _end(data, int(starts[index]), int(said[index]), compression, places)
         if end is None:
             return None
         ends[index] = end
@@ -113,7 +119,8 @@ def _needed(picture: Directory) -> NDArray[np.uint64] | None:
     line = (across * bits + 7) // 8
     by_row = np.full(high, rows * line, np.uint64)
     by_row[-1] = (height - rows * (high - 1)) * line
-    return np.tile(np.repeat(by_row, wide), planes)
+    plane = by_row if wide == 1 else np.repeat(by_row, wide)
+    return plane if planes == 1 else np.tile(plane, planes)
 
 
 def _raw_extent(
@@ -127,6 +134,8 @@ def _raw_extent(
     ends = starts + needed
     if ends.max() > len(data) or not starts.all():
         return None
+    if np.array_equal(said, needed):
+        return _extent(picture, starts, ends, True, False)
     short = (said > 0) & (said < needed)
     if short.any():
         ordered = np.sort(starts)
@@ -134,16 +143,16 @@ def _raw_extent(
         following = np.append(ordered, np.uint64(len(data)))[place]
         if np.any(short & (ends > following)):
             return None
-    return _extent(picture, starts, ends, True, not np.array_equal(said, needed))
+    return _extent(picture, starts, ends, True, True)
 
 
-def _end(data: bytes, start: int, said: int, compression: int, places: Callable[[], list[int]]) -> int | None:
+def _end(data: bytes, start: int, said: int, compression: int, places: Sequence[int]) -> int | None:
     """Where a compressed strip ends whose byte count is 0 or leads out of the file; None where it is not whole."""
     if compression in _DEFLATE:
         return _deflate_end(data, start)
     if said or compression in _FAX:
         return None
-    end = next((place for place in places() if place > start), len(data))
+    end = places[bisect_right(places, start)]
     if compression == _JPEG and not data[start:end].rstrip(b"\0").endswith(_JPEG_END):
         return None
     return end
@@ -166,7 +175,7 @@ def _deflate_end(data: bytes, start: int) -> int | None:
 
 
 def _places(data: bytes, among: Directories) -> list[int]:
-    """Where anything else begins in the file, ascending: strips, tiles, directories; and its end."""
+    """Where anything begins in the file, ascending: strips, tiles, directories; and its end, last."""
     found = {len(data)}
     for each in among.pictures:
         found.add(each.position)

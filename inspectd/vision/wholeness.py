@@ -15,8 +15,8 @@ from typing import Literal
 
 from inspectd.vision.bmp import bmp_extent
 from inspectd.vision.errors import DecodeError
-from inspectd.vision.strips import extent_of
-from inspectd.vision.tiff import read_directories
+from inspectd.vision.strips import Extent, extents_of
+from inspectd.vision.tiff import Directories, read_directories
 
 Kind = Literal["PNG", "JPEG", "BMP", "TIFF", "WEBP"]
 
@@ -162,12 +162,19 @@ def _bmp(data: bytes) -> str | None:
 
 
 def _tiff(data: bytes) -> str | None:
-    """All pictures' pixels inside the file, and no further page missing; then the zeros at the end of the last."""
     found = read_directories(data)
-    extents = [extent_of(data, each, found) for each in found.pictures]
-    whole = [each for each in extents if each]
+    return check_tiff(data, found, extents_of(data, found))
+
+
+def check_tiff(data: bytes, found: Directories, extents: dict[int, Extent | None]) -> str | None:
+    """`check` for a TIFF file: all pictures' pixels in it, and no further page missing; then the zeros at its end.
+
+    Args:
+        extents: As `extents_of` finds them.
+    """
+    whole = [each for each in extents.values() if each]
     if len(whole) < len(extents):
-        number = extents.index(None) + 1
+        number = list(extents.values()).index(None) + 1
         which = f"directory {number} of {len(extents)}" if len(extents) > 1 else "its directory"
         raise _truncated("TIFF", f"before the pixels that {which} points to")
     last = max(whole, key=lambda extent: extent.end)
