@@ -183,9 +183,9 @@ def check_tiff(data: bytes, found: Directories, extents: dict[int, Extent | None
             raise _truncated("TIFF", "inside a page")
         if found.missing < 8 * len(data):
             return "may be incomplete: it names one more page, which is not in it"
-    behind = max(found.end, last.end)
-    if len(data) - behind >= _many(last.end) and data.count(0, behind) == len(data) - behind:
-        return _UNFINISHED
+    rest = len(data) - found.end
+    if found.end > last.end and rest >= _many(last.end) and data.count(0, found.end) == rest:
+        return _UNFINISHED  # what pointed to the next page may have been cut in the middle
     if last.raw:
         return _raw_doubt(data, min(extent.start for extent in whole), last.end)
     # Compressed data does not end in zeros: LZW has an end code, deflate a checksum. Two or three may be alignment.

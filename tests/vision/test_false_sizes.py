@@ -112,7 +112,7 @@ FILES: dict[str, tuple[bytes, np.ndarray]] = {
         tiff(planes(DEEP.astype(">u2"), 7, **counts(*[0] * 21)), order=">"),
         DEEP >> 8,
     ),
-    "tiff, tiles with counts of 0": (tiff(tiles(GREY, 48, [0, 0])), GREY),
+    "tiff, tiles with counts of 0": (tiff(tiles(GREY, 40, [0] * 4)), GREY),
     "bmp, no size": (bmp(UP, 8, size=0, **WINDOWS), GREY),
     "bmp, size too large": (bmp(UP, 8, size=0xCCCCCCCC, **WINDOWS), GREY),
     "bmp, size too small": (bmp(UP, 8, size=1078, **WINDOWS), GREY),

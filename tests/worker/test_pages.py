@@ -11,8 +11,10 @@ from PIL import Image
 from support.line import work_off
 from support.site import BRIGHT, DARK, Site
 from support.tiff import page, tiff
+from typer.testing import CliRunner
 
 from inspectd import config
+from inspectd.cli.main import app
 from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Redraw, Stat
@@ -110,3 +112,13 @@ def test_a_page_that_is_no_picture_fails_the_file_and_is_named(site: Site) -> No
     [(verdict, reason)] = site.rows("select verdict, reason from verdicts")
     assert verdict == "failed"
     assert reason.startswith("unsupported: Page 3 of 3: ")
+
+
+def test_show_and_results_name_the_page(site: Site) -> None:
+    write_null_bundle(site.root / "models" / "null")
+    judged(site)
+    shown = CliRunner().invoke(app, ["show", "second.tif", "--config", str(site.config)]).stdout
+    assert "(page 2 of 3), seen in 90 × 70 pixels" in " ".join(shown.split())
+    listed = CliRunner().invoke(app, ["results", "--config", str(site.config)]).stdout
+    assert "page 2 of 3" in listed
+    assert "page 2 of 2" in listed
