@@ -16,15 +16,16 @@ def sentence(detail: Detail) -> str:
     who = f"Part {row.part} (image {row.id}, {file})" if row.part else f"Image {row.id} ({file})"
     at = local_time(row.inspected_at)
     by = f"with score {_number(row.score)} by {row.model}"
+    on = f" ({row.reason})" if row.reason else ""
     if row.verdict == "pending":
         why = f"; {row.reason}" if row.reason else ""
         return f"{who} has been seen but not inspected yet: it is {detail.state}{why}."
     if row.verdict == "failed":
         return f"{who} could not be inspected on {at}, and so was not passed: {_clause(row.reason)}."
     if row.verdict == "ok":
-        said = f"was inspected on {at} and passed as {row.label} {by}."
+        said = f"was inspected on {at} and passed as {row.label} {by}{on}."
     elif row.verdict == "defect":
-        said = f"was inspected on {at} and rejected for {row.label} {by}{_where(detail)}."
+        said = f"was inspected on {at} and rejected for {row.label} {by}{on}{_where(detail)}."
     else:
         why = f": {_clause(row.reason)}" if row.reason else f": it may be {row.label}"
         said = f"was inspected on {at} and set aside for a person to review {by}{why}."
@@ -89,7 +90,8 @@ def _inspection(found: InspectionDetail) -> Iterator[tuple[str, str]]:
 
 def _verdict(found: InspectionDetail) -> str:
     drawn = f", drawn in {found.overlay}" if found.overlay else ""
-    return f"{found.verdict} ({found.label}, score {_number(found.score)}) by {found.model}{drawn}"
+    page = f" on page {found.page}" if found.page else ""
+    return f"{found.verdict}{page} ({found.label}, score {_number(found.score)}) by {found.model}{drawn}"
 
 
 def _regions(regions: Sequence[dict[str, float]]) -> str:

@@ -16,8 +16,12 @@ from inspectd.errors import InspectdError
 from inspectd.paths import to_text
 
 if TYPE_CHECKING:
-    from inspectd.model.inspector import Finding, Inspector
-    from inspectd.vision.decode import Decoded
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from inspectd.model.inspector import Inspector
+    from inspectd.model.pages import Worst
+    from inspectd.vision.decode import Decoded, Pages
 
 BATCH = 8
 
@@ -72,44 +76,60 @@ def judge(files: Sequence[Path], inspector: "Inspector", out: Path) -> Iterator[
     Raises:
         InspectdError: when an overlay cannot be written.
     """
+    from inspectd.model.pages import inspect_pages
+
     names: dict[str, int] = {}
     for start in range(0, len(files), BATCH):
-        batch = [(path, _read(path)) for path in files[start : start + BATCH]]
+        batch = [(path, _read(path, inspector)) for path in files[start : start + BATCH]]
         images = [image for _, image in batch if not isinstance(image, str)]
-        findings = iter(inspector.inspect([inspector.prepare(image.samples) for image in images]) if images else [])
+        found = iter(inspect_pages(inspector, [image.tensors for image in images]))
         for path, image in batch:
             text = to_text(str(path))
             if isinstance(image, str):
                 yield Answer(text, "failed", reason=image)
             else:
-                yield _conclude(text, image, next(findings), inspector, out / _overlay_name(path, inspector, names))
+                yield _conclude(text, image, next(found), inspector, out / _overlay_name(path, inspector, names))
 
 
-def _read(path: Path) -> "Decoded | str":
+@dataclass(frozen=True)
+class _Image:
+    """A file whose pages were all decoded, its pages as the network's input, and the pixels of a single one."""
+
+    pages: "Pages"
+    tensors: "list[NDArray[np.uint8]]"
+    single: "Decoded | None"
+
+
+def _read(path: Path, inspector: "Inspector") -> _Image | str:
     """The image, or why there is none."""
     from inspectd.config import Limits
-    from inspectd.vision.decode import DecodeError, decode
+    from inspectd.vision.decode import DecodeError, Pages
 
     limits = Limits()
     try:
         if path.stat().st_size > limits.bytes:
             return f"too large: more than {limits.bytes} bytes"
-        return decode(path.read_bytes(), limits.pixels)
+        pages = Pages(path.read_bytes(), limits.pixels)
+        tensors = []
+        for page in pages:
+            tensors.append(inspector.prepare(page.samples))
+        return _Image(pages, tensors, page if len(pages) == 1 else None)
     except OSError as error:
         return f"unreadable: {error.strerror}"
     except DecodeError as error:
         return f"{error.code}: {error.without_limits(limits.pixels)}"
 
 
-def _conclude(path: str, image: "Decoded", finding: "Finding", inspector: "Inspector", overlay: Path) -> Answer:
+def _conclude(path: str, image: _Image, worst: "Worst", inspector: "Inspector", overlay: Path) -> Answer:
     """Draw the overlay of a judged image and say everything about it."""
     from inspectd.model.explanation import explain
     from inspectd.vision.overlay import Style
 
-    explanation = explain(finding, image.size, image.doubt)
+    finding, page = worst.finding, image.single or image.pages.decode(worst.page)
+    explanation = explain(finding, page.size, page.doubt, worst.page, len(image.pages))
     try:
         overlay.parent.mkdir(parents=True, exist_ok=True)
-        overlay.write_bytes(explanation.picture(image.pixels, Style()))
+        overlay.write_bytes(explanation.picture(page.pixels, Style()))
     except OSError as error:
         raise InspectdError(f"The overlay {overlay} cannot be written: {error.strerror}.") from None
     return Answer(

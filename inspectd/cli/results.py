@@ -172,6 +172,8 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 def _line(row: dict[str, Any]) -> str:
     at, why = output.local_time(row["inspected_at"]), row["reason"] or row["label"]
+    if row["verdict"] in ("ok", "defect") and row["reason"]:  # it names the page
+        why = f"{row['label']}, {row['reason']}"
     return f"{at}  {row['verdict']:<7} {_score(row):>5}  {row['watch']}: {row['path']}  {why}"
 
 

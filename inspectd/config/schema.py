@@ -265,7 +265,13 @@ class Limits(Section):
     """What is refused or reported rather than waited for."""
 
     pixels: Annotated[
-        int, Field(strict=True, ge=1, le=10**10, description="The most pixels of an image; a larger one is `failed`.")
+        int,
+        Field(
+            strict=True,
+            ge=1,
+            le=10**10,
+            description="The most pixels of an image, of all its pages together; a larger one is `failed`.",
+        ),
     ] = MOST_PIXELS
     bytes: Annotated[
         int,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from inspectd.ledger.comparing import Span
+from inspectd.ledger.records import PAGE
 from inspectd.ledger.replay import Judge, Stored, judges, stored
 from inspectd.ledger.schema import Verdict
 from inspectd.model.spec import ImageClass, Thresholds
@@ -98,7 +99,7 @@ def _replay(into: Replayed, judge: Judge, verdicts: list[Stored], thresholds: Th
     logits = np.array([each.logits for each in verdicts], np.float64)  # None becomes NaN
     is_good = {"ok": True, "defect": False} | {each.name: each.ok for each in classes}
     for each, replayed in zip(verdicts, decide_all(margins(logits, classes, activation), thresholds), strict=True):
-        in_doubt = each.verdict == Verdict.REVIEW and each.reason is not None
+        in_doubt = each.verdict == Verdict.REVIEW and not (each.reason or PAGE).startswith(PAGE)
         new = each.verdict if in_doubt else str(replayed)
         into.moves[each.verdict, new] += 1
         if each.reviewed_as in is_good:

@@ -197,6 +197,7 @@ def _inspection(outcome: Inspected, model_id: int, now: str) -> dict[str, Any]:
         "score": outcome.score,
         "thresholds": dict(outcome.thresholds),
         "overlay": outcome.overlay,
+        "page": outcome.page,
         "regions": [vars(region) for region in outcome.regions],
         "heat": heat and heat.values,
         "heat_width": heat and heat.width,

@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True)
 class InspectionDetail:
-    """One verdict of one model in full; `regions` in original pixels, `timings` in milliseconds, `logits` as stored."""
+    """One verdict of one model in full; `regions` in pixels, `timings` in milliseconds, `logits` as stored."""
 
     id: int
     inspected_at: str
@@ -57,6 +57,7 @@ class InspectionDetail:
     device: str
     software: str
     method: str | None  # how the heat was computed
+    page: int | None  # of several, the worst, which decides
     model: str  # name@first 8 of the bundle's hash
     version: int
     bundle: str

@@ -105,6 +105,7 @@ class Redraw:
     moved_to: str | None  # absolute, as ledger text
     sha256: str
     method: str  # how its heat was computed
+    page: int | None = None  # of several, the one that it shows
 
 
 @dataclass(frozen=True)
@@ -179,8 +180,9 @@ class Inspected:
     thresholds: Mapping[str, float]  # in force, in logits
     precision: str
     device: str
-    reason: str | None = None  # why it is under review, where the heat or the score alone does not say it
+    reason: str | None = None  # why it is under review, where the score alone does not say it; of several pages, which
     overlay: str | None = None  # relative to the configured `output`
+    page: int | None = None  # of several, the worst, which decides; from 1 on
     regions: tuple[Region, ...] = ()
     heat: Heat | None = None
     method: str = "gradcam"  # how the heat was computed
@@ -209,6 +211,7 @@ class Unsettled:
 
 Outcome = Inspected | Failed | Unsettled
 
+PAGE = "page"  # a reason that begins so says only which of several pages decided
 VANISHED = "vanished"  # the code of a file that went away before it could be judged; it may come back
 
 

@@ -45,7 +45,12 @@ class Redraws(Transactions):
             return []
         query = (
             select(
-                *(inspections.c.id.label("inspection_id"), inspections.c.model_id, inspections.c.overlay),
+                *(
+                    inspections.c.id.label("inspection_id"),
+                    inspections.c.model_id,
+                    inspections.c.overlay,
+                    inspections.c.page,
+                ),
                 *(images.c.watch, images.c.path, images.c.moved_to, images.c.sha256),
                 func.coalesce(inspections.c.method, "gradcam").label("method"),  # what older versions knew alone
             )

@@ -38,7 +38,7 @@ class Stored:
 
     Attributes:
         logits: float32 values as they were decided from; None in place of one that was no number.
-        reason: Why it is for review where the file itself is in doubt.
+        reason: Why it is for review where no score has decided that; and the page, of several.
         reviewed_as: What a person last said of the image.
     """
 

@@ -41,7 +41,7 @@ class After(StrEnum):
 
 OPEN_STATES = (State.SETTLING, State.STALLED, State.QUEUED)
 FINISHED_STATES = (State.DONE, State.FAILED)
-REVISION = "0007"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
+REVISION = "0008"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
 _OPEN = text("state IN ('settling', 'stalled', 'queued')")
 _CLAIMED = text("state = 'claimed'")
 _OWED = text("\"after\" = 'pending'")
@@ -93,7 +93,7 @@ class Image(Base):
     fields: Mapped[dict[str, str]] = mapped_column(JSON)
     sha256: Mapped[str | None] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(8))
-    reason: Mapped[str | None]  # "code: sentence"; why it failed, waits or is under review
+    reason: Mapped[str | None]  # "code: sentence": why it failed, waits or is under review; of several pages, which
     attempt: Mapped[int] = mapped_column(default=0)  # claims so far; the fencing token of the lease
     alone: Mapped[bool] = mapped_column(default=False)  # a worker died holding it: claim it by itself
     deaths: Mapped[int] = mapped_column(default=0)  # workers that died holding nothing but this image
@@ -161,6 +161,7 @@ class Inspection(Base):
     device: Mapped[str]
     software: Mapped[str]
     method: Mapped[str | None] = mapped_column(String(8))  # of the heat: gradcam, layercam, hirescam
+    page: Mapped[int | None]  # of several, the worst, which decides and which the overlay shows; from 1 on
 
 
 class Review(Base):

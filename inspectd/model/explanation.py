@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inspectd.ledger.records import PAGE
 from inspectd.ledger.schema import Verdict
 from inspectd.model.inspector import Finding
 from inspectd.region import Region
@@ -23,28 +24,39 @@ class Explanation:
 
     Attributes:
         verdict: What stands in the record: `review` wherever the file itself is in doubt.
-        reason: Why it is under review, where the score alone does not say it.
+        reason: Why it is under review, where the score alone does not say it; and the page, of several.
+        page: The page that the finding is about, as ``page 2 of 3``; None where there is only one.
         regions: The hot parts in the image's pixels, hottest first; none is a valid answer.
     """
 
     finding: Finding
     verdict: Verdict
     reason: str | None
+    page: str | None
     regions: list[Region]
 
     def picture(self, pixels: NDArray[np.uint8], style: Style) -> bytes:
         """The overlay as a file, for pixels uint8 (H, W, 3)."""
         finding = self.finding
         named = "" if finding.label.lower() == self.verdict else f" {finding.label}"
-        caption = f"{self.verdict.upper()}{named} {finding.score:.3f}"
+        of = f", {self.page}" if self.page else ""
+        caption = f"{self.verdict.upper()}{named} {finding.score:.3f}{of}"
         low, high = finding.scale.low, finding.scale.high
         return encode(draw(pixels, finding.heat, low, high, self.regions, caption, style), style.format)
 
 
-def explain(finding: Finding, size: tuple[int, int], doubt: str | None) -> Explanation:
-    """Put a finding beside an image of `size` (width, height); `doubt` says why the file may not be whole."""
+def explain(finding: Finding, size: tuple[int, int], doubt: str | None, page: int = 1, pages: int = 1) -> Explanation:
+    """Put a finding beside its image.
+
+    Args:
+        size: Width and height of the image, or of the page that the finding is about.
+        doubt: Why the file may not be whole, as the rest of "The file …".
+        page: The number of that page, from 1 on, of so many `pages`.
+    """
     verdict = Verdict.REVIEW if doubt else finding.verdict
     reason = f"in doubt: the file {doubt}" if doubt else None
     if not all(map(math.isfinite, finding.logits)):
         reason = "no answer: the network gave no finite number"
-    return Explanation(finding, verdict, reason, regions(finding.heat, finding.scale.low, finding.scale.high, size))
+    which = f"{PAGE} {page} of {pages}" if pages > 1 else None
+    hot = regions(finding.heat, finding.scale.low, finding.scale.high, size)
+    return Explanation(finding, verdict, "; ".join(filter(None, (reason, which))) or None, which, hot)

@@ -23,7 +23,7 @@ from inspectd.errors import BundleError
 from inspectd.model.bundle import Bundle
 from inspectd.model.inspector import Finding, Inspector
 from inspectd.model.spec import ImageClass, Method
-from inspectd.vision.decode import DecodeError, decode
+from inspectd.vision.decode import DecodeError, Pages
 
 FOLDER = "golden"
 INDEX = f"{FOLDER}/golden.json"
@@ -162,10 +162,13 @@ def choose(sightings: Sequence[Sighting], threshold: float) -> list[Sighting]:
 def look(inspector: Inspector, data: bytes, method: Method | None = None) -> Finding:
     """What an inspector finds in an image file, by the way that every image takes; explained by its own method or this.
 
+    Of several pages it is the first: a bundle may hold such a file from before pages were told apart, and one page
+    proves the arithmetic as well as another.
+
     Raises:
         DecodeError: the bytes are no image.
     """
-    prepared = inspector.prepare(decode(data, MOST_PIXELS).pixels)
+    prepared = inspector.prepare(Pages(data, MOST_PIXELS).decode(1).pixels)
     (finding,) = inspector.inspect([prepared], [method] if method else [])
     return finding
 

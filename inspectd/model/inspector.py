@@ -175,3 +175,13 @@ def find(
         scale=spec.scale_of(method, explained),
         maxima=maxima,
     )
+
+
+def badness(spec: Spec, finding: Finding) -> tuple[bool, bool, float]:
+    """What orders findings in parts of one image, the worst last.
+
+    A defect is the worst, then an answer that is no number and is for review; the margin orders the rest.
+    """
+    distance = margin(finding.logits, spec.classes, spec.activation)
+    known = bool(np.isfinite(distance))
+    return known and distance >= spec.thresholds.defect, not known, distance if known else 0.0

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspectd.model.bundle import Bundle
-from inspectd.model.inspector import Finding, Inspector
+from inspectd.model.inspector import Finding, Inspector, badness
 from inspectd.model.mosaic import Mosaic, Place
 from inspectd.model.preparation import to_channels
 from inspectd.model.spec import HeatScale, Method, Precision, Spec, Tiles
-from inspectd.model.verdict import margin
 
 
 class TiledInspector:
@@ -91,7 +90,7 @@ class _Judged:
 
     def add(self, place: Place, finding: Finding) -> None:
         """Takes what was found in the tile at `place`."""
-        if self._worst is None or _badness(self._spec, finding) > _badness(self._spec, self._worst):
+        if self._worst is None or badness(self._spec, finding) > badness(self._spec, self._worst):
             self._worst = finding
         self.mosaic.put(place, _on_scale(finding.heat, finding.scale))
         for method, maximum in finding.maxima.items():
@@ -105,13 +104,6 @@ class _Judged:
         scales = {method: self._spec.scale_of(method, worst.explained) for method in self._peaks}
         maxima = {method: float(_off_scale(peak, scales[method])) for method, peak in self._peaks.items()}
         return replace(worst, heat=_off_scale(self.mosaic.heat(), worst.scale), maxima=maxima)
-
-
-def _badness(spec: Spec, finding: Finding) -> tuple[bool, bool, float]:
-    """What the worst tile has most of: a defect, then an answer that is no number and is for review, then the rest."""
-    distance = margin(finding.logits, spec.classes, spec.activation)
-    known = bool(np.isfinite(distance))
-    return known and distance >= spec.thresholds.defect, not known, distance if known else 0.0
 
 
 def _on_scale(heat: NDArray[np.float32] | float, scale: HeatScale) -> NDArray[np.float32]:

@@ -6,7 +6,8 @@ file. Must never hand out half a picture, nor guess at values that have no fixed
 
 How source values become 8-bit RGB, the same for training and inspection:
 
-- of several pages or frames, the first;
+- the pages of a TIFF are pictures of their own, and `limits.pixels` counts them all; smaller copies and masks of a page
+  are passed over; of a JPEG with several pictures (MPO) the first counts, and an animation is `unsupported`;
 - 16-bit values keep their upper eight bits, so a ramp stays a ramp (12-bit TIFF likewise; a 12-bit camera that stores
   its values unshifted in 16-bit files gives dark pictures);
 - transparency is dropped and the colours beneath it are kept: nothing can hide behind it;
@@ -16,8 +17,10 @@ How source values become 8-bit RGB, the same for training and inspection:
 
 import io
 import logging
+import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
@@ -31,10 +34,13 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from inspectd.vision.bmp import bmp_extent
 from inspectd.vision.errors import DecodeError
-from inspectd.vision.wholeness import Kind, check, identify, jpeg_with_more_bits
+from inspectd.vision.strips import Extent, extents_of
+from inspectd.vision.tiff import Directories, Layout, read_directories
+from inspectd.vision.wholeness import WHOLE, Kind, check, check_tiff, identify, jpeg_with_more_bits
 
-__all__ = ["DecodeError", "Decoded", "decode"]
+__all__ = ["DecodeError", "Decoded", "Pages", "decode"]
 
 # Pillow keeps these for the whole process, so they are set once, here. Its own size limit is replaced by the caller's.
 Image.MAX_IMAGE_PIXELS = None
@@ -50,7 +56,8 @@ _READERS: dict[Kind, Callable[[io.BytesIO], ImageFile]] = {
 }
 _FILLER = 128  # what libjpeg shows where coded data is missing
 _ORIENTATION = 274
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _TILE_WIDTH, _TILE_LENGTH = 258, 262, 322, 323
+_WIDTH, _LENGTH, _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR, _TILE_WIDTH, _TILE_LENGTH = 256, 257, 258, 262, 284, 322, 323
+_SEPARATE = 2  # planes, of PlanarConfiguration
 
 Samples = NDArray[np.uint8]
 
@@ -99,41 +106,142 @@ class Decoded:
 
 
 def decode(data: bytes, max_pixels: int) -> Decoded:
-    """The pixels in `data`, the bytes of one whole image file.
+    """The picture in `data`, the bytes of one whole image file of one page.
 
     Raises:
         DecodeError: and nothing else. `too large` means more than `max_pixels` pixels; its header alone was read.
     """
-    kind = identify(data)
+    pages = Pages(data, max_pixels)
+    if len(pages) > 1:
+        raise DecodeError(
+            "unsupported",
+            f"The file has {len(pages)} pages where one picture is needed: save each page as a file of its own.",
+        )
+    return pages.decode(1)
+
+
+class Pages:
+    """The pages of one whole image file. Each is decoded when it is asked for, and none is kept.
+
+    Args:
+        data: The file's bytes.
+        max_pixels: The most pixels of all pages together.
+
+    Raises:
+        DecodeError: and nothing else.
+    """
+
+    def __init__(self, data: bytes, max_pixels: int) -> None:
+        self._data = data
+        self._file = io.BytesIO(data)
+        self._max_pixels = max_pixels
+        self._kind = identify(data)
+        self._directories: Directories | None = None
+        self._extents: dict[int, Extent | None] = {}
+        self._tiff = WHOLE
+        if self._kind == "TIFF":
+            with _explained(self._kind, data):
+                self._directories = read_directories(data)
+                self._check_sum(self._directories)
+                self._extents = extents_of(data, self._directories)
+                self._tiff = check_tiff(data, self._directories, self._extents)
+
+    def __len__(self) -> int:
+        return len(self._directories.pages) if self._directories else 1
+
+    def __iter__(self) -> Iterator[Decoded]:
+        return (self.decode(number) for number in range(1, len(self) + 1))
+
+    def decode(self, number: int) -> Decoded:
+        """The page with this number, from 1 on.
+
+        Raises:
+            DecodeError: it gives no trustworthy pixels, or the file is not whole. Of several pages it names the one.
+        """
+        try:
+            with _explained(self._kind, self._data):
+                return self._decode(number)
+        except DecodeError as error:
+            if len(self) == 1:
+                raise
+            raise DecodeError(error.code, f"Page {number} of {len(self)}: {error}") from error
+
+    def _decode(self, number: int) -> Decoded:
+        kind, data = self._kind, self._data
+        image = _open(kind, self._as_read(number), self._max_pixels)
+        found = self._tiff if self._directories else check(kind, data)
+        image.load()
+        stored = _samples(kind, image)
+        doubt = found.doubt or (_jpeg_doubt(data, image, stored) if kind == "JPEG" else None)
+        turn = _UPRIGHT.get(_orientation(kind, image))
+        upright = np.ascontiguousarray(turn(stored) if turn else stored)
+        upright.flags.writeable = False
+        return Decoded(upright, _bits(kind, image, data), doubt, found.unproven)
+
+    def _check_sum(self, directories: Directories) -> None:
+        sizes = [page.size for page in directories.pages]
+        if len(sizes) == 1:
+            _check_size(sizes[0], self._max_pixels)
+        elif (pixels := sum(width * height for width, height in sizes)) > self._max_pixels:
+            raise DecodeError(
+                "too large",
+                f"The {len(sizes)} pages of the file have {pixels} pixels together, more than the limit of "
+                f"{self._max_pixels}; raise limits.pixels if that is right.",
+            )
+
+    def _as_read(self, number: int) -> io.BytesIO:
+        """The file as a decoder finds that page in it. Only what must be changed is copied, and only once."""
+        for position, changed in self._changes(number):
+            self._file.seek(position)
+            self._file.write(changed)
+        self._file.seek(0)
+        return self._file
+
+    def _changes(self, number: int) -> Iterator[tuple[int, bytes]]:
+        """Places and bytes: what points to the page, and sizes that are false."""
+        data = self._data
+        if self._kind == "BMP" and (extent := bmp_extent(data)).start != extent.said:
+            yield 10, extent.start.to_bytes(4, "little")
+        if self._directories is None:
+            return
+        page, layout = self._directories.pages[number - 1], Layout.of(data)
+        if len(self) > 1 or layout.read(layout.pointer, data, layout.first) != (page.position,):
+            yield layout.first, struct.pack(layout.order + layout.pointer, page.position)
+        whole = self._extents[page.position]
+        if whole and whole.repair:
+            yield whole.repair
+
+
+@contextmanager
+def _explained(kind: Kind, data: bytes) -> Iterator[None]:
+    """Whatever a decoder raises becomes a `DecodeError`."""
     try:
-        return _decode(kind, data, max_pixels)
+        yield
     except DecodeError:
         raise
     except Exception as error:  # decoders raise what they like: SyntaxError, struct.error, KeyError, OSError …
         raise _explain(kind, data, error) from error
 
 
-def _decode(kind: Kind, data: bytes, max_pixels: int) -> Decoded:
-    image = _open(kind, data, max_pixels)
-    found = check(kind, data)
-    image.load()
-    stored = _samples(kind, image)
-    doubt = found.doubt or (_jpeg_doubt(data, image, stored) if kind == "JPEG" else None)
-    turn = _UPRIGHT.get(_orientation(kind, image))
-    upright = np.ascontiguousarray(turn(stored) if turn else stored)
-    upright.flags.writeable = False
-    return Decoded(upright, _bits(kind, image, data), doubt, found.unproven)
-
-
-def _open(kind: Kind, data: bytes, max_pixels: int) -> ImageFile:
+def _open(kind: Kind, file: io.BytesIO, max_pixels: int) -> ImageFile:
     """The image with its header read, once its size is known to be within the limit."""
     if kind == "WEBP":  # Pillow allocates a WebP's canvas as soon as it is opened
-        _check_size(_webp_canvas(data), max_pixels)
-    image = _READERS[kind](io.BytesIO(data))
+        _check_size(_webp_canvas(file.getvalue()), max_pixels)
+    image = _READERS[kind](file)
     _check_size(image.size, max_pixels)
     if isinstance(image, TiffImageFile) and _TILE_WIDTH in image.tag_v2:  # a tile may claim more than its picture
         _check_size((int(image.tag_v2[_TILE_WIDTH]), int(image.tag_v2[_TILE_LENGTH])), max(max_pixels, 2**20))
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(_PLANAR) == _SEPARATE and _tiff_bits(image) == 16:
+        _read_by_libtiff(image)
     return image
+
+
+def _read_by_libtiff(image: TiffImageFile) -> None:
+    """Lets libtiff read planes of 16 bits that are not compressed: Pillow takes them for planes of 8."""
+    extents = (0, 0, int(image.tag_v2[_WIDTH]), int(image.tag_v2[_LENGTH]))
+    whole = (f"{image.mode};16N", False, image.tag_v2.offset)
+    image.tile = [image.tile[0]._replace(codec_name="libtiff", extents=extents, offset=0, args=whole)]
+    image.use_load_libtiff = True
 
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:
@@ -240,6 +348,6 @@ def _explain(kind: Kind, data: bytes, error: Exception) -> DecodeError:
     said = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
     if isinstance(error.__cause__, KeyError) or any(words in said.lower() for words in _UNSUPPORTED):
         return DecodeError("unsupported", f"This kind of {kind} file is not supported ({said}): {_ADVICE}")
-    if "truncated" in said.lower():
+    if "truncated" in said.lower() or "not enough image data" in said:
         return DecodeError("truncated", f"The {kind} file ends too early ({said}).")
     return DecodeError("damaged", f"The {kind} file is damaged ({said}).")

@@ -1,48 +1,88 @@
-"""Where a TIFF file's pixels lie: its directories (pages) read from the raw bytes, and not one pixel.
+"""A TIFF file's directories, read from the raw bytes, and which of them are its pages. No pixel is decoded.
 
 TIFF has neither a length nor a checksum; all that can be known is whether every directory and strip lies inside the
 file. Sizes that a directory claims are compared with the file's before anything is read or allocated.
-Source: TIFF 6.0, section 2, and the BigTIFF extension.
+Source: TIFF 6.0, section 2; Adobe PageMaker 6.0 TIFF Technical Notes (SubIFDs); the BigTIFF extension.
 """
 
 import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-_COMPRESSION, _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES = 259, 273, 279, 324, 325
-_UNCOMPRESSED = (1, 32773)  # plain, and PackBits, whose literal runs are as plain
-_INTEGERS = {3: "u2", 4: "u4", 16: "u8"}
-_MOST_PAGES = 1000  # only the first is ever shown; a loop or a list without end must not hold us up
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+from inspectd.vision.errors import DecodeError
 
+_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _PHOTOMETRIC, _SUB_DIRECTORIES = 254, 255, 256, 257, 262, 330
+_NOTES = (34665, 34853)  # EXIF and GPS
+_REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+_OLD_REDUCED, _TRANSPARENCY = 2, 4  # of SubfileType and of PhotometricInterpretation
+_INTEGERS = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 18: "u8"}
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_MOST = 1000  # directories; a list without end must not hold us up
+
+_BIG = ("Q", "HHQ", "Q", 8)  # the layout of BigTIFF
 Integers = NDArray[np.unsignedinteger]
 
 
 @dataclass(frozen=True)
-class Extent:
-    """The bytes from the first pixel to the end of the last, over all pages; `raw`: the pixels are not compressed."""
+class Field:
+    """An integer field: its values, and where in the file they lie."""
 
-    start: int
-    end: int
-    raw: bool
+    values: Integers
+    position: int
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Directory:
+    """One directory, which is a picture, a copy or mask of one, or neither.
+
+    Attributes:
+        position: Where it lies.
+        end: Where it and the values that it points to end, the pixels left out.
+        following: Where the next directory lies; 0 after the last.
+        fields: Its integer fields by tag.
+    """
+
+    position: int
+    end: int
+    following: int
+    fields: dict[int, Field]
+
+    def number(self, tag: int, otherwise: int) -> int:
+        """A field's first value."""
+        field = self.fields.get(tag)
+        return int(field.values[0]) if field and len(field.values) else otherwise
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height; 0 × 0 where it is no picture."""
+        return self.number(_WIDTH, 0), self.number(_HEIGHT, 0)
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether it is marked as the smaller copy of another picture, or as another's mask."""
+        is_copy = self.number(_SUBFILE, 0) & _REDUCED or self.number(_OLD_SUBFILE, 0) == _OLD_REDUCED
+        is_mask = self.number(_SUBFILE, 0) & _MASK or self.number(_PHOTOMETRIC, 0) == _TRANSPARENCY
+        return bool(is_copy or is_mask)
+
+
+@dataclass(frozen=True)
+class Layout:
     """How numbers lie in the file: byte order, and the widths that BigTIFF doubled."""
 
     order: str
     count: str = "H"
     entry: str = "HHI"
     pointer: str = "I"
-    first: int = 4
+    first: int = 4  # where the first directory's position stands
 
     @classmethod
-    def of(cls, data: bytes) -> "_Layout":
+    def of(cls, data: bytes) -> "Layout":
         order = "<" if data[:2] == b"II" else ">"
-        return cls(order, "Q", "HHQ", "Q", 8) if 43 in data[2:4] else cls(order)
+        return cls(order, *_BIG) if 43 in data[2:4] else cls(order)
 
     def read(self, form: str, data: bytes, position: int) -> tuple[int, ...]:
         return struct.unpack_from(self.order + form, data, position)
@@ -51,62 +91,124 @@ class _Layout:
         return struct.calcsize(self.order + form)
 
 
-def tiff_extent(data: bytes) -> Extent | None:
-    """Where the pixels of all pages lie, or None if some of what the directories point to is not in the file.
+@dataclass(frozen=True)
+class Directories:
+    """All directories of a file that are pictures, in their order, each before its SubIFDs.
+
+    Attributes:
+        end: Where the last of all directories, pictures or not, ends with the values that it points to.
+        missing: A place beyond the file where one more directory is said to lie, if any.
+    """
+
+    pictures: tuple[Directory, ...]
+    end: int
+    missing: int | None
+
+    @property
+    def pages(self) -> tuple[Directory, ...]:
+        """The pictures that count: no smaller copies, no masks, unless there is nothing else."""
+        return tuple(each for each in self.pictures if not each.stands_in) or self.pictures
+
+
+def read_directories(data: bytes) -> Directories:
+    """The directories of a TIFF file.
+
+    What follows the last one is often garbage where a 0 should be. It is taken for garbage where it leads to no
+    directory, not even to one that was cut off.
 
     Raises:
-        struct.error: the file ends inside a directory.
+        DecodeError: ``truncated`` where a directory is not in the file; ``unsupported`` for more than 1000.
+        struct.error: the file ends inside its header.
     """
-    layout = _Layout.of(data)
-    (position,) = layout.read(layout.pointer, data, layout.first)
-    seen: set[int] = set()
-    extents: list[Extent] = []
-    while position and position not in seen and len(seen) < _MOST_PAGES:
-        seen.add(position)
+    layout = Layout.of(data)
+    if layout == Layout(">", *_BIG):
+        raise DecodeError("unsupported", "A big-endian BigTIFF file is not supported: save it as a little-endian one.")
+    (first,) = layout.read(layout.pointer, data, layout.first)
+    found: dict[int, Directory] = {}
+    missing = None
+    waiting = [(first, False)]
+    while waiting:
+        position, may_be_garbage = waiting.pop()
+        if position in found or (may_be_garbage and not position):
+            continue
         directory = _directory(layout, data, position)
-        extent = _pixels(directory[0], len(data)) if directory else None
-        if directory is None or extent is None:
-            return None
-        extents.append(extent)
-        position = directory[1]
-    if not extents:
+        if directory is None:
+            if not may_be_garbage or _is_cut_off(layout, data, position):
+                raise DecodeError("truncated", _CUT_OFF)
+            missing = position if position >= len(data) else None
+            continue
+        if len(found) == _MOST:
+            raise DecodeError("unsupported", f"The TIFF file has more than {_MOST} pages: save it as several files.")
+        found[position] = directory
+        waiting.append((directory.following, True))
+        children = directory.fields.get(_SUB_DIRECTORIES)
+        waiting += [(int(child), False) for child in reversed(children.values)] if children else []
+    pictures = tuple(each for each in found.values() if all(each.size))
+    if not pictures or (missing and all(each.stands_in for each in pictures)):  # the picture itself is missing
+        raise DecodeError("truncated", _CUT_OFF)
+    return Directories(pictures, max(_end(layout, data, each) for each in found.values()), missing)
+
+
+def _end(layout: Layout, data: bytes, directory: Directory) -> int:
+    """Where a directory ends, with those that describe how the picture was taken."""
+    notes = [_directory(layout, data, directory.number(tag, 0)) for tag in _NOTES if tag in directory.fields]
+    return max(each.end for each in (directory, *notes) if each)
+
+
+_CUT_OFF = "The TIFF file ends too early, before or inside a directory: it was cut off or not fully written."
+
+
+def _directory(layout: Layout, data: bytes, position: int) -> Directory | None:
+    """The directory at `position`; None where the file does not hold one, or not all of it."""
+    if position + layout.size(layout.count) > len(data):
         return None
-    last = max(extents, key=lambda extent: extent.end)
-    return Extent(min(extent.start for extent in extents), last.end, last.raw)
+    entries = list(_entries(layout, data, position))
+    after = position + layout.size(layout.count) + len(entries) * layout.size(layout.entry + layout.pointer)
+    if not entries or after + layout.size(layout.pointer) > len(data) or None in entries:
+        return None
+    fields: dict[int, Field] = {}
+    end = after + layout.size(layout.pointer)
+    for entry in entries:
+        assert entry is not None, "looked for above"
+        tag, kind, count, start = entry
+        last = start + _SIZES.get(kind, 0) * count
+        never_written = not kind or (not count and not any(data[start:]))
+        if never_written or last > len(data):
+            return None
+        end = max(end, last)
+        if kind in _INTEGERS:
+            fields[tag] = Field(np.frombuffer(data, layout.order + _INTEGERS[kind], count, start), start)
+    return Directory(position, end, layout.read(layout.pointer, data, after)[0], fields)
 
 
-def _directory(layout: _Layout, data: bytes, position: int) -> tuple[dict[int, Integers], int] | None:
-    """The integer fields that matter and the next directory's position; None where the file does not hold them."""
-    (entries,) = layout.read(layout.count, data, position)
-    position += layout.size(layout.count)
+def _entries(layout: Layout, data: bytes, position: int) -> Iterator[tuple[int, int, int, int] | None]:
+    """Tag, type, count and the values' position of each entry at `position`; None for one that the file lacks."""
     head, pointer = layout.size(layout.entry), layout.size(layout.pointer)
-    if position + entries * (head + pointer) > len(data):
-        return None
-    fields: dict[int, Integers] = {}
-    for _ in range(entries):
-        tag, kind, count = layout.read(layout.entry, data, position)
-        size = _SIZES.get(kind, 0) * count
-        start = position + head if size <= pointer else layout.read(layout.pointer, data, position + head)[0]
-        never_written = not kind or (not count and not any(data[position + head :]))
-        if never_written or start + size > len(data):
-            return None
-        if tag in (_COMPRESSION, _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES) and kind in _INTEGERS:
-            fields[tag] = np.frombuffer(data, layout.order + _INTEGERS[kind], count, start)
-        position += head + pointer
-    return fields, layout.read(layout.pointer, data, position)[0]
+    place = position + layout.size(layout.count)
+    if place > len(data):
+        return
+    for _ in range(min(layout.read(layout.count, data, position)[0], 0xFFFF)):
+        if place + head + pointer > len(data):
+            yield None
+            return
+        tag, kind, count = layout.read(layout.entry, data, place)
+        is_inside = _SIZES.get(kind, 0) * count <= pointer
+        yield tag, kind, count, place + head if is_inside else layout.read(layout.pointer, data, place + head)[0]
+        place += head + pointer
 
 
-def _pixels(fields: dict[int, Integers], length: int) -> Extent | None:
-    """A page's extent; None if a strip or tile reaches beyond the file of `length` bytes."""
-    none = np.zeros(0, np.uint32)
-    starts = fields.get(_STRIPS, fields.get(_TILES, none)).astype(np.uint64)
-    sizes = fields.get(_STRIP_BYTES, fields.get(_TILE_BYTES, none)).astype(np.uint64)
-    if not len(starts) or starts.max() > length or (len(sizes) and sizes.max() > length):
-        return None
-    compression = fields.get(_COMPRESSION, none)
-    raw = not len(compression) or int(compression[0]) in _UNCOMPRESSED
-    count = min(len(starts), len(sizes))
-    if not raw and np.any((starts[:count] > 0) & (sizes[:count] == 0)):  # a place but no bytes: not filled in yet
-        return None
-    ends = starts[:count] + sizes[:count] if count else starts  # sums of two file positions: no overflow
-    return Extent(int(starts.min()), int(ends.max()), raw) if ends.max() <= length else None
+def _is_cut_off(layout: Layout, data: bytes, position: int) -> bool:
+    """Whether a directory at `position` may have been cut off, or never written: all that is there looks like one."""
+    written = len(data.rstrip(b"\0"))
+    if position >= written:
+        return position < len(data)
+    head, each = layout.size(layout.count), layout.size(layout.entry + layout.pointer)
+    entries = list(_entries(layout, data, position))[: max(0, written - position - head) // each]
+    seen = [entry for entry in entries if entry]
+    if not seen:
+        return position + head + each > written
+    return _ascends([tag for tag, *_ in seen]) and all(kind in _SIZES for _, kind, *_ in seen)
+
+
+def _ascends(tags: Sequence[int]) -> bool:
+    return all(first < second for first, second in pairwise(tags))

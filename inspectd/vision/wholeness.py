@@ -20,8 +20,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from inspectd.vision.bmp import bmp_extent
 from inspectd.vision.errors import DecodeError
-from inspectd.vision.tiff import tiff_extent
+from inspectd.vision.strips import Extent, extents_of
+from inspectd.vision.tiff import Directories, read_directories
 
 Kind = Literal["PNG", "JPEG", "BMP", "TIFF", "WEBP"]
 
@@ -99,10 +101,19 @@ def _truncated(kind: Kind, where: str) -> DecodeError:
     return DecodeError("truncated", f"The {kind} file ends too early, {where}: it was cut off or not fully written.")
 
 
+def _refuse_animation(kind: Kind, frames: int) -> None:
+    if frames > 1:
+        raise DecodeError(
+            "unsupported",
+            f"The {kind} file is an animation of {frames} frames, of which none is the picture: save the one that is "
+            "meant as a file of its own.",
+        )
+
+
 def _png(data: bytes) -> Wholeness:
-    """Every chunk's CRC-32 up to IEND (PNG, third edition, 5.3)."""
+    """Every chunk's CRC-32 up to IEND (PNG, third edition, 5.3), and that no frame comes after the picture."""
     view = memoryview(data)
-    position = 8
+    position, frames = 8, 0
     while True:
         (length,) = struct.unpack_from(">I", data, position)
         end = position + 8 + length
@@ -112,9 +123,16 @@ def _png(data: bytes) -> Wholeness:
             if data[-1] == 0:  # a whole file ends in IEND's checksum, 82
                 raise _truncated("PNG", f"somewhere after byte {position}, and zeros follow")
             raise DecodeError("damaged", f"The PNG file is damaged: a checksum is wrong at byte {position}.")
-        if data[position + 4 : position + 8] == b"IEND":
-            return WHOLE
+        name = data[position + 4 : position + 8]
+        if name == b"acTL":
+            (frames,) = struct.unpack_from(">I", data, position + 8)
+        elif name == b"fdAT":  # what a viewer shows after the first frame, or instead of the picture
+            frames = max(frames, 2)
+        elif name == b"IEND":
+            break
         position = end + 4
+    _refuse_animation("PNG", frames)
+    return WHOLE
 
 
 def _jpeg(data: bytes) -> Wholeness:
@@ -155,29 +173,46 @@ def jpeg_with_more_bits(data: bytes) -> bytes:
 
 
 def _bmp(data: bytes) -> Wholeness:
-    """The length that the header implies; then the zeros at the end of its pixels."""
-    announced, start, header = struct.unpack_from("<I4xII", data, 2)
-    if header == 12:  # OS/2
-        width, height, _planes, bits = struct.unpack_from("<HHHH", data, 18)
-        packed = False
-    else:
-        width, height, _planes, bits, compression = struct.unpack_from("<iiHHI", data, 18)
-        packed = compression not in (0, 3)  # neither plain nor with bit masks
-    end = announced if packed else start + (width * bits + 31) // 32 * 4 * abs(height)
-    if max(end, announced) > len(data):
-        raise _truncated("BMP", f"at {len(data)} of {max(end, announced)} bytes")
-    return Wholeness(unproven=_ends_in_zeros(data, start, end))
+    """All pixels inside the file, whatever sizes its header names; then the zeros at their end."""
+    extent = bmp_extent(data)
+    if extent.end is None:
+        return Wholeness(unproven=data.endswith(b"\0\0"))
+    if extent.end > len(data):
+        raise _truncated("BMP", f"at {len(data)} of {extent.end} bytes")
+    if extent.is_ambiguous:
+        return Wholeness("may be incomplete: it is shorter than its header says")
+    return Wholeness(unproven=_ends_in_zeros(data, extent.start, extent.end))
 
 
 def _tiff(data: bytes) -> Wholeness:
-    """All pages' pixels inside the file; then the zeros at the end of the last."""
-    extent = tiff_extent(data)
-    if extent is None:
-        raise _truncated("TIFF", "before the pixels that its directory points to")
-    if extent.raw:
-        return Wholeness(unproven=_ends_in_zeros(data, extent.start, extent.end))
+    found = read_directories(data)
+    return check_tiff(data, found, extents_of(data, found))
+
+
+def check_tiff(data: bytes, found: Directories, extents: dict[int, Extent | None]) -> Wholeness:
+    """`check` for a TIFF file: all pictures' pixels in it, and no further page missing; then the zeros at its end.
+
+    Args:
+        extents: As `extents_of` finds them.
+    """
+    whole = [each for each in extents.values() if each]
+    if len(whole) < len(extents):
+        number = list(extents.values()).index(None) + 1
+        which = f"directory {number} of {len(extents)}" if len(extents) > 1 else "its directory"
+        raise _truncated("TIFF", f"before the pixels that {which} points to")
+    last = max(whole, key=lambda extent: extent.end)
+    if found.missing and found.missing % 2 == 0:  # directories begin at even places
+        if len(data) - max(found.end, last.end) > 3:
+            raise _truncated("TIFF", "inside a page")
+        if found.missing < 8 * len(data):
+            return Wholeness("may be incomplete: it names one more page, which is not in it")
+    rest = len(data) - found.end
+    if found.end > last.end and rest >= _many(last.end) and data.count(0, found.end) == rest:
+        return Wholeness(unproven=True)  # what pointed to the next page may have been cut in the middle
+    if last.raw:
+        return Wholeness(unproven=_ends_in_zeros(data, min(extent.start for extent in whole), last.end))
     # Compressed data does not end in zeros: LZW has an end code, deflate a checksum. Two or three may be alignment.
-    zeros = _zeros(data, extent.end)
+    zeros = _zeros(data, last.end)
     if zeros >= 4:
         raise _truncated("TIFF", "and zeros follow")
     return Wholeness(unproven=zeros >= 2)
@@ -193,7 +228,7 @@ def _webp(data: bytes) -> Wholeness:
     riff_end = 8 + struct.unpack_from("<I", data, 4)[0]
     if riff_end > len(data):
         raise _truncated("WEBP", f"at {len(data)} of {riff_end} bytes")
-    position, picture_end, usual_zeros = 12, 0, 0
+    position, picture_end, usual_zeros, frames = 12, 0, 0, 0
     while position + 8 <= riff_end:
         name, length = struct.unpack_from("<4sI", data, position)
         end = position + 8 + length
@@ -201,9 +236,11 @@ def _webp(data: bytes) -> Wholeness:
             raise _truncated("WEBP", f"somewhere before byte {position}, and zeros or damage follow")
         if name in (b"VP8 ", b"VP8L", b"ANMF"):
             picture_end, usual_zeros = end, 2 if name == b"VP8L" else 7
+            frames += name == b"ANMF"
         position = end + length % 2
     if not picture_end:
         raise _truncated("WEBP", "before its picture")
+    _refuse_animation("WEBP", frames)
     return Wholeness(unproven=_zeros(data, picture_end) > usual_zeros or _zeros(data, riff_end) >= 16)
 
 
@@ -214,9 +251,13 @@ def _ends_in_zeros(data: bytes, start: int, end: int) -> bool:
     be missing as well: its zeros begin exactly on a block's boundary, which a black corner does once in 512 times.
     """
     zeros = _zeros(data, end)
-    many = min(4096, max(16, (end - start) // 128))
     on_boundary = zeros >= 16 and (end - zeros) % 512 == 0
-    return zeros >= many or on_boundary
+    return zeros >= _many(end - start) or on_boundary
+
+
+def _many(pixels: int) -> int:
+    """How many zeros are too many at the end of so many bytes of pixels."""
+    return min(4096, max(16, pixels // 128))
 
 
 def _zeros(data: bytes, end: int) -> int:

@@ -17,7 +17,8 @@ from inspectd.config import Config
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Claim, Failed, Inspected, Outcome, Read, Unsettled
 from inspectd.ledger.schema import State
-from inspectd.model.inspector import Finding, Inspector
+from inspectd.model.inspector import Inspector
+from inspectd.model.pages import Worst, inspect_pages
 from inspectd.vision.decode import DecodeError
 from inspectd.worker.after import concerns
 from inspectd.worker.artifacts import sidecar
@@ -115,9 +116,9 @@ class Pipeline:
         self._progress()
         with turn(self._network, self._progress):
             started = time.perf_counter()
-            findings = self._inspector.inspect([image.tensor for image in images]) if images else []
+            found = inspect_pages(self._inspector, [*map(self._judge.tensors, images)], self._progress)
             infer = round(milliseconds(started) / max(1, len(images)), 3)
-        for inspected, written in self._each(self._conclude, images, findings, repeat(infer)):
+        for inspected, written in self._each(self._conclude, images, found, repeat(infer)):
             outcomes.append(inspected)
             files += written
         return Judged(outcomes, files, batch.folded)
@@ -167,11 +168,9 @@ class Pipeline:
             return replace(outcome, quiet=self._quiet(concerned and may_be_mended(outcome)))
         return outcome
 
-    def _conclude(
-        self, image: Prepared, finding: Finding, infer_ms: float
-    ) -> tuple[Inspected, list[tuple[Path, bytes]]]:
-        """The record of one finding, its overlay and its sidecar."""
-        inspected, files = self._judge.conclude(image, finding, infer_ms)
+    def _conclude(self, image: Prepared, worst: Worst, infer_ms: float) -> tuple[Inspected, list[tuple[Path, bytes]]]:
+        """The record of one image, its overlay and its sidecar."""
+        inspected, files = self._judge.conclude(image, worst, infer_ms)
         concerned = concerns(self._watches[inspected.claim.watch], inspected.verdict)
         inspected = replace(inspected, quiet=self._quiet(concerned and may_be_unfinished(image)))
         return inspected, files + self._sidecar(inspected)

@@ -4,6 +4,8 @@ New images and past ones go this same way. Nothing is read, written or claimed h
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from numpy.typing import NDArray
 from inspectd.config import Config
 from inspectd.ledger.records import Claim, Inspected
 from inspectd.model.explanation import explain
-from inspectd.model.inspector import Finding, Inspector
-from inspectd.vision.decode import Decoded, DecodeError, decode
+from inspectd.model.inspector import Inspector
+from inspectd.model.pages import Worst
+from inspectd.vision.decode import Decoded, DecodeError, Pages
 from inspectd.vision.overlay import Style
 from inspectd.worker.artifacts import stored_heat
 from inspectd.worker.names import artifact_path
@@ -28,15 +31,21 @@ SUFFIX = {"jpeg": ".jpg", "png": ".png"}
 
 @dataclass(frozen=True)
 class Prepared:
-    """An image ready for the network, with what its overlay needs: the pixels, or the file's bytes to decode again."""
+    """An image ready for the network, with what its overlay needs.
+
+    Attributes:
+        kept: Its pixels, or the file's bytes to decode again where there are several pages or too many pixels.
+        tensors: Its pages as the network's input; none where they are to be made again from `kept`.
+        sizes: Width and height of each upright page.
+    """
 
     claim: Claim
     sha256: str
     kept: Decoded | bytes
-    tensor: NDArray[np.uint8]
+    tensors: tuple[NDArray[np.uint8], ...]
     doubt: str | None
     unproven: bool  # it ends in zeros: black pixels, or what was not written yet
-    size: tuple[int, int]  # width, height of the upright image
+    sizes: tuple[tuple[int, int], ...]
     timings: dict[str, float]
 
 
@@ -49,43 +58,62 @@ class Judge:
         self._style = Style(**config.overlay.model_dump(exclude={"write"}))
 
     def prepare(self, claim: Claim, source: Source) -> Prepared:
-        """Decode a file's bytes and bring them to the network's input.
+        """Decode a file's bytes, one page after the other, and bring them to the network's input.
 
         Raises:
-            DecodeError: they are no whole image.
+            DecodeError: they are no whole image; one page that is broken is enough.
         """
+        share = PIXELS_KEPT // self._config.worker.batch
+        tensors: list[NDArray[np.uint8]] = []
+        sizes: list[tuple[int, int]] = []
+        room, prepare_ms = share, 0.0
         started = time.perf_counter()
-        decoded = decode(source.data, self._config.limits.pixels)
-        decode_ms = milliseconds(started)
-        started = time.perf_counter()
-        tensor = self.inspector.prepare(decoded.samples)
+        pages = Pages(source.data, self._config.limits.pixels)
+        for decoded in pages:
+            begun = time.perf_counter()
+            tensor = self.inspector.prepare(decoded.samples)
+            room -= tensor.nbytes
+            if len(pages) == 1 or room >= 0:
+                tensors.append(tensor)
+            sizes.append(decoded.size)
+            prepare_ms += milliseconds(begun)
         return Prepared(
             claim=claim,
             sha256=source.sha256,
-            kept=decoded if decoded.samples.nbytes <= PIXELS_KEPT // self._config.worker.batch else source.data,
-            tensor=tensor,
+            kept=decoded if len(pages) == 1 and decoded.samples.nbytes <= share else source.data,
+            tensors=tuple(tensors) if len(tensors) == len(pages) else (),
             doubt=decoded.doubt,
             unproven=decoded.unproven,
-            size=decoded.size,
-            timings={"decode": decode_ms, "prepare": milliseconds(started)},
+            sizes=tuple(sizes),
+            timings={"decode": round(milliseconds(started) - prepare_ms, 3), "prepare": round(prepare_ms, 3)},
         )
 
-    def conclude(
-        self, image: Prepared, finding: Finding, infer_ms: float
-    ) -> tuple[Inspected, list[tuple[Path, bytes]]]:
-        """The record of one finding, and its overlay as a file where the configuration wants one.
+    def tensors(self, image: Prepared) -> Iterator[NDArray[np.uint8]]:
+        """The pages of an image as the network's input, made one by one where there are too many of them to be kept.
+
+        Raises:
+            MemoryError: there is not enough to decode them again.
+        """
+        yield from image.tensors
+        if not image.tensors and isinstance(image.kept, bytes):
+            with _memory_to_decode():
+                for page in Pages(image.kept, self._config.limits.pixels):
+                    yield self.inspector.prepare(page.samples)
+
+    def conclude(self, image: Prepared, worst: Worst, infer_ms: float) -> tuple[Inspected, list[tuple[Path, bytes]]]:
+        """The record of what was found on an image's worst page, and its overlay as a file where one is wanted.
 
         Raises:
             MemoryError: there is not enough for its pixels, beside those of the others.
         """
-        bundle = self.inspector.bundle
+        bundle, finding, pages = self.inspector.bundle, worst.finding, len(image.sizes)
         started = time.perf_counter()
-        explanation = explain(finding, image.size, image.doubt)
+        explanation = explain(finding, image.sizes[worst.page - 1], image.doubt, worst.page, pages)
         files: list[tuple[Path, bytes]] = []
         overlay: Path | None = None
         if self._config.overlay.is_wanted(explanation.verdict):
             overlay = artifact_path(image.claim, bundle.short, SUFFIX[self._style.format])
-            pixels = self._decoded(image.kept).pixels
+            pixels = self._page(image, worst.page).pixels
             files.append((self._config.output / overlay, explanation.picture(pixels, self._style)))
         inspected = Inspected(
             claim=image.claim,
@@ -97,6 +125,7 @@ class Judge:
             score=finding.score,
             thresholds=bundle.spec.thresholds.as_dict(),
             overlay=str(overlay) if overlay else None,
+            page=worst.page if pages > 1 else None,
             regions=tuple(explanation.regions),
             heat=stored_heat(finding.heat),
             method=finding.method,
@@ -106,13 +135,20 @@ class Judge:
         )
         return inspected, files
 
-    def _decoded(self, kept: Decoded | bytes) -> Decoded:
-        if isinstance(kept, Decoded):
-            return kept
-        try:
-            return decode(kept, self._config.limits.pixels)
-        except DecodeError as error:  # it was a whole image a moment ago, when there was memory for it
-            raise MemoryError(str(error)) from error
+    def _page(self, image: Prepared, number: int) -> Decoded:
+        if isinstance(image.kept, Decoded):
+            return image.kept
+        with _memory_to_decode():
+            return Pages(image.kept, self._config.limits.pixels).decode(number)
+
+
+@contextmanager
+def _memory_to_decode() -> Iterator[None]:
+    """What fails now was a whole image a moment ago, when there was memory for it."""
+    try:
+        yield
+    except DecodeError as error:
+        raise MemoryError(str(error)) from error
 
 
 def milliseconds(started: float) -> float:

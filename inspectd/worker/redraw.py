@@ -12,7 +12,7 @@ from inspectd.ledger.records import Redraw
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Inspector
 from inspectd.model.spec import Method
-from inspectd.vision.decode import DecodeError, decode
+from inspectd.vision.decode import DecodeError, Pages
 from inspectd.vision.overlay import Style
 from inspectd.worker.past import read_again
 from inspectd.worker.source import SourceError
@@ -42,9 +42,10 @@ def redrawn(
 
 def _draw_again(config: Config, inspector: Inspector, wanted: Redraw) -> bytes:
     source = read_again(config, wanted.watch, wanted.path, wanted.moved_to, wanted.sha256)
-    image = decode(source.data, config.limits.pixels)
+    pages, page = Pages(source.data, config.limits.pixels), wanted.page or 1
+    image = pages.decode(page)
     method = cast(Method, wanted.method)  # a worker wrote it
     (finding,) = inspector.inspect([inspector.prepare(image.samples)], [method])
     chosen = config.overlay.model_dump(exclude={"write"})
     style = Style(**chosen | {"format": "png" if wanted.overlay.endswith(".png") else "jpeg"})
-    return explain(finding, image.size, image.doubt).picture(image.pixels, style)
+    return explain(finding, image.size, image.doubt, page, len(pages)).picture(image.pixels, style)

@@ -23,7 +23,7 @@ from inspectd.errors import BundleError, InspectdError
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Inspected, Past, Request
 from inspectd.ledger.reinspections import OPENINGS
-from inspectd.model.inspector import Finding
+from inspectd.model.pages import Worst, inspect_pages
 from inspectd.paths import from_text
 from inspectd.vision.decode import DecodeError
 from inspectd.worker.judge import Judge, Prepared, milliseconds
@@ -216,7 +216,7 @@ class Reinspector:
             answers = list(zip(images, _find(model.judge, images), strict=True))
         infer = round(milliseconds(started) / max(1, len(images)), 3)
         done.failed.extend((image.claim.image_id, why) for image, why in answers if isinstance(why, str))
-        found = [(image, finding) for image, finding in answers if isinstance(finding, Finding)]
+        found = [(image, worst) for image, worst in answers if isinstance(worst, Worst)]
         for concluded in self._pulse(self._pool.map(partial(_conclude, model.judge, infer), found)):
             if isinstance(concluded[0], Inspected):
                 done.inspected.append(concluded[0])
@@ -262,20 +262,20 @@ class Reinspector:
             thread.join()
 
 
-def _conclude(judge: Judge, infer: float, found: tuple[Prepared, Finding]) -> _Concluded | Failure:
-    image, finding = found
+def _conclude(judge: Judge, infer: float, found: tuple[Prepared, Worst]) -> _Concluded | Failure:
+    image, worst = found
     try:
-        return judge.conclude(image, finding, infer)
+        return judge.conclude(image, worst, infer)
     except MemoryError:
         return image.claim.image_id, TOO_LARGE
 
 
-def _find(judge: Judge, images: Sequence[Prepared]) -> list[Finding | str]:
-    """A finding for each image, or why there is none; an image that a network cannot bear is found by itself."""
+def _find(judge: Judge, images: Sequence[Prepared]) -> list[Worst | str]:
+    """What is found in each image, or why nothing; an image that a network cannot bear is found by itself."""
     if not images:
         return []
     try:
-        return [*judge.inspector.inspect([image.tensor for image in images])]
+        return [*inspect_pages(judge.inspector, [*map(judge.tensors, images)])]
     except MemoryError:
         why = TOO_LARGE
     except Exception as error:
@@ -283,4 +283,4 @@ def _find(judge: Judge, images: Sequence[Prepared]) -> list[Finding | str]:
         why = f"no answer: the network failed with {type(error).__name__}: {error}"
     if len(images) == 1:
         return [why]
-    return [finding for image in images for finding in _find(judge, [image])]
+    return [found for image in images for found in _find(judge, [image])]

@@ -94,3 +94,17 @@ def test_overlays_that_cannot_be_written_are_a_sentence() -> None:
     code, _, err = run("bright.png", "--out", "dark.png")
     assert code == 1
     assert "cannot be written: File exists." in err
+
+
+@pytest.mark.usefixtures("model")
+def test_of_several_pages_the_worst_is_answered_and_named(folder: Path) -> None:
+    dark, bright = Image.open("dark.png"), Image.open("bright.png").resize((30, 20))
+    dark.save("pages.tif", save_all=True, append_images=[bright, dark])
+    dark.save("moving.webp", save_all=True, append_images=[Image.open("bright.png")])
+    code, out, _ = run("pages.tif", "moving.webp", "--out", "seen")
+    assert code == 1
+    pages, moving = out.splitlines()
+    assert pages.startswith("pages.tif: defect (page 2 of 3), defect, score 0.9")
+    assert moving.startswith("moving.webp: failed: unsupported: The WEBP file is an animation of 2 frames")
+    with Image.open(next((folder / "seen").glob("pages.tif-*"))) as overlay:
+        assert overlay.size == (30, 20)

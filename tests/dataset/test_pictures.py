@@ -37,13 +37,15 @@ def test_what_is_no_image_or_in_doubt_keeps_its_place(make: Make) -> None:
     (root / "ok" / "001.png").write_text("no image")
     jpeg = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8))[1].tobytes()
     (root / "ok" / "002.jpg").write_bytes(jpeg[: len(jpeg) // 2] + b"\xff\xd9")
-    first, second, third, gone = read_pictures(
-        root, [*find_images(open_folder(root), CLASSES), Found("ok/gone.png", 0)]
-    )
+    sheets = [Image.new("L", (64, 64), level) for level in (30, 220)]
+    sheets[0].save(root / "ok" / "003.tif", save_all=True, append_images=sheets[1:])
+    found = [*find_images(open_folder(root), CLASSES), Found("ok/gone.png", 0)]
+    first, second, third, pages, gone = read_pictures(root, found)
     assert isinstance(first, Picture)
     assert str(second).startswith("ok/001.png: ")
     assert isinstance(third, Picture)
     assert third.doubt
+    assert str(pages).startswith("ok/003.tif: The file has 2 pages where one picture is needed")
     assert gone == Unreadable("ok/gone.png", 0, "cannot be read (No such file or directory)")
 
 

@@ -31,8 +31,8 @@ LATER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 
 
 def upgrade() -> None:
@@ -56,7 +56,7 @@ def scripts(tmp_path: Path) -> Path:
     """The migrations of a later release: one more than there is."""
     folder = tmp_path / "migrations"
     shutil.copytree(resource("migrations"), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0008_station.py").write_text(LATER.format(last="pass"))
+    (folder / "versions" / "0009_station.py").write_text(LATER.format(last="pass"))
     return folder
 
 
@@ -117,12 +117,12 @@ def test_an_upgrade_copies_the_database_first_and_the_daemon_may_have_it_open(
 ) -> None:
     queue.enqueue("line", arrivals(3))  # still in the -wal file: a copy of the main file alone would miss them
     upgrade(url, scripts)
-    (copy,) = file.parent.glob("inspectd.db.before-0008-*")
+    (copy,) = file.parent.glob("inspectd.db.before-0009-*")
     with sqlite3.connect(copy) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0007",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0008",)]
         assert connection.execute("SELECT count(*) FROM images").fetchall() == [(3,)]
     with sqlite3.connect(file) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0008",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0009",)]
         assert connection.execute("SELECT count(station), count(*) FROM images").fetchall() == [(0, 3)]
 
 
@@ -258,7 +258,7 @@ def put(connection: sqlite3.Connection, table: str, row: dict[str, object]) -> N
 
 
 def test_an_upgrade_that_fails_changes_nothing(url: str, file: Path, scripts: Path) -> None:
-    (scripts / "versions" / "0008_station.py").write_text(LATER.format(last="raise RuntimeError('half way')"))
+    (scripts / "versions" / "0009_station.py").write_text(LATER.format(last="raise RuntimeError('half way')"))
     before = objects(file, "table")
     with pytest.raises(RuntimeError, match="half way"):
         upgrade(url, scripts)
@@ -270,7 +270,7 @@ def test_a_newer_database_is_refused_and_left_alone(url: str, file: Path, script
     upgrade(url, scripts)
     before = file.read_bytes()
     for use in (upgrade, open_writer, open_reader):
-        with pytest.raises(LedgerError, match=r"newer inspectd \(schema 0008; this one knows 0007\)"):
+        with pytest.raises(LedgerError, match=r"newer inspectd \(schema 0009; this one knows 0008\)"):
             use(url)
     assert file.read_bytes() == before
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from inspectd.vision.decode import DecodeError, decode
+from inspectd.vision.decode import Decoded, DecodeError, Pages
 
 ROOM = 1_000_000  # pixels; the valid files have some thousand
 SIZE = (48, 64)
@@ -157,12 +157,12 @@ def main(start: int, stop: int) -> None:
         began = time.process_time()
         code, passed, same = "", False, False
         try:
-            decoded = decode(mutant.data, ROOM)
+            decoded = list(Pages(mutant.data, ROOM))
         except DecodeError as error:
             code = error.code
         else:
-            passed = decoded.doubt is None and not decoded.unproven
-            same = passed and np.array_equal(decoded.pixels, decode(mutant.origin, ROOM).pixels)
+            passed = not any(page.doubt or page.unproven for page in decoded)
+            same = passed and _are_same(decoded, list(Pages(mutant.origin, ROOM)))
         seconds = time.process_time() - began
         told = {
             "way": mutant.way,
@@ -174,6 +174,11 @@ def main(start: int, stop: int) -> None:
         }
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         _say(index=index, memory=memory, **told)
+
+
+def _are_same(some: list[Decoded], others: list[Decoded]) -> bool:
+    pairs = zip(some, others, strict=False)
+    return len(some) == len(others) and all(np.array_equal(one.pixels, other.pixels) for one, other in pairs)
 
 
 def _say(**fields: object) -> None:

@@ -163,13 +163,6 @@ def test_cmyk_jpeg() -> None:
     assert (red > 240, green < 20, blue < 20) == (True, True, True)
 
 
-def test_the_first_page_and_the_first_frame() -> None:
-    first, second = Image.fromarray(RGB), Image.fromarray(255 - RGB)
-    for kind in ("TIFF", "PNG", "WEBP"):
-        data = pillow(first, kind, save_all=True, append_images=[second])
-        np.testing.assert_array_equal(decode(data, ROOM).pixels, RGB)
-
-
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
 def test_orientation(kind: str, orientation: int) -> None:

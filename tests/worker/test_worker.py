@@ -17,7 +17,7 @@ from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Claim, Counts, Stat
 from inspectd.model.null import NullInspector, write_null_bundle
-from inspectd.vision.decode import Decoded, DecodeError
+from inspectd.vision.decode import DecodeError, Pages
 from inspectd.worker import batch as way
 from inspectd.worker import judge, signs, worker
 from inspectd.worker.batch import Batch
@@ -106,17 +106,16 @@ def test_an_image_that_finds_no_memory_to_be_drawn_is_judged_with_fewer_beside_i
 ) -> None:
     """The pixels of large images are not kept for their overlays, but decoded again."""
     queue = queued(site, {"line": 4})
-    decode = judge.decode
     times = Counter[bytes]()
 
-    def scarce(data: bytes, most: int) -> Decoded:
+    def scarce(data: bytes, most: int) -> Pages:
         times[data] += 1
         if times.total() == 5:  # the first that is decoded again
             raise DecodeError("too large", "There is not enough memory.")
-        return decode(data, most)
+        return Pages(data, most)
 
     monkeypatch.setattr(judge, "PIXELS_KEPT", 0)
-    monkeypatch.setattr(judge, "decode", scarce)
+    monkeypatch.setattr(judge, "Pages", scarce)
     work_off(config.load(site.config), queue)
     assert max(times.values()) > 2
     assert site.rows("select verdict, count(*) from verdicts group by 1") == [("ok", 4)]

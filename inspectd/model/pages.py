@@ -1,0 +1,42 @@
+"""Images of one page or of several, through an inspector: of an image's pages the worst decides."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspectd.model.inspector import Finding, Inspector, badness
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The finding that decides about an image, and the number of its page, from 1 on."""
+
+    finding: Finding
+    page: int
+
+
+def inspect_pages(
+    inspector: Inspector, images: Sequence[Iterable[NDArray[np.uint8]]], alive: Callable[[], None] = lambda: None
+) -> list[Worst]:
+    """Judges every page of every image; of pages that are equally bad the first counts.
+
+    Args:
+        images: For each image its pages as `Inspector.prepare` made them, at least one. No more pages are asked for at
+            a time than there are images, so that they may be made only then.
+        alive: Is called for each call of the network.
+    """
+    spec = inspector.bundle.spec
+    worst: dict[int, Worst] = {}
+    waiting = (
+        (index, number, page) for index, pages in enumerate(images) for number, page in enumerate(pages, start=1)
+    )
+    while batch := list(islice(waiting, len(images))):
+        findings = inspector.inspect([page for _, _, page in batch])
+        for (index, number, _), finding in zip(batch, findings, strict=True):
+            if index not in worst or badness(spec, finding) > badness(spec, worst[index].finding):
+                worst[index] = Worst(finding, number)
+        alive()
+    return [worst[index] for index in range(len(images))]
