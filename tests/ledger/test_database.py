@@ -203,7 +203,7 @@ def test_a_table_that_is_copied_into_a_new_one_loses_nothing(tmp_path: Path, scr
     with sqlite3.connect(file) as connection:
         fill_every_table(connection)
     indexes, view, before = objects(file, "index"), objects(file, "view"), everything(file)
-    (scripts / "versions" / "0008_station.py").write_text(LATER.format(last="import os; os.kill(os.getpid(), 9)"))
+    (scripts / "versions" / "0009_station.py").write_text(LATER.format(last="import os; os.kill(os.getpid(), 9)"))
     script = "import pathlib, sys; from inspectd.ledger import database\n"
     script += "database.upgrade(sys.argv[1], pathlib.Path(sys.argv[2]))"
     assert subprocess.run([sys.executable, "-c", script, url, str(scripts)], check=False).returncode == -9
