@@ -46,7 +46,7 @@ def test_what_is_not_looked_at_is_said(make: Make) -> None:
     found = look(root)
     assert found.remarks == (
         "Not looked at: 2 in the classes' folders, such as ok/loop. Images are files that end in .png, .jpg, .jpeg, "
-        ".bmp, .tif, .tiff, .webp; links to folders are not followed.",
+        ".jpe, .jfif, .bmp, .tif, .tiff, .webp; links to folders are not followed.",
     )
 
 
