@@ -16,9 +16,7 @@ How source values become 8-bit RGB, the same for training and inspection:
 """
 
 import io
-import logging
 import struct
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,38 +24,22 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from inspectd.vision.bmp import bmp_extent
 from inspectd.vision.errors import DecodeError
+from inspectd.vision.header import check_size, open_image, tiff_bits
 from inspectd.vision.strips import Extent, extents_of
 from inspectd.vision.tiff import Directories, Layout, read_directories
 from inspectd.vision.wholeness import WHOLE, Kind, check, check_tiff, identify, jpeg_with_more_bits
 
 __all__ = ["DecodeError", "Decoded", "Pages", "decode"]
 
-# Pillow keeps these for the whole process, so they are set once, here. Its own size limit is replaced by the caller's.
-Image.MAX_IMAGE_PIXELS = None
-warnings.filterwarnings("ignore", module=r"PIL\.")  # what it would say about one file belongs to that file's record
-logging.getLogger("PIL").setLevel(logging.CRITICAL)
-
-_READERS: dict[Kind, Callable[[io.BytesIO], ImageFile]] = {
-    "PNG": PngImageFile,
-    "JPEG": JpegImageFile,
-    "BMP": BmpImageFile,
-    "TIFF": TiffImageFile,
-    "WEBP": WebPImageFile,
-}
 _FILLER = 128  # what libjpeg shows where coded data is missing
 _ORIENTATION = 274
-_WIDTH, _LENGTH, _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR, _TILE_WIDTH, _TILE_LENGTH = 256, 257, 258, 262, 284, 322, 323
-_SEPARATE = 2  # planes, of PlanarConfiguration
+_PHOTOMETRIC = 262
 
 Samples = NDArray[np.uint8]
 
@@ -168,7 +150,7 @@ class Pages:
 
     def _decode(self, number: int) -> Decoded:
         kind, data = self._kind, self._data
-        image = _open(kind, self._as_read(number), self._max_pixels)
+        image = open_image(kind, self._as_read(number), self._max_pixels)
         found = self._tiff if self._directories else check(kind, data)
         image.load()
         stored = _samples(kind, image)
@@ -181,7 +163,7 @@ class Pages:
     def _check_sum(self, directories: Directories) -> None:
         sizes = [page.size for page in directories.pages]
         if len(sizes) == 1:
-            _check_size(sizes[0], self._max_pixels)
+            check_size(sizes[0], self._max_pixels)
         elif (pixels := sum(width * height for width, height in sizes)) > self._max_pixels:
             raise DecodeError(
                 "too large",
@@ -223,50 +205,6 @@ def _explained(kind: Kind, data: bytes) -> Iterator[None]:
         raise _explain(kind, data, error) from error
 
 
-def _open(kind: Kind, file: io.BytesIO, max_pixels: int) -> ImageFile:
-    """The image with its header read, once its size is known to be within the limit."""
-    if kind == "WEBP":  # Pillow allocates a WebP's canvas as soon as it is opened
-        _check_size(_webp_canvas(file.getvalue()), max_pixels)
-    image = _READERS[kind](file)
-    _check_size(image.size, max_pixels)
-    if isinstance(image, TiffImageFile) and _TILE_WIDTH in image.tag_v2:  # a tile may claim more than its picture
-        _check_size((int(image.tag_v2[_TILE_WIDTH]), int(image.tag_v2[_TILE_LENGTH])), max(max_pixels, 2**20))
-    if isinstance(image, TiffImageFile) and image.tag_v2.get(_PLANAR) == _SEPARATE and _tiff_bits(image) == 16:
-        _read_by_libtiff(image)
-    return image
-
-
-def _read_by_libtiff(image: TiffImageFile) -> None:
-    """Lets libtiff read planes of 16 bits that are not compressed: Pillow takes them for planes of 8."""
-    extents = (0, 0, int(image.tag_v2[_WIDTH]), int(image.tag_v2[_LENGTH]))
-    whole = (f"{image.mode};16N", False, image.tag_v2.offset)
-    image.tile = [image.tile[0]._replace(codec_name="libtiff", extents=extents, offset=0, args=whole)]
-    image.use_load_libtiff = True
-
-
-def _check_size(size: tuple[int, int], max_pixels: int) -> None:
-    width, height = size
-    if width * height > max_pixels:
-        raise DecodeError(
-            "too large",
-            f"The image has {width} × {height} pixels, more than the limit of {max_pixels}; raise limits.pixels if "
-            "that is right.",
-        )
-
-
-def _webp_canvas(data: bytes) -> tuple[int, int]:
-    """Width and height from a WebP's first chunk (WebP container specification); 0 × 0 for what Pillow will refuse."""
-    name, header = data[12:16], data[20:30]
-    if name == b"VP8X":
-        return int.from_bytes(header[4:7], "little") + 1, int.from_bytes(header[7:10], "little") + 1
-    if name == b"VP8L":
-        packed = int.from_bytes(header[1:5], "little")
-        return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
-    if name == b"VP8 ":
-        return int.from_bytes(header[6:8], "little") & 0x3FFF, int.from_bytes(header[8:10], "little") & 0x3FFF
-    return 0, 0
-
-
 def _orientation(kind: Kind, image: ImageFile) -> object:
     """EXIF orientation, of which 2..8 mean something. Pillow turns TIFF itself; EXIF that is rubbish turns nothing."""
     if kind == "TIFF":
@@ -289,7 +227,7 @@ def _samples(kind: Kind, image: ImageFile) -> Samples:
     if mode in ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr"):
         return np.asarray(image if mode == "RGB" else image.convert("RGB"))
     if mode.startswith("I;16"):
-        bits = 12 if isinstance(image, TiffImageFile) and _tiff_bits(image) == 12 else 16
+        bits = 12 if isinstance(image, TiffImageFile) and tiff_bits(image) == 12 else 16
         values = (np.asarray(image) >> (bits - 8)).astype(np.uint8)
         return 255 - values if _white_is_zero(image) else values
     if mode == "F":
@@ -311,11 +249,7 @@ def _bits(kind: Kind, image: ImageFile, data: bytes) -> int:
         return data[24]  # IHDR
     if kind == "BMP" and data[14] != 12:
         return min(8, int.from_bytes(data[28:30], "little"))
-    return _tiff_bits(image) if isinstance(image, TiffImageFile) else 8
-
-
-def _tiff_bits(image: TiffImageFile) -> int:
-    return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))))
+    return tiff_bits(image) if isinstance(image, TiffImageFile) else 8
 
 
 def _jpeg_doubt(data: bytes, image: ImageFile, stored: Samples) -> str | None:

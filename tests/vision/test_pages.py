@@ -78,7 +78,9 @@ def test_a_file_that_was_cut_anywhere_never_passes(name: str) -> None:
             except DecodeError:
                 continue
             right = [np.array_equal(each.samples, pixels) for each, pixels in zip(pages, expected, strict=False)]
-            if data != whole and not (right == [True] * len(expected) or any(each.doubt or each.unproven for each in pages)):
+            if data != whole and not (
+                right == [True] * len(expected) or any(each.doubt or each.unproven for each in pages)
+            ):
                 passed.append(cut)
     assert passed == []
 

@@ -1,0 +1,87 @@
+"""An image's header read by Pillow: nothing of it is decoded before its size is known to be within the limit."""
+
+import io
+import logging
+import warnings
+from collections.abc import Callable
+
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from inspectd.vision.errors import DecodeError
+from inspectd.vision.wholeness import Kind
+
+# Pillow keeps these for the whole process, so they are set once, here. Its own size limit is replaced by the caller's.
+Image.MAX_IMAGE_PIXELS = None
+warnings.filterwarnings("ignore", module=r"PIL\.")  # what it would say about one file belongs to that file's record
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
+
+_READERS: dict[Kind, Callable[[io.BytesIO], ImageFile]] = {
+    "PNG": PngImageFile,
+    "JPEG": JpegImageFile,
+    "BMP": BmpImageFile,
+    "TIFF": TiffImageFile,
+    "WEBP": WebPImageFile,
+}
+_WIDTH, _LENGTH, _BITS_PER_SAMPLE, _PLANAR, _TILE_WIDTH, _TILE_LENGTH = 256, 257, 258, 284, 322, 323
+_SEPARATE = 2  # planes, of PlanarConfiguration
+
+
+def open_image(kind: Kind, file: io.BytesIO, max_pixels: int) -> ImageFile:
+    """The image with its header read, once its size is known to be within the limit.
+
+    Raises:
+        DecodeError: ``too large``.
+        Exception: whatever Pillow raises.
+    """
+    if kind == "WEBP":  # Pillow allocates a WebP's canvas as soon as it is opened
+        check_size(_webp_canvas(file.getvalue()), max_pixels)
+    image = _READERS[kind](file)
+    check_size(image.size, max_pixels)
+    if isinstance(image, TiffImageFile) and _TILE_WIDTH in image.tag_v2:  # a tile may claim more than its picture
+        check_size((int(image.tag_v2[_TILE_WIDTH]), int(image.tag_v2[_TILE_LENGTH])), max(max_pixels, 2**20))
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(_PLANAR) == _SEPARATE and tiff_bits(image) == 16:
+        _read_by_libtiff(image)
+    return image
+
+
+def _read_by_libtiff(image: TiffImageFile) -> None:
+    """Lets libtiff read planes of 16 bits that are not compressed: Pillow takes them for planes of 8."""
+    extents = (0, 0, int(image.tag_v2[_WIDTH]), int(image.tag_v2[_LENGTH]))
+    whole = (f"{image.mode};16N", False, image.tag_v2.offset)
+    image.tile = [image.tile[0]._replace(codec_name="libtiff", extents=extents, offset=0, args=whole)]
+    image.use_load_libtiff = True
+
+
+def check_size(size: tuple[int, int], max_pixels: int) -> None:
+    """Refuses more pixels than the limit, for a width and a height."""
+    width, height = size
+    if width * height > max_pixels:
+        raise DecodeError(
+            "too large",
+            f"The image has {width} × {height} pixels, more than the limit of {max_pixels}; raise limits.pixels if "
+            "that is right.",
+        )
+
+
+def _webp_canvas(data: bytes) -> tuple[int, int]:
+    """Width and height from a WebP's first chunk (WebP container specification); 0 × 0 for what Pillow will refuse."""
+    name, header = data[12:16], data[20:30]
+    if name == b"VP8X":
+        return int.from_bytes(header[4:7], "little") + 1, int.from_bytes(header[7:10], "little") + 1
+    if name == b"VP8L":
+        packed = int.from_bytes(header[1:5], "little")
+        return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+    if name == b"VP8 ":
+        return int.from_bytes(header[6:8], "little") & 0x3FFF, int.from_bytes(header[8:10], "little") & 0x3FFF
+    return 0, 0
+
+
+def tiff_bits(image: TiffImageFile) -> int:
+    """Bits per sample of a TIFF picture."""
+    return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))))
