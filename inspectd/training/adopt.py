@@ -36,7 +36,7 @@ from inspectd.model.spec import (
     Thresholds,
     Tiles,
 )
-from inspectd.model.surgery import examine, inner_layers
+from inspectd.model.surgery import Anatomy, examine, inner_layers
 from inspectd.model.versions import name_of, publish, refuse_unfit
 from inspectd.training.learn import Witness
 from inspectd.training.measuring import measure, see, unmeasured
@@ -96,27 +96,21 @@ def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: 
         raise DataError(f"{file} has weights that are no numbers: its training diverged. Take one of an earlier epoch.")
     with _in_words():
         to = _preparation(said, network)
-    anatomy = examine(network, (to.height, to.width, to.channels))
-    front, among, remark = Front(network, to), alternatives(to, network), None
-    if said.preprocess:
-        remark, among = contradiction(front, to, among), [to]
-    else:
-        to, remark = as_seen(front, among)
-        among = [to, *(each for each in among if each != to)]
+    anatomy = _examined(file, network, to)
+    front = Front(network, to)
+    among = _candidates(front, said, to, network, witness)
     with _in_words():
         draft = Spec(
             name=name_of(out),
             classes=classes,
             activation=activation_of(network, anatomy),
-            preparation=to,
+            preparation=among[0],
             thresholds=Thresholds(0.0),
             heat_scale=unmeasured(classes),
             layer=said.layer or target_layer(network, anatomy),
             tiles=None if said.tiles is None else Tiles(said.tiles),
             training=_origin(file, said, network),
         )
-    if remark:
-        witness.say(remark)
     if anatomy.units == 1 and len(classes) == 2 and classes[1].ok:
         turn_around(anatomy)
         witness.say(
@@ -126,14 +120,35 @@ def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: 
         saved = Path(folder) / NETWORK
         network.save(saved)
         opened = _opener(write_bundle(Path(folder) / "draft", draft, {NETWORK: saved}))
-        if images is not None and len(among) > 1:
-            to, reason = as_measured(among, opened, images)
-            if reason:
-                witness.say(reason)
-        inspector = opened(to)
-        for each in inspector.remarks:
-            witness.say(each)
+        inspector = opened(as_measured(front, among, opened, images, witness) if images else among[0])
+        for remark in inspector.remarks:
+            witness.say(remark)
         return _publish(out, saved, inspector, images, witness)
+
+
+def _examined(file: Path, network: Any, to: Preparation) -> Anatomy:
+    """What a pass through the network shows; weights that come into being in it are none that were trained."""
+    saved = {id(weight) for weight in network.weights}
+    anatomy = examine(network, (to.height, to.width, to.channels))
+    if new := [layer.name for layer in anatomy.called if any(id(weight) not in saved for weight in layer.weights)]:
+        raise DataError(
+            f"{file} holds no weights of {new[0]}: the network was saved before it had been built. Train it, or call "
+            "it on an image and load its weights, and save it then."
+        )
+    return anatomy
+
+
+def _candidates(front: Front, said: Statement, to: Preparation, network: Any, witness: Witness) -> list[Preparation]:
+    """The preparations to choose from, the likeliest first: the one that the user said, or all that there are."""
+    among = alternatives(to, network)
+    if said.preprocess:
+        first, remark = to, contradiction(front, to, among)
+        among = [to]
+    else:
+        first, remark = as_seen(front, among)
+    if remark:
+        witness.say(remark)
+    return [first, *(each for each in among if each != first)]
 
 
 def _opener(draft: Bundle) -> Callable[[Preparation], Inspector]:

@@ -23,9 +23,10 @@ from inspectd.model.inspector import Inspector
 from inspectd.model.spec import Preparation
 from inspectd.model.surgery import inner_layers
 from inspectd.model.verdict import margin
+from inspectd.training.learn import Witness
 
 MOST_IMAGES = 40  # of each class
-CLEARLY = 0.05  # of `Separation.merit`: less is chance
+CLEARLY = 0.05  # of `Separation.merit`: what a preparation must be better by if the network contradicts it
 TAKES = {"scale": "0..1", "none": "0..255", "backbone": "the backbone's scale"}
 
 
@@ -47,7 +48,7 @@ class Separation:
         return (self.auc + self.right) / 2
 
     def __str__(self) -> str:
-        return f"AUC {self.auc:.3f}, {self.right:.0%} right by the network's own decision"
+        return f"AUC {self.auc:.3f}, {self.right:.0%} right by its own decision"
 
 
 def alternatives(to: Preparation, network: Any) -> list[Preparation]:
@@ -96,22 +97,27 @@ def contradiction(front: Front, said: Preparation, among: Sequence[Preparation])
 
 
 def as_measured(
-    among: Sequence[Preparation], opened: Callable[[Preparation], Inspector], root: Path
-) -> tuple[Preparation, str | None]:
-    """The preparation by which the network tells golden images apart best, and why.
+    front: Front,
+    among: Sequence[Preparation],
+    opened: Callable[[Preparation], Inspector],
+    root: Path,
+    witness: Witness,
+) -> Preparation:
+    """The one of some preparations by which the network tells golden images apart best; says which, and why.
 
-    The first stays unless another is clearly better. Images of one side alone choose nothing.
+    One that the network contradicts must be clearly better. It is the first where there is no choice, or where there
+    are images of one side alone.
     """
     measured: dict[Preparation, Separation] = {}
-    for each in among:
-        found = _separation(opened(each), root)
-        if found is None:
-            return among[0], None
-        measured[each] = found
-    best = max(among, key=lambda each: measured[each].merit)
-    chosen = best if measured[best].merit > measured[among[0]].merit + CLEARLY else among[0]
+    for each in among if len(among) > 1 else ():
+        if found := _separation(opened(each), root):
+            measured[each] = found
+    if not measured:
+        return among[0]
+    chosen = max(measured, key=lambda each: measured[each].merit - (0 if front.can_be(each) else CLEARLY))
     others = "; ".join(f"{option(each)}: {found}" for each, found in measured.items() if each != chosen)
-    return chosen, f"{option(chosen)} was chosen by the golden images: {measured[chosen]} ({others})."
+    witness.say(f"{option(chosen)} was chosen by the golden images: {measured[chosen]} ({others}).")
+    return chosen
 
 
 def option(to: Preparation) -> str:

@@ -154,7 +154,7 @@ class TestPreparation:
         bundle = adopt(saved(bright(white=255), tmp_path), tmp_path / "bars", SAID, data, witness)
         assert bundle.spec.preparation.preprocess == "none"
         assert re.match(
-            r"--preprocess none was chosen by the golden images: AUC 1\.000, 100% right by the network's own decision "
+            r"--preprocess none was chosen by the golden images: AUC 1\.000, 100% right by its own decision "
             r"\(--preprocess scale: AUC 1\.000, 50% right",
             witness.said[0],
         )
@@ -175,6 +175,13 @@ def test_the_size_may_be_that_of_a_network_within(tmp_path: Path) -> None:
     bundle = adopt(saved(network, tmp_path), tmp_path / "bars", SAID, None, Witness())
     to = bundle.spec.preparation
     assert (to.width, to.height, to.channels, bundle.spec.layer) == (48, 48, 3, "mean")
+
+
+def test_weights_that_a_file_does_not_hold_are_not_made_up(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="not yet been built"):
+        file = saved(keras.Sequential([layers.RandomFlip(), bright(), layers.Dense(2, name="new")]), tmp_path)
+    with pytest.raises(InspectdError, match="holds no weights of new: the network was saved before it had been built"):
+        adopt(file, tmp_path / "bars", SAID, None, Witness())
 
 
 def _without(name: str) -> Callable[[Path], object]:
