@@ -69,6 +69,7 @@ def article_bundle(folder: Path, size: int, album: Album) -> Bundle:
     from inspectd.model.devices import open_device
     from inspectd.model.int8 import convert
     from inspectd.model.networks import build_network, target_layer
+    from inspectd.model.surgery import examine
 
     keras.utils.set_random_seed(SEED)
     to = Preparation(width=size, height=size)
@@ -83,7 +84,7 @@ def article_bundle(folder: Path, size: int, album: Album) -> Bundle:
         preparation=to,
         thresholds=Thresholds(0.0),
         heat_scale={"gradcam": {"defect": HeatScale(0.0, 1.0)}},
-        layer=target_layer(network),
+        layer=target_layer(network, examine(network, (to.height, to.width, to.channels))),
     )
     with tempfile.TemporaryDirectory(dir=folder) as inner:
         saved = Path(inner) / NETWORK

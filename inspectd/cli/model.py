@@ -164,8 +164,13 @@ def import_model(
         int | None, typer.Option(metavar="1|3", help="Grey or RGB input. Default: as the network says.")
     ] = None,
     preprocess: Annotated[
-        Preprocess, typer.Option(help="How it was trained: pixels / 255, as its backbone takes them, or as they are.")
-    ] = "scale",
+        Preprocess | None,
+        typer.Option(
+            help="How it was trained: pixels / 255, as its backbone takes them, or as they are. Default: as the "
+            "network and the golden images show.",
+            show_default=False,
+        ),
+    ] = None,
     backbone: Annotated[
         str | None, typer.Option(metavar="NAME", help="Whose scale of pixels, with --preprocess backbone.")
     ] = None,

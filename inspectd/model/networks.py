@@ -6,17 +6,23 @@ at 224×224: 40,407,874 parameters. Small defects need full resolution instead: 
 last layer and takes pixels as `normalise` gives them.
 """
 
+import itertools
+from collections import Counter
 from typing import Any
 
 from inspectd.errors import DataError
 from inspectd.model.backbones import KERAS
 from inspectd.model.backend import keras
 from inspectd.model.spec import Backbone, Head, Preparation
-from inspectd.model.surgery import inner_layers
+from inspectd.model.surgery import Anatomy, has_learned, nodes_named, parts
 
 # How slowly a layer's statistics follow. At those of ImageNet's networks (0.99, 0.999) they need thousands of steps to
 # arrive at other images; a training here has some hundreds, and would be measured by statistics that are not its own.
 MOMENTUM = 0.9
+# The kinds of Keras's layers, as its modules are called, that change no feature or move it to another place; and the
+# operators of a graph that stand for layers which make features.
+PASSING = frozenset({"pooling", "reshaping", "regularization", "preprocessing"})
+JOINING = frozenset({"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Concatenate"})
 COMPACT_STAGES = ((7, 16), (3, 32), (3, 48), (3, 64))  # side of the kernel, number of maps
 
 
@@ -83,20 +89,40 @@ def add_head(trunk: Any, cut: str | None, head: Head, classes: int) -> Any:
     return keras.Model(trunk.input, decision(_head(head, layer.output)), name=trunk.name)
 
 
-def target_layer(network: Any) -> str:
-    """The name of the layer that Grad-CAM looks at: the last, at any depth, that gives a map and is no pooling.
+def target_layer(network: Any, anatomy: Anatomy) -> str:
+    """The name of the layer that Grad-CAM looks at: the last to be called that makes a map, at any depth.
+
+    A map of 1×1 says nothing of places. A layer that is called twice, or whose name others have too, cannot be named.
 
     Raises:
         DataError: none is to be seen.
     """
-    for layer in reversed(inner_layers(network)):
-        try:
-            maps = len(layer.output.shape) == 4
-        except (AttributeError, ValueError):  # of a layer that is in no graph
-            continue
-        if maps and "Pool" not in type(layer).__name__ and not isinstance(layer, keras.layers.InputLayer):
-            return str(layer.name)
+    within = {id(part) for part in parts(network)}
+    learned = itertools.dropwhile(lambda call: not has_learned(call.node), anatomy.calls)
+    calls = [call for call in learned if id(call.node) in within and _is_map(call.shape) and _makes_features(call.node)]
+    times = Counter(id(call.node) for call in anatomy.calls)
+    for call in reversed(calls):
+        if times[id(call.node)] == 1 and len(nodes_named(network, call.node.name)) == 1:
+            return str(call.node.name)
+    if calls:
+        raise DataError(
+            f"No layer can be named for Grad-CAM: {calls[-1].node.name}, like all that give a map, is called more than "
+            "once, or others have its name. Save the network with each layer called once and named differently."
+        )
     raise DataError("The network has no layer that gives a map (n, h, w, k). Name one for Grad-CAM with --layer.")
+
+
+def _is_map(shape: tuple[int | None, ...]) -> bool:
+    return len(shape) == 4 and (shape[1] or 2) * (shape[2] or 2) > 1
+
+
+def _makes_features(node: Any) -> bool:
+    """Whether it gives features, at the places of its input; a pooling, a dropout, a padding only hands them on."""
+    kind = type(node)
+    if isinstance(node, keras.layers.Layer):
+        return PASSING.isdisjoint(kind.__module__.split(".")) and not isinstance(node, keras.layers.Softmax)
+    is_activation = kind.__module__.endswith(".ops.nn") and "Pool" not in kind.__name__ and kind.__name__ != "Softmax"
+    return is_activation or kind.__name__ in JOINING
 
 
 def _head(head: Head, maps: Any) -> Any:

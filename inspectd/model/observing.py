@@ -8,13 +8,20 @@ from inspectd.errors import BundleError
 
 
 @contextmanager
-def observed(layer: Any, through: Callable[[Any], Any]) -> Iterator[None]:
-    """While it lasts, every output of `layer` goes through `through` before anyone else has seen it."""
+def observed(
+    layer: Any, through: Callable[[Any], Any] | None = None, taken: Callable[[Any], object] | None = None
+) -> Iterator[None]:
+    """While it lasts, every output of a layer, or of an operator of the graph, goes through `through` before anyone
+    else has seen it, and `taken` is told every input.
+    """
     outer = vars(layer).get("call")  # of whoever looks already
     call = layer.call
 
     def observed_call(*args: Any, **kwargs: Any) -> Any:
-        return through(call(*args, **kwargs))
+        if taken:
+            taken(args[0] if args else next(iter(kwargs.values()), None))
+        output = call(*args, **kwargs)
+        return through(output) if through else output
 
     layer.call = observed_call  # hides the method; Keras looks `call` up on each use
     try:

@@ -1,7 +1,7 @@
 """Opening a saved network: its layers found, its last activation taken off, its precision set.
 
 All of it acts on a live Keras model of any make (flat, nested, Sequential, subclassed), because it asks which layers
-are called, never how the model was put together. Nothing here decides anything about images.
+are called and in which order, never how the model was put together. Nothing here decides anything about images.
 """
 
 import re
@@ -21,18 +21,37 @@ _UNKNOWN = re.compile(r"Could not locate (?:class|function) '(\w+)'")
 
 
 @dataclass(frozen=True)
+class Call:
+    """One call of a layer, or of an operator of the graph, such as an addition.
+
+    Attributes:
+        node: The layer or operator.
+        shape: That of its output (n, …); empty where the output is not one tensor.
+    """
+
+    node: Any
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
 class Anatomy:
     """What one pass through a network showed.
 
     Attributes:
         units: Number of outputs.
-        called: Its innermost layers, in the order in which they finished.
+        calls: Those of its layers and operators at any depth, in the order in which they finished. Networks nested in
+            it are left out, because what they are made of is listed.
         last: The layer whose very output is the network's, called once; None if something follows it.
     """
 
     units: int
-    called: tuple[Any, ...]
+    calls: tuple[Call, ...]
     last: Any | None
+
+    @property
+    def called(self) -> tuple[Any, ...]:
+        """The layers, in the order in which they finished."""
+        return tuple(each.node for each in self.calls if isinstance(each.node, keras.layers.Layer))
 
 
 def load_network(path: Path) -> Any:
@@ -81,17 +100,53 @@ def first_cause(error: BaseException) -> BaseException:
 
 
 def inner_layers(network: Any) -> list[Any]:
-    """Every layer at any depth, each once."""
-    return list({id(layer): layer for layer in network._flatten_layers(include_self=False)}.values())
+    """Every layer at any depth, each once, those of a nested network after it.
+
+    The order is that in which they were put together. In which they compute, only `examine` knows.
+    """
+    found: dict[int, Any] = {}
+    for layer in _direct(network):
+        for each in (layer, *inner_layers(layer)):
+            found.setdefault(id(each), each)
+    return list(found.values())
+
+
+def parts(network: Any) -> list[Any]:
+    """What a network computes with: its layers and the operators of its graph, and those of networks nested in it.
+
+    What a layer is made of within (the projections of an attention, what a wrapper wraps) is not among them.
+    """
+    found: dict[int, Any] = {}
+    operators = [each for each in getattr(network, "operations", ()) if not isinstance(each, keras.layers.Layer)]
+    for each in (*_direct(network), *operators):
+        for part in parts(each) if isinstance(each, keras.Model) else (each,):
+            found.setdefault(id(part), part)
+    return list(found.values())
+
+
+def _direct(layer: Any) -> list[Any]:
+    # Never with `recursive`: that turns the order of inner layers around.
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def has_learned(node: Any) -> bool:
+    """Whether a layer or operator has weights that training gives; what a Normalization knows of pixels is none."""
+    return bool(getattr(node, "weights", ())) and not isinstance(node, keras.layers.Normalization)
+
+
+def nodes_named(network: Any, name: str) -> list[Any]:
+    """The layers of this name at any depth; if there is none, the operators of this name."""
+    layers = [layer for layer in inner_layers(network) if layer.name == name]
+    return layers or [part for part in parts(network) if part.name == name]
 
 
 def layer_named(network: Any, name: str) -> Any:
-    """The layer called `name`, at any depth.
+    """The layer called `name`, at any depth, or the operator.
 
     Raises:
         BundleError: there is none, or more than one.
     """
-    found = [layer for layer in inner_layers(network) if layer.name == name]
+    found = nodes_named(network, name)
     if len(found) == 1:
         return found[0]
     if found:
@@ -108,23 +163,20 @@ def examine(network: Any, shape: tuple[int, int, int]) -> Anatomy:
     """
     calls: list[tuple[Any, Any]] = []
 
-    def record(layer: Any) -> Callable[[Any], Any]:
+    def record(node: Any) -> Callable[[Any], Any]:
         def recorded(output: Any) -> Any:
-            calls.append((layer, output))
+            calls.append((node, output))
             return output
 
         return recorded
 
     def trace(pixels: Any) -> Any:
-        output = network(pixels, training=False)
-        last = [layer for layer, seen in calls if seen is output]
-        anatomy.append(_anatomy(output, [layer for layer, _ in calls], last[0] if last else None))
+        anatomy.append(_anatomy(network(pixels, training=False), calls))
 
     anatomy: list[Anatomy] = []
     with ExitStack() as stack:
-        for layer in inner_layers(network):
-            if not layer._flatten_layers(include_self=False, recursive=False):
-                stack.enter_context(observed(layer, record(layer)))
+        for node in _computing(network):
+            stack.enter_context(observed(node, record(node)))
         try:
             engine.trace(trace, shape)
         except (ValueError, TypeError) as error:
@@ -133,11 +185,20 @@ def examine(network: Any, shape: tuple[int, int, int]) -> Anatomy:
     return anatomy[0]
 
 
-def _anatomy(output: Any, called: list[Any], last: Any | None) -> Anatomy:
+def _computing(network: Any) -> Iterator[Any]:
+    """Every layer and operator that is not itself a network of others."""
+    layers = [layer for layer in inner_layers(network) if not (isinstance(layer, keras.Model) and _direct(layer))]
+    yield from {id(node): node for node in (*layers, *parts(network))}.values()
+
+
+def _anatomy(output: Any, calls: list[tuple[Any, Any]]) -> Anatomy:
     if not hasattr(output, "shape") or len(output.shape) != 2 or output.shape[1] is None:
         shape = getattr(output, "shape", None) or "several of them"
         raise BundleError(f"The network's output must be one row of numbers per image, not {shape}.")
-    return Anatomy(int(output.shape[1]), tuple(called), last if called.count(last) == 1 else None)
+    listed = tuple(Call(node, tuple(getattr(seen, "shape", None) or ())) for node, seen in calls)
+    last = next((node for node, seen in calls if seen is output and isinstance(node, keras.layers.Layer)), None)
+    once = sum(each.node is last for each in listed) == 1
+    return Anatomy(int(output.shape[1]), listed, last if once else None)
 
 
 def take_off_activation(anatomy: Anatomy, expected: str) -> bool:
@@ -175,7 +236,8 @@ def set_precision(network: Any, anatomy: Anatomy, precision: Precision) -> None:
     for layer in inner_layers(network):
         layer.dtype_policy = policy
     for layer in reversed(anatomy.called):
-        layer.dtype_policy = "float32"
+        for each in (layer, *inner_layers(layer)):
+            each.dtype_policy = "float32"
         if layer.weights:
             break
 

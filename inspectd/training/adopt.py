@@ -4,10 +4,11 @@ Until the last step everything lives in a temporary folder, so whatever goes wro
 """
 
 import hashlib
+import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from inspectd.dataset.folder import find_images, open_folder
 from inspectd.dataset.pictures import Picture, Unreadable, read_pictures
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import FINDINGS, cases_text
+from inspectd.model.backbones import SCALES
 from inspectd.model.backend import SOFTWARE, keras
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.foreign import Architecture, activation_of, read_network, turn_around
+from inspectd.model.front import Front
 from inspectd.model.inspector import Inspector, load_inspector
 from inspectd.model.networks import target_layer
 from inspectd.model.spec import (
@@ -33,13 +36,13 @@ from inspectd.model.spec import (
     Thresholds,
     Tiles,
 )
-from inspectd.model.surgery import examine
+from inspectd.model.surgery import Anatomy, examine, inner_layers
 from inspectd.model.versions import name_of, publish, refuse_unfit
 from inspectd.training.learn import Witness
 from inspectd.training.measuring import measure, see, unmeasured
+from inspectd.training.preparing import alternatives, as_measured, as_seen, contradiction
 from inspectd.training.report import card
 
-SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 UNMEASURED = (
     "Nothing is measured of it: the threshold is where the network's own decision changes, the score is not "
     "calibrated, the heat's colours have no scale, and no golden images prove it on another device. Import it with "
@@ -57,7 +60,8 @@ class Statement:
         architecture: Of a file that holds weights only.
         size: Width and height of the network's input in pixels; None: as the network says.
         channels: 1 or 3; None: as the network says.
-        preprocess, backbone: How pixels are brought to scale.
+        preprocess: How pixels are brought to scale; None: as the network and the images show (`preparing`).
+        backbone: Whose scale of pixels.
         layer: That Grad-CAM looks at; None: the last that gives a map.
         tiles: Pixels that tiles of large images share; None: the whole image is resized.
     """
@@ -67,7 +71,7 @@ class Statement:
     architecture: Architecture | None = None
     size: tuple[int, int] | None = None
     channels: int | None = None
-    preprocess: Preprocess = "scale"
+    preprocess: Preprocess | None = None
     backbone: Backbone | None = None
     layer: str | None = None
     tiles: int | None = None
@@ -92,21 +96,21 @@ def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: 
         raise DataError(f"{file} has weights that are no numbers: its training diverged. Take one of an earlier epoch.")
     with _in_words():
         to = _preparation(said, network)
-    anatomy = examine(network, (to.height, to.width, to.channels))
+    anatomy = _examined(file, network, to)
+    front = Front(network, to)
+    among = _candidates(front, said, to, network, witness)
     with _in_words():
         draft = Spec(
             name=name_of(out),
             classes=classes,
             activation=activation_of(network, anatomy),
-            preparation=to,
+            preparation=among[0],
             thresholds=Thresholds(0.0),
             heat_scale=unmeasured(classes),
-            layer=said.layer or target_layer(network),
+            layer=said.layer or target_layer(network, anatomy),
             tiles=None if said.tiles is None else Tiles(said.tiles),
             training=_origin(file, said, network),
         )
-    if to.preprocess != "none" and (scaling := [each.name for each in anatomy.called if isinstance(each, SCALING)]):
-        witness.say(f"The network scales pixels itself ({scaling[0]}): if it was trained so, give --preprocess none.")
     if anatomy.units == 1 and len(classes) == 2 and classes[1].ok:
         turn_around(anatomy)
         witness.say(
@@ -115,10 +119,47 @@ def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: 
     with tempfile.TemporaryDirectory(prefix="inspectd-") as folder:
         saved = Path(folder) / NETWORK
         network.save(saved)
-        inspector = load_inspector(write_bundle(Path(folder) / "draft", draft, {NETWORK: saved}), "auto", "float32")
+        opened = _opener(write_bundle(Path(folder) / "draft", draft, {NETWORK: saved}))
+        inspector = opened(as_measured(front, among, opened, images, witness) if images else among[0])
         for remark in inspector.remarks:
             witness.say(remark)
         return _publish(out, saved, inspector, images, witness)
+
+
+def _examined(file: Path, network: Any, to: Preparation) -> Anatomy:
+    """What a pass through the network shows; weights that come into being in it are none that were trained."""
+    saved = {id(weight) for weight in network.weights}
+    anatomy = examine(network, (to.height, to.width, to.channels))
+    if new := [layer.name for layer in anatomy.called if any(id(weight) not in saved for weight in layer.weights)]:
+        raise DataError(
+            f"{file} holds no weights of {new[0]}: the network was saved before it had been built. Train it, or call "
+            "it on an image and load its weights, and save it then."
+        )
+    return anatomy
+
+
+def _candidates(front: Front, said: Statement, to: Preparation, network: Any, witness: Witness) -> list[Preparation]:
+    """The preparations to choose from, the likeliest first: the one that the user said, or all that there are."""
+    among = alternatives(to, network)
+    if said.preprocess:
+        first, remark = to, contradiction(front, to, among)
+        among = [to]
+    else:
+        first, remark = as_seen(front, among)
+    if remark:
+        witness.say(remark)
+    return [first, *(each for each in among if each != first)]
+
+
+def _opener(draft: Bundle) -> Callable[[Preparation], Inspector]:
+    """Opens the draft's network with any preparation."""
+    numbers = itertools.count(1)
+
+    def opened(to: Preparation) -> Inspector:
+        path = draft.path.with_name(f"draft-{next(numbers)}")
+        return load_inspector(write_bundle(path, replace(draft.spec, preparation=to), {}, draft), "auto", "float32")
+
+    return opened
 
 
 @contextmanager
@@ -192,10 +233,7 @@ def _preparation(said: Statement, network: Any) -> Preparation:
     """What the network takes; a fixed size and number of channels are its own."""
     if said.preprocess == "backbone" and said.backbone is None:
         raise DataError("--preprocess backbone: name the network that the pixels are prepared for with --backbone.")
-    shape = getattr(network, "input_shape", None) or (None,) * 4
-    if not isinstance(shape, tuple) or len(shape) != 4:
-        raise DataError(f"The network takes {shape}, not one image (n, height, width, channels).")
-    height, width, channels = shape[1:]
+    height, width, channels = _input_shape(network)
     if said.size:
         width, height = said.size
     if not (width and height):
@@ -203,13 +241,29 @@ def _preparation(said: Statement, network: Any) -> Preparation:
     channels = said.channels or channels or 3
     if channels not in (1, 3):
         raise DataError(f"The network takes images of {channels} channels; only grey (1) and RGB (3) can be prepared.")
+    own = said.backbone is not None and SCALES.get(said.backbone) == "own"
     return Preparation(
         width=width,
         height=height,
         channels=1 if channels == 1 else 3,
-        preprocess=said.preprocess,
+        preprocess=said.preprocess or ("none" if own else "scale"),
         backbone=said.backbone,
     )
+
+
+def _input_shape(network: Any) -> tuple[int | None, ...]:
+    """Height, width and channels of the input; where the network says none, those of the first network nested in it."""
+    nested = [each for each in inner_layers(network) if isinstance(each, keras.Model)]
+    found: tuple[int | None, ...] = (None,) * 3
+    for each in (network, *nested):
+        shape = getattr(each, "input_shape", None) or (None,) * 4
+        if not isinstance(shape, tuple) or len(shape) != 4:
+            if each is network:
+                raise DataError(f"The network takes {shape}, not one image (n, height, width, channels).")
+            continue
+        if each is network or shape[3] in (1, 3):  # else it takes what another has made of the image
+            found = tuple(known or more for known, more in zip(found, shape[1:], strict=True))
+    return found
 
 
 def _origin(file: Path, said: Statement, network: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.inspector import Inspector, open_inspector
 from inspectd.model.networks import target_layer
 from inspectd.model.spec import Spec, Thresholds, Tiles
+from inspectd.model.surgery import examine
 from inspectd.model.versions import name_of, publish
 from inspectd.training.course import Course, Workplace
 from inspectd.training.learn import Witness
@@ -80,6 +81,7 @@ def finish(trained: Trained, out: Path, recipe: Recipe, place: Workplace, witnes
 def _draft(trained: Trained, name: str, recipe: Recipe) -> Spec:
     """The bundle's description before anything is measured."""
     classes = trained.manifest.classes
+    anatomy = examine(trained.network, (recipe.height, recipe.width, recipe.preparation.channels))
     return Spec(
         name=name,
         classes=classes,
@@ -87,7 +89,7 @@ def _draft(trained: Trained, name: str, recipe: Recipe) -> Spec:
         preparation=recipe.preparation,
         thresholds=Thresholds(0.0),
         heat_scale=unmeasured(classes),
-        layer=target_layer(trained.network),
+        layer=target_layer(trained.network, anatomy),
         tiles=None if recipe.tiles is None else Tiles(recipe.tiles),
         training=trained.used,
     )

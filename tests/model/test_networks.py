@@ -10,13 +10,19 @@ from inspectd.errors import DataError
 from inspectd.model.backend import keras
 from inspectd.model.networks import build_network, open_backbone, target_layer
 from inspectd.model.spec import Backbone, Head, Preparation
+from inspectd.model.surgery import examine
 from inspectd.model.weights import is_whole, load_weights_by_name, load_whole
 
 SMALL = Preparation(64, 48)
+layers, ops = keras.layers, keras.ops
+
+
+def target(network: Any, shape: tuple[int, int, int] = (64, 64, 3)) -> str:
+    return target_layer(network, examine(network, shape))
 
 
 @pytest.mark.parametrize(
-    ("backbone", "cut", "head", "classes", "last", "target"),
+    ("backbone", "cut", "head", "classes", "last", "wanted"),
     [
         ("vgg16", "block3_conv3", "max", 2, (1, "sigmoid"), "block3_conv3"),
         ("vgg16", "block2_pool", "avg", 4, (4, "softmax"), "block2_conv2"),
@@ -28,12 +34,12 @@ SMALL = Preparation(64, 48)
     ],
 )
 def test_cut_and_head(
-    backbone: Backbone, cut: str | None, head: Head, classes: int, last: tuple[int, str], target: str
+    backbone: Backbone, cut: str | None, head: Head, classes: int, last: tuple[int, str], wanted: str
 ) -> None:
     network = build_network(backbone, cut, head, classes, SMALL)
     decision = network.layers[-1]
     assert (decision.units, decision.activation.__name__) == last
-    assert target_layer(network) == target
+    assert target(network, (48, 64, 3)) == wanted
     assert network(np.zeros((2, 48, 64, 3), np.float32)).shape == (2, last[0])
 
 
@@ -143,10 +149,67 @@ def test_a_cut_backbone_starts_without_an_opinion(head: Head, calm: bool) -> Non
     assert (outputs == 0.5).all() == calm
 
 
-def test_the_target_layer_is_found_at_any_depth_or_its_lack_is_said() -> None:
-    layers = keras.layers
-    inner = keras.Sequential([keras.Input((16, 16, 3)), layers.Conv2D(4, 3, name="deep"), layers.MaxPooling2D()])
-    assert target_layer(keras.Sequential([inner, layers.GlobalMaxPooling2D(), layers.Dense(2)])) == "deep"
-    flat = keras.Sequential([keras.Input((16, 16, 3)), layers.Flatten(), layers.Dense(2)])
-    with pytest.raises(DataError, match="Name one for Grad-CAM with --layer"):
-        target_layer(flat)
+class TestTargetLayer:
+    @pytest.mark.parametrize(
+        ("inner", "wanted"),
+        [
+            ("VGG16", "block5_conv3"),
+            ("ResNet50", "conv5_block3_out"),
+            ("MobileNetV2", "out_relu"),
+            ("EfficientNetB0", "top_activation"),
+            ("DenseNet121", "relu"),
+        ],
+    )
+    def test_is_the_last_map_of_a_network_nested_two_deep(self, inner: str, wanted: str) -> None:
+        backbone = getattr(keras.applications, inner)(include_top=False, weights=None, input_shape=(64, 64, 3))
+        trunk = keras.Sequential([layers.RandomFlip("horizontal"), backbone, layers.GlobalAveragePooling2D()])
+        assert target(keras.Sequential([keras.Input((64, 64, 3)), trunk, layers.Dense(2)])) == wanted
+
+    @pytest.mark.parametrize(
+        ("after", "wanted"),
+        [
+            # What follows the last map hands it on, or has no places any more.
+            ([layers.MaxPooling2D(), layers.Dropout(0.2), layers.ZeroPadding2D(), layers.Flatten()], "maps"),
+            (
+                [layers.GlobalAveragePooling2D(keepdims=True), layers.Conv2D(8, 1, name="wide"), layers.Flatten()],
+                "maps",
+            ),
+            ([layers.Softmax(name="shares"), layers.GlobalAveragePooling2D()], "maps"),
+            # An operator gives a map as the layer does that stands for it.
+            ([lambda maps: ops.relu6(maps) * 2.0, layers.GlobalAveragePooling2D()], "multiply"),
+            # The projections of an attention are of rank 4 and no maps.
+            (
+                [
+                    layers.Reshape((-1, 8)),
+                    lambda tokens: layers.MultiHeadAttention(2, 4)(tokens, tokens),
+                    layers.GlobalAveragePooling1D(),
+                ],
+                "maps",
+            ),
+        ],
+    )
+    def test_makes_features_at_places(self, after: list[Any], wanted: str) -> None:
+        pixels = keras.Input((32, 32, 3))
+        maps = layers.Conv2D(8, 3, name="maps")(layers.Rescaling(1 / 255)(pixels / 2.0))
+        for layer in after:
+            maps = layer(maps)
+        assert target(keras.Model(pixels, layers.Dense(2)(maps)), (32, 32, 3)).startswith(wanted)
+
+    def test_is_called_once(self) -> None:
+        pixels = keras.Input((32, 32, 3))
+        inner = keras.Sequential([keras.Input((30, 30, 4)), layers.Conv2D(4, 3, name="twice"), layers.Flatten()])
+        maps = layers.Conv2D(4, 3, name="once")(pixels)
+        both = layers.concatenate([inner(maps), inner(maps[:, ::-1])])
+        assert target(keras.Model(pixels, layers.Dense(2)(both)), (32, 32, 3)) == "once"
+
+    def test_or_its_lack_is_said(self) -> None:
+        flat = keras.Sequential(
+            [keras.Input((16, 16, 3)), layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(2)]
+        )
+        with pytest.raises(DataError, match="Name one for Grad-CAM with --layer"):
+            target(flat, (16, 16, 3))
+        pixels = keras.Input((16, 16, 3))
+        twin = layers.Conv2D(4, 3, name="twin")
+        both = layers.concatenate([layers.Flatten()(twin(each)) for each in (pixels, pixels[:, ::-1])])
+        with pytest.raises(DataError, match="twin, like all that give a map, is called more than once"):
+            target(keras.Model(pixels, layers.Dense(2)(both)), (16, 16, 3))

@@ -188,11 +188,32 @@ def subclassed(loose: bool = False) -> Case:
     return Case(network, parts, "maps", 40)
 
 
+def operators() -> Case:
+    """A network whose pixels are scaled, and whose last map is made, by operators of the graph; two networks deep."""
+    layers, ops = keras.layers, keras.ops
+    first, second = (layers.Conv2D(8, 3, padding="same", name=name) for name in ("first", "second"))
+    maps = keras.Input((40, 40, 3))
+    inner = keras.Model(maps, ops.relu(second(first(maps)) + first.output))
+    pixels = keras.Input((40, 40, 3))
+    decision = layers.Dense(1, activation="sigmoid")
+    outer = keras.Sequential([keras.Input((40, 40, 3)), inner, layers.GlobalAveragePooling2D()])
+    network = keras.Model(pixels, decision(outer(pixels * 2.0 - 1.0)))
+    _positive(decision)
+
+    def parts(pixels: Any) -> tuple[Any, Any]:
+        below = first(pixels * 2.0 - 1.0)
+        activations = tf.nn.relu(second(below) + below)
+        return activations, _dense(decision, tf.reduce_mean(activations, axis=(1, 2)))
+
+    return Case(network, parts, inner.operations[-1].name, 40)
+
+
 CASES = {
     "article": article,
     "nested": nested,
     "sequential": sequential,
     "mobilenet": mobilenet,
+    "operators": operators,
     "subclassed": subclassed,
     "subclassed, loose": lambda: subclassed(loose=True),
 }

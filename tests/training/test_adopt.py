@@ -27,8 +27,12 @@ layers = keras.layers
 SAID = Statement(("ok", "bar"))
 
 
-def bright(*last: Any, side: int | None = 48, kernel: list[float] | None = None) -> Any:
-    """Knows a bar (values of 250) from noise (below 140): the hottest place decides, at 200 of 255."""
+def bright(*last: Any, side: int | None = 48, kernel: list[float] | None = None, white: float = 1) -> Any:
+    """Knows a bar (values of 250) from noise (below 140): the hottest place decides, at 200 of 255.
+
+    Args:
+        white: What it takes 255 as.
+    """
     head = last or (layers.Dense(2, activation="softmax", name="decision"),)
     network = keras.Sequential(
         [
@@ -40,7 +44,7 @@ def bright(*last: Any, side: int | None = 48, kernel: list[float] | None = None)
     )
     network.get_layer("mean").set_weights([np.full((3, 3, 3, 1), 1 / 27), np.zeros(1)])
     weights = np.array(kernel or [0.0, 10.0])
-    head[0].set_weights([weights[None], -weights * 200 / 255])
+    head[0].set_weights([weights[None] / white, -weights * 200 / 255])
     return network
 
 
@@ -117,15 +121,67 @@ def test_what_the_network_does_not_say_is_given(data: Path, tmp_path: Path) -> N
     assert (to.width, to.height, to.preprocess, to.backbone) == (40, 24, "backbone", "compact")
 
 
-def test_a_network_that_scales_pixels_itself_is_noticed(data: Path, tmp_path: Path) -> None:
-    network = keras.Sequential([keras.Input((48, 48, 3)), layers.Rescaling(1 / 255, name="by_255"), *bright().layers])
-    file, witness = saved(network, tmp_path), Witness()
-    adopt(file, tmp_path / "doubled", SAID, None, witness)
-    assert witness.said[0].startswith("The network scales pixels itself (by_255): if it was trained so")
-    witness = Witness()
-    adopt(file, tmp_path / "bars", replace(SAID, preprocess="none"), None, witness)
-    assert witness.said == [UNMEASURED]
-    assert verdicts(tmp_path / "bars", data) == RIGHT
+class TestPreparation:
+    """Whatever the network does to pixels itself is not done twice."""
+
+    def scaling(self) -> Any:
+        pixels = keras.Input((48, 48, 3))
+        return keras.Model(pixels, bright()(pixels / 255.0))
+
+    def test_is_what_the_network_shows(self, data: Path, tmp_path: Path) -> None:
+        witness = Witness()
+        adopt(saved(self.scaling(), tmp_path), tmp_path / "bars", SAID, None, witness)
+        assert witness.said == [
+            "The network scales pixels itself and takes 0..255, as --preprocess none gives them: its first weights "
+            "(mean) get black and white as 0 and 0.003922 with --preprocess scale; 0 and 1 with --preprocess none.",
+            UNMEASURED,
+        ]
+        assert verdicts(tmp_path / "bars", data) == RIGHT
+
+    def test_stays_as_the_user_said(self, tmp_path: Path) -> None:
+        file, witness = saved(self.scaling(), tmp_path), Witness()
+        bundle = adopt(file, tmp_path / "doubled", replace(SAID, preprocess="scale"), None, witness)
+        assert bundle.spec.preparation.preprocess == "scale"
+        assert witness.said[0].startswith("--preprocess scale contradicts the network, which scales pixels itself: ")
+        assert "If it was trained so, give --preprocess none. It stays as you said." in witness.said[0]
+        witness = Witness()
+        adopt(file, tmp_path / "bars", replace(SAID, preprocess="none"), None, witness)
+        assert witness.said == [UNMEASURED]
+
+    def test_is_what_golden_images_show(self, data: Path, tmp_path: Path) -> None:
+        """Nothing in the network says that it takes 0..255."""
+        witness = Witness()
+        bundle = adopt(saved(bright(white=255), tmp_path), tmp_path / "bars", SAID, data, witness)
+        assert bundle.spec.preparation.preprocess == "none"
+        assert re.match(
+            r"--preprocess none was chosen by the golden images: AUC 1\.000, 100% right by its own decision "
+            r"\(--preprocess scale: AUC 1\.000, 50% right",
+            witness.said[0],
+        )
+        assert verdicts(tmp_path / "bars", data) == RIGHT
+
+    def test_may_be_that_of_the_backbone_within(self, data: Path, tmp_path: Path) -> None:
+        inner = keras.Sequential([keras.Input((48, 48, 3)), *bright().layers[:-1]], name="mobilenetv2_1.00_48")
+        decision = layers.Dense(1, activation="sigmoid")
+        network = keras.Sequential([keras.Input((48, 48, 3)), inner, decision])
+        decision.set_weights([np.array([[20.0]]), np.array([-6.0])])
+        bundle = adopt(saved(network, tmp_path), tmp_path / "bars", SAID, data, Witness())
+        assert (bundle.spec.preparation.preprocess, bundle.spec.preparation.backbone) == ("backbone", "mobilenetv2")
+
+
+def test_the_size_may_be_that_of_a_network_within(tmp_path: Path) -> None:
+    network = keras.Sequential([layers.RandomFlip(), bright()])
+    network.build((None, None, None, 3))
+    bundle = adopt(saved(network, tmp_path), tmp_path / "bars", SAID, None, Witness())
+    to = bundle.spec.preparation
+    assert (to.width, to.height, to.channels, bundle.spec.layer) == (48, 48, 3, "mean")
+
+
+def test_weights_that_a_file_does_not_hold_are_not_made_up(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="not yet been built"):
+        file = saved(keras.Sequential([layers.RandomFlip(), bright(), layers.Dense(2, name="new")]), tmp_path)
+    with pytest.raises(InspectdError, match="holds no weights of new: the network was saved before it had been built"):
+        adopt(file, tmp_path / "bars", SAID, None, Witness())
 
 
 def _without(name: str) -> Callable[[Path], object]:

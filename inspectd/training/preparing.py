@@ -1,0 +1,170 @@
+"""Which preparation of pixels a network from elsewhere was trained with, which its file does not say.
+
+What the network does to pixels itself rules some out (`model.front`). Golden images, where there are some, choose
+among all of them: by the right one the network tells good images from defects best.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inspectd.dataset.folder import Found, find_images
+from inspectd.dataset.pictures import Unreadable, in_batches, read_pictures
+from inspectd.evaluation.judging import warm_up
+from inspectd.evaluation.metrics import auc
+from inspectd.model.backbones import SCALES
+from inspectd.model.backend import keras
+from inspectd.model.front import Front
+from inspectd.model.inspector import Inspector
+from inspectd.model.spec import Preparation
+from inspectd.model.surgery import inner_layers
+from inspectd.model.verdict import margin
+from inspectd.training.learn import Witness
+
+MOST_IMAGES = 40  # of each class
+CLEARLY = 0.05  # of `Separation.merit`: what a preparation must be better by if the network contradicts it
+TAKES = {"scale": "0..1", "none": "0..255", "backbone": "the backbone's scale"}
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How well a network tells golden images apart under one preparation.
+
+    Attributes:
+        auc: That of the margins.
+        right: The share that its own decision judges right, the mean of good images and defects.
+    """
+
+    auc: float
+    right: float
+
+    @property
+    def merit(self) -> float:
+        """Of a wrong scale the network may rank images well and still take all of them for the same, or neither."""
+        return (self.auc + self.right) / 2
+
+    def __str__(self) -> str:
+        return f"AUC {self.auc:.3f}, {self.right:.0%} right by its own decision"
+
+
+def alternatives(to: Preparation, network: Any) -> list[Preparation]:
+    """The preparations that there are for a network, the usual one first.
+
+    Args:
+        to: With the backbone that the user named, if any.
+    """
+    backbone = to.backbone or _backbone_within(network)
+    scale = backbone and SCALES[backbone]
+    found = [replace(to, preprocess="none")]
+    if to.backbone is None or scale != "own":
+        found.insert(0, replace(to, preprocess="scale"))
+    if scale == "tf" or (scale in ("caffe", "torch") and to.channels == 3):
+        found.append(replace(to, preprocess="backbone", backbone=backbone))
+    return found
+
+
+def as_seen(front: Front, among: Sequence[Preparation]) -> tuple[Preparation, str | None]:
+    """The first of some preparations that the network can have been trained with, and what a user should know."""
+    fitting = next((each for each in among if front.can_be(each)), None)
+    if fitting is None:
+        return among[0], (
+            f"The network scales pixels itself, in a way that fits no preparation: {_reached(front, among)}. Say with "
+            "--preprocess how it was trained."
+        )
+    if fitting == among[0] and not _has_fixed_scale(front, among):
+        return fitting, None
+    return fitting, (
+        f"The network scales pixels itself and takes {TAKES[fitting.preprocess]}, as {option(fitting)} gives them: "
+        f"{_reached(front, among)}."
+    )
+
+
+def contradiction(front: Front, said: Preparation, among: Sequence[Preparation]) -> str | None:
+    """A sentence where the network cannot have been trained with the preparation that the user said."""
+    if front.can_be(said):
+        return None
+    fitting = next((each for each in among if front.can_be(each)), None)
+    shown = [said, *([fitting] if fitting else [])]
+    advice = f"If it was trained so, give {option(fitting)}" if fitting else "No other fits better"
+    return (
+        f"{option(said)} contradicts the network, which scales pixels itself: {_reached(front, shown)}. {advice}. It "
+        "stays as you said."
+    )
+
+
+def as_measured(
+    front: Front,
+    among: Sequence[Preparation],
+    opened: Callable[[Preparation], Inspector],
+    root: Path,
+    witness: Witness,
+) -> Preparation:
+    """The one of some preparations by which the network tells golden images apart best; says which, and why.
+
+    One that the network contradicts must be clearly better. It is the first where there is no choice, or where there
+    are images of one side alone.
+    """
+    measured: dict[Preparation, Separation] = {}
+    for each in among if len(among) > 1 else ():
+        if found := _separation(opened(each), root):
+            measured[each] = found
+    if not measured:
+        return among[0]
+    chosen = max(measured, key=lambda each: measured[each].merit - (0 if front.can_be(each) else CLEARLY))
+    others = "; ".join(f"{option(each)}: {found}" for each, found in measured.items() if each != chosen)
+    witness.say(f"{option(chosen)} was chosen by the golden images: {measured[chosen]} ({others}).")
+    return chosen
+
+
+def option(to: Preparation) -> str:
+    """The options of the command line that say this preparation."""
+    backbone = f" --backbone {to.backbone}" if to.preprocess == "backbone" else ""
+    return f"--preprocess {to.preprocess}{backbone}"
+
+
+def _has_fixed_scale(front: Front, among: Sequence[Preparation]) -> bool:
+    found = [reached for each in among if (reached := front.under(each))]
+    return any(each.has_fixed_scale and not each.is_blank for each in found)
+
+
+def _reached(front: Front, among: Sequence[Preparation]) -> str:
+    found = [(each, reached) for each in among if (reached := front.under(each))]
+    where = "; ".join(f"{reached} with {option(each)}" for each, reached in found)
+    return f"its first weights ({found[0][1].layer}) get black and white as {where}"
+
+
+def _separation(inspector: Inspector, root: Path) -> Separation | None:
+    """None where there are no usable images of one side."""
+    spec = inspector.bundle.spec
+    margins: dict[bool, list[float]] = {True: [], False: []}
+    pictures = read_pictures(root, _some(find_images(root, spec.classes)), inspector.prepare)
+    usable = (each for each in pictures if not isinstance(each, Unreadable) and not each.doubt)
+    for batch in in_batches(usable, warm_up(inspector)):
+        for each, finding in zip(batch, inspector.inspect([each.pixels for each in batch]), strict=True):
+            margins[spec.classes[each.target].ok].append(margin(finding.logits, spec.classes, spec.activation))
+    good, bad = (np.nan_to_num(np.array(margins[side], np.float64)) for side in (True, False))
+    if not (len(good) and len(bad)):
+        return None
+    return Separation(auc(good, bad), float(((good < 0).mean() + (bad >= 0).mean()) / 2))
+
+
+def _some(files: Sequence[Found]) -> Iterator[Found]:
+    """As many of every class as are needed, from all over its list."""
+    for target in sorted({each.target for each in files}):
+        of_class = [each for each in files if each.target == target]
+        count = min(len(of_class), MOST_IMAGES)
+        yield from (of_class[index * len(of_class) // count] for index in range(count))
+
+
+def _backbone_within(network: Any) -> str | None:
+    """The backbone that a network is, or has nested in it, by its name: Keras calls them `mobilenetv2_1.00_224`."""
+    for each in (network, *inner_layers(network)):
+        if isinstance(each, keras.Model):
+            name = re.sub("[^a-z0-9]", "", each.name.lower())
+            if found := max((known for known in SCALES if name.startswith(known)), key=len, default=None):
+                return found
+    return None
