@@ -186,7 +186,7 @@ class _Graph:
         if class_of(entry) == "TensorFlowOpLayer":
             call = call_of_node(entry["config"], first, name)
         else:
-            call = call_of(entry["config"]["function"], first, others, name)
+            call = call_of(entry["config"]["function"], first, others)
         return _chain(_operator(call, self.names[name]), [{"args": list(call.inputs), "kwargs": {}}])
 
     def _arguments(self, node: Any, entry: Json) -> tuple[Any, Json]:

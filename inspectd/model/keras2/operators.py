@@ -239,14 +239,13 @@ ROWS: dict[str, Row] = {
 }
 
 
-def call_of(function: str, first: Any, arguments: Json, name: str) -> Call:
+def call_of(function: str, first: Any, arguments: Json) -> Call:
     """What Keras 3 is to call in place of a function of TensorFlow.
 
     Args:
         function: TensorFlow's public name of it, without `tf.`.
         first: Its first argument, tensors being described already.
         arguments: The others, by their names in TensorFlow.
-        name: Of the operator in the graph, for messages.
 
     Raises:
         BundleError: the table has no such function, or not with these arguments.
@@ -259,7 +258,7 @@ def call_of(function: str, first: Any, arguments: Json, name: str) -> Call:
         except TypeError:
             pass
     options = ", ".join(f"{key}={value}" for key, value in given.items() if not isinstance(value, dict))
-    raise BundleError(f"Keras 3 has no counterpart of its operator {name}, tf.{function}({options}). {WAY_OUT}")
+    raise BundleError(f"Keras 3 has no counterpart of its operator tf.{function}({options}). {WAY_OUT}")
 
 
 def _row(function: str) -> Row | None:
