@@ -73,8 +73,9 @@ def judge(files: Sequence[Path], inspector: "Inspector", out: Path) -> Iterator[
         InspectdError: when an overlay cannot be written.
     """
     names: dict[str, int] = {}
+    bits = inspector.bundle.spec.preparation.bits
     for start in range(0, len(files), BATCH):
-        batch = [(path, _read(path)) for path in files[start : start + BATCH]]
+        batch = [(path, _read(path, bits)) for path in files[start : start + BATCH]]
         images = [image for _, image in batch if not isinstance(image, str)]
         findings = iter(inspector.inspect([inspector.prepare(image.samples) for image in images]) if images else [])
         for path, image in batch:
@@ -85,7 +86,7 @@ def judge(files: Sequence[Path], inspector: "Inspector", out: Path) -> Iterator[
                 yield _conclude(text, image, next(findings), inspector, out / _overlay_name(path, inspector, names))
 
 
-def _read(path: Path) -> "Decoded | str":
+def _read(path: Path, bits: int) -> "Decoded | str":
     """The image, or why there is none."""
     from inspectd.config import Limits
     from inspectd.vision.decode import DecodeError, decode
@@ -94,7 +95,7 @@ def _read(path: Path) -> "Decoded | str":
     try:
         if path.stat().st_size > limits.bytes:
             return f"too large: more than {limits.bytes} bytes"
-        return decode(path.read_bytes(), limits.pixels)
+        return decode(path.read_bytes(), limits.pixels, bits)
     except OSError as error:
         return f"unreadable: {error.strerror}"
     except DecodeError as error:

@@ -45,6 +45,9 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     output.say(f"Last verdict: {output.local_time(found.last_verdict_at) or 'none yet'}")
     if found.reinspecting:
         output.say(f"Waiting:      {found.reinspecting:,} past images to be judged again")
+    for watch in found.watches:
+        if watch.brightness:
+            output.say(f"Brightness:   watch {watch.watch}: {watch.brightness}")
     for line in (*_lately(lately), *map(_free, disks)):
         output.say(line)
     if found.events:

@@ -165,7 +165,8 @@ def look(inspector: Inspector, data: bytes, method: Method | None = None) -> Fin
     Raises:
         DecodeError: the bytes are no image.
     """
-    prepared = inspector.prepare(decode(data, MOST_PIXELS).pixels)
+    image = decode(data, MOST_PIXELS, inspector.bundle.spec.preparation.bits)
+    prepared = inspector.prepare(image.pixels)
     (finding,) = inspector.inspect([prepared], [method] if method else [])
     return finding
 
@@ -183,6 +184,17 @@ def find_golden(inspector: Inspector, image: GoldenImage) -> Finding:
         raise BundleError(
             f"{path}: this golden image cannot be read ({error}), so nothing is proven by it. Make the bundle anew."
         ) from error
+
+
+def golden_bits(bundle: Bundle) -> int | None:
+    """The bits that the darkest golden image of 16-bit values takes (`Decoded.used`); None where there is none."""
+    golden, bits = read_golden(bundle), bundle.spec.preparation.bits
+    images = (
+        [decode((bundle.path / image.file).read_bytes(), MOST_PIXELS, bits) for image in golden.images]
+        if golden
+        else []
+    )
+    return min((image.used for image in images if image.used), default=None)
 
 
 def grid(heat: NDArray[np.float32]) -> NDArray[np.float32]:

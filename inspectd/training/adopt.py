@@ -38,6 +38,7 @@ from inspectd.model.versions import name_of, publish, refuse_unfit
 from inspectd.training.learn import Witness
 from inspectd.training.measuring import measure, see, unmeasured
 from inspectd.training.report import card
+from inspectd.vision.depth import FULL, Depths
 
 SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 UNMEASURED = (
@@ -58,6 +59,7 @@ class Statement:
         size: Width and height of the network's input in pixels; None: as the network says.
         channels: 1 or 3; None: as the network says.
         preprocess, backbone: How pixels are brought to scale.
+        bits: Of the values in 16-bit files.
         layer: That Grad-CAM looks at; None: the last that gives a map.
         tiles: Pixels that tiles of large images share; None: the whole image is resized.
     """
@@ -69,6 +71,7 @@ class Statement:
     channels: int | None = None
     preprocess: Preprocess = "scale"
     backbone: Backbone | None = None
+    bits: int = FULL
     layer: str | None = None
     tiles: int | None = None
 
@@ -150,14 +153,20 @@ def _publish(out: Path, network: Path, inspector: Inspector, images: Path | None
 def _usable(root: Path, inspector: Inspector, witness: Witness) -> Iterator[Picture]:
     """The whole images of a folder per class, prepared; the others are said."""
     files = find_images(root, inspector.bundle.spec.classes)
-    for done, each in enumerate(read_pictures(root, files, inspector.prepare), 1):
+    bits = inspector.bundle.spec.preparation.bits
+    used: dict[str, int] = {}
+    for done, each in enumerate(read_pictures(root, files, inspector.prepare, bits=bits), 1):
         if isinstance(each, Unreadable):
             witness.say(f"Skipped {each}")
         elif each.doubt:
             witness.say(f"Skipped {each.path}: The file {each.doubt}")
         else:
+            if each.used is not None:
+                used[each.path] = each.used
             yield each
         witness.progress("measuring", done, len(files))
+    for remark in Depths(used).remarks(bits):
+        witness.say(remark)
 
 
 def _refuse_missing(root: Path, classes: Sequence[ImageClass], targets: Sequence[int]) -> None:
@@ -206,6 +215,7 @@ def _preparation(said: Statement, network: Any) -> Preparation:
         channels=1 if channels == 1 else 3,
         preprocess=said.preprocess,
         backbone=said.backbone,
+        bits=said.bits,
     )
 
 

@@ -7,8 +7,10 @@ file. Must never hand out half a picture, nor guess at values that have no fixed
 How source values become 8-bit RGB, the same for training and inspection:
 
 - of several pages or frames, the first;
-- 16-bit values keep their upper eight bits, so a ramp stays a ramp (12-bit TIFF likewise; a 12-bit camera that stores
-  its values unshifted in 16-bit files gives dark pictures);
+- 16-bit values keep their upper eight bits, so a ramp stays a ramp (12-bit TIFF likewise);
+- values of fewer `bits` that lie unshifted in a 16-bit file keep the upper eight of these; larger ones become white. A
+  TIFF is believed where its MaxSampleValue says how many bits there are. PNG's `sBIT` changes nothing: its writers
+  scale the values up;
 - transparency is dropped and the colours beneath it are kept: nothing can hide behind it;
 - float TIFF must lie within 0..1; other floats, signed or 32-bit integers have no fixed scale and are `unsupported`;
 - turned upright by EXIF (or XMP, or TIFF) orientation.
@@ -31,6 +33,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from inspectd.vision.deep import is_deep, read_deep
+from inspectd.vision.depth import FULL, to_8_bits
 from inspectd.vision.errors import DecodeError
 from inspectd.vision.wholeness import Kind, check, identify, jpeg_with_more_bits
 
@@ -74,11 +78,14 @@ class Decoded:
         samples: uint8, read-only: (height, width) of a grey picture, (height, width, 3) RGB of any other.
         bits: bits per sample (or palette index) in the file: 1, 2, 4, 8, 12, 16 or 32.
         doubt: why the file may not be what the camera wrote, as the rest of "The file …"; the verdict must be `review`.
+        used: of a file of 16 bits, how many of them its values take (`bits_used`); None of any other file, and of one
+            that says by itself how many bits it has.
     """
 
     samples: Samples
     bits: int
     doubt: str | None
+    used: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -95,32 +102,37 @@ class Decoded:
         return pixels
 
 
-def decode(data: bytes, max_pixels: int) -> Decoded:
+def decode(data: bytes, max_pixels: int, bits: int = FULL) -> Decoded:
     """The pixels in `data`, the bytes of one whole image file.
+
+    Args:
+        bits: how many bits the values of a 16-bit file have, 8 to 16, where the file does not say so.
 
     Raises:
         DecodeError: and nothing else. `too large` means more than `max_pixels` pixels; its header alone was read.
     """
     kind = identify(data)
     try:
-        return _decode(kind, data, max_pixels)
+        return _decode(kind, data, max_pixels, bits)
     except DecodeError:
         raise
     except Exception as error:  # decoders raise what they like: SyntaxError, struct.error, KeyError, OSError …
         raise _explain(kind, data, error) from error
 
 
-def _decode(kind: Kind, data: bytes, max_pixels: int) -> Decoded:
+def _decode(kind: Kind, data: bytes, max_pixels: int, bits: int) -> Decoded:
     image = _open(kind, data, max_pixels)
     doubt = check(kind, data)
     image.load()
-    stored = _samples(kind, image)
+    in_file = _bits(kind, image, data)
+    deep = in_file == FULL and is_deep(image)
+    stored, used = read_deep(image, data, bits) if deep else (_samples(kind, image), None)
     if kind == "JPEG":
         doubt = doubt or _jpeg_doubt(data, image, stored)
     turn = _UPRIGHT.get(_orientation(kind, image))
     upright = np.ascontiguousarray(turn(stored) if turn else stored)
     upright.flags.writeable = False
-    return Decoded(upright, _bits(kind, image, data), doubt)
+    return Decoded(upright, in_file, doubt, used)
 
 
 def _open(kind: Kind, data: bytes, max_pixels: int) -> ImageFile:
@@ -179,8 +191,7 @@ def _samples(kind: Kind, image: ImageFile) -> Samples:
     if mode in ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr"):
         return np.asarray(image if mode == "RGB" else image.convert("RGB"))
     if mode.startswith("I;16"):
-        bits = 12 if isinstance(image, TiffImageFile) and _tiff_bits(image) == 12 else 16
-        values = (np.asarray(image) >> (bits - 8)).astype(np.uint8)
+        values = to_8_bits(np.asarray(image), 12)  # of 12 bits in the file itself
         return 255 - values if _white_is_zero(image) else values
     if mode == "F":
         values = np.asarray(image)

@@ -30,11 +30,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Judged:
-    """The outcomes of a batch, the files that must be durable before them, and what was folded into older rows."""
+    """The outcomes of a batch, the files that must be durable before them, what was folded into older rows, and of
+    each image that was judged its watch and the bits that its values take (`Decoded.used`).
+    """
 
     outcomes: list[Outcome]
     files: list[tuple[Path, bytes]]
     folded: list[Finished]
+    used: list[tuple[str, int | None]]
 
     def finished(self, accepted: Collection[int]) -> list[Finished]:
         """The images whose outcome stands, as `after` needs them: those just accepted, and those folded."""
@@ -96,7 +99,7 @@ class Pipeline:
         for inspected, written in self._each(self._conclude, images, findings, repeat(infer)):
             outcomes.append(inspected)
             files += written
-        return Judged(outcomes, files, list(folded.values()))
+        return Judged(outcomes, files, list(folded.values()), [(image.claim.watch, image.used) for image in images])
 
     def _each(self, work: Callable[..., Result], *arguments: Iterable[Any]) -> Iterator[Result]:
         """Work in the pool, in order, with signs of life: large images take their time, and so does their turn."""

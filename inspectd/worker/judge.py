@@ -37,6 +37,7 @@ class Prepared:
     doubt: str | None
     size: tuple[int, int]  # width, height of the upright image
     timings: dict[str, float]
+    used: int | None  # bits that the values of a 16-bit file take
 
 
 class Judge:
@@ -45,6 +46,7 @@ class Judge:
     def __init__(self, config: Config, inspector: Inspector) -> None:
         self.inspector = inspector
         self._config = config
+        self._bits = inspector.bundle.spec.preparation.bits
         self._style = Style(**config.overlay.model_dump(exclude={"write"}))
 
     def prepare(self, claim: Claim, source: Source) -> Prepared:
@@ -54,7 +56,7 @@ class Judge:
             DecodeError: they are no whole image.
         """
         started = time.perf_counter()
-        decoded = decode(source.data, self._config.limits.pixels)
+        decoded = decode(source.data, self._config.limits.pixels, self._bits)
         decode_ms = milliseconds(started)
         started = time.perf_counter()
         tensor = self.inspector.prepare(decoded.samples)
@@ -66,6 +68,7 @@ class Judge:
             doubt=decoded.doubt,
             size=decoded.size,
             timings={"decode": decode_ms, "prepare": milliseconds(started)},
+            used=decoded.used,
         )
 
     def conclude(
@@ -108,7 +111,7 @@ class Judge:
         if isinstance(kept, Decoded):
             return kept
         try:
-            return decode(kept, self._config.limits.pixels)
+            return decode(kept, self._config.limits.pixels, self._bits)
         except DecodeError as error:  # it was a whole image a moment ago, when there was memory for it
             raise MemoryError(str(error)) from error
 

@@ -42,7 +42,7 @@ def redrawn(
 
 def _draw_again(config: Config, inspector: Inspector, wanted: Redraw) -> bytes:
     source = read_again(config, wanted.watch, wanted.path, wanted.moved_to, wanted.sha256)
-    image = decode(source.data, config.limits.pixels)
+    image = decode(source.data, config.limits.pixels, inspector.bundle.spec.preparation.bits)
     method = cast(Method, wanted.method)  # a worker wrote it
     (finding,) = inspector.inspect([inspector.prepare(image.samples)], [method])
     chosen = config.overlay.model_dump(exclude={"write"})

@@ -21,7 +21,7 @@ Make = Callable[..., Path]
 def test_are_the_daemons_pixels_in_order_with_their_hash(make: Make) -> None:
     root = make(ok=12, bar=9)
     files = find_images(root, CLASSES)
-    read = list(read_pictures(root, files))
+    read = list(read_pictures(root, files, bits=16))
     assert [(each.path, each.target) for each in read] == [(file.path, file.target) for file in files]
     for each in read:
         data = (root / each.path).read_bytes()
@@ -36,7 +36,7 @@ def test_what_is_no_image_or_in_doubt_keeps_its_place(make: Make) -> None:
     (root / "ok" / "001.png").write_text("no image")
     jpeg = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8))[1].tobytes()
     (root / "ok" / "002.jpg").write_bytes(jpeg[: len(jpeg) // 2] + b"\xff\xd9")
-    first, second, third, gone = read_pictures(root, [*find_images(root, CLASSES), Found("ok/gone.png", 0)])
+    first, second, third, gone = read_pictures(root, [*find_images(root, CLASSES), Found("ok/gone.png", 0)], bits=16)
     assert isinstance(first, Picture)
     assert str(second).startswith("ok/001.png: ")
     assert isinstance(third, Picture)
@@ -48,7 +48,7 @@ def test_what_is_no_image_or_in_doubt_keeps_its_place(make: Make) -> None:
 def test_a_name_of_any_bytes_is_found_again(name: str, make: Make) -> None:
     root = make(ok=1)
     (root / "ok" / "000.png").rename(root / "ok" / name)
-    assert isinstance(next(read_pictures(root, find_images(root, CLASSES))), Picture)
+    assert isinstance(next(read_pictures(root, find_images(root, CLASSES), bits=16)), Picture)
 
 
 def test_are_not_read_before_they_are_wanted(make: Make) -> None:
@@ -60,7 +60,7 @@ def test_are_not_read_before_they_are_wanted(make: Make) -> None:
             asked.append(file.path)
             yield file
 
-    reading = read_pictures(root, files())  # type: ignore[arg-type]
+    reading = read_pictures(root, files(), bits=16)  # type: ignore[arg-type]
     next(reading)
     assert len(asked) <= THREADS + 2
     assert len(list(reading)) == 39
