@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from threading import Lock
 
+from inspectd.errors import BundleError
 from inspectd.model.bundle import Bundle
 from inspectd.model.golden import golden_bits
-from inspectd.vision.depth import SURE, depth_of, is_dark, too_bright, too_dark
+from inspectd.vision.depth import FULL, SURE, depth_of, too_bright, too_dark
+from inspectd.vision.errors import DecodeError
 
 FIRST = 20  # images of a watch that decide
 ENOUGH = 2  # ... where no more are at hand; the light of a single one may not have been on yet
@@ -52,7 +54,7 @@ class Brightness:
         with self._lock:
             depths = {watch: depth_of(first) for watch, first in self._first.items() if len(first) >= least}
         for watch, depth in depths.items():
-            if is_dark(depth, self._bits) and (depth <= self._bits - SURE or depth < self._usual):
+            if depth <= self._bits - SURE or depth < self._usual:
                 self._say(watch, too_dark("its first images", depth, self._bits))
 
     def _say(self, watch: str, sentence: str) -> None:
@@ -64,5 +66,11 @@ class Brightness:
 
     @cached_property
     def _usual(self) -> int:
-        """The bits of the darkest golden image: the network knows such scenes."""
-        return golden_bits(self._bundle) or self._bits
+        """With so many bits images are dark enough for the network to know them: as the darkest golden image is."""
+        try:
+            golden = golden_bits(self._bundle)
+        except (OSError, BundleError, DecodeError):  # it was read when the worker started; it need not last
+            golden = None
+        if golden:
+            return depth_of([golden])
+        return self._bits if self._bits == FULL else self._bits - 2
