@@ -118,11 +118,11 @@ def test_an_image_that_finds_no_memory_to_be_drawn_is_judged_with_fewer_beside_i
     decode = judge.decode
     times = Counter[bytes]()
 
-    def scarce(data: bytes, most: int) -> Decoded:
+    def scarce(data: bytes, most: int, bits: int) -> Decoded:
         times[data] += 1
         if times.total() == 5:  # the first that is decoded again
             raise DecodeError("too large", "There is not enough memory.")
-        return decode(data, most)
+        return decode(data, most, bits)
 
     monkeypatch.setattr(judge, "PIXELS_KEPT", 0)
     monkeypatch.setattr(judge, "decode", scarce)

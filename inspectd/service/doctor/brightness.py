@@ -9,10 +9,9 @@ from inspectd.errors import BundleError
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Walk
 from inspectd.model.bundle import Bundle, read_bundle
-from inspectd.model.golden import read_golden
 from inspectd.service.doctor.finding import Finding, Site, is_folder, ok, warn
-from inspectd.vision.decode import DecodeError, decode
 from inspectd.vision.depth import Depths
+from inspectd.vision.errors import DecodeError
 
 LOOKED_AT = 20  # images of a watch
 
@@ -41,12 +40,16 @@ def _lying(watch: Watch) -> Iterable[Path]:
 
 
 def _golden(bundle: Bundle) -> Iterable[Path]:
+    from inspectd.model.golden import read_golden  # like the decoder, it takes OpenCV along
+
     golden = read_golden(bundle)
     return [bundle.path / image.file for image in golden.images] if golden else []
 
 
 def _depths(files: Iterable[Path], bundle: Bundle, limits: Limits) -> Depths:
     """What the values in the files take; a file that cannot be read is left out."""
+    from inspectd.vision.decode import decode
+
     used: dict[str, int] = {}
     for file in files:
         try:
