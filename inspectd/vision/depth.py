@@ -96,10 +96,11 @@ def too_bright(what: str, bits: int) -> str:
 
 def too_dark(what: str, depth: int, bits: int) -> str:
     """The sentence about images of a camera of `depth` bits that are read as values of more `bits`."""
+    levels = 1 << max(0, depth - bits + 8)
     return (
         f"No value in {what} exceeds {_share(bits - depth)} of the range of {bits} bits, so that the network sees "
-        f"{1 << max(0, depth - bits + 8)} of 256 levels of brightness. If the camera has {depth} bits, the model needs "
-        f"`bits: {depth}`: train it with `bits: auto`, or import it with `--bits {depth}`."
+        f"{levels} of 256 levels of brightness. If the camera has fewer bits ({depth} would hold these values), the "
+        "model needs as many: train it with `bits: auto`, or import it with `--bits N`."
     )
 
 

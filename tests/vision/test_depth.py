@@ -177,7 +177,7 @@ def test_what_is_said_of_files_that_do_not_suit_the_bits() -> None:
     assert twelve.evidence == "no value in 3 16-bit files exceeds 1/16 of the range"
     [dark] = twelve.remarks(16)
     assert "No value in 2 16-bit files exceeds 1/16 of the range of 16 bits" in dark
-    assert "If the camera has 12 bits" in dark
+    assert "If the camera has fewer bits (12 would hold these values)" in dark
     assert "1/64" in Depths({"a.png": 10}).remarks(16)[0]
     assert "1/4" in Depths({"a.png": 14}).remarks(16)[0]
     [bright] = twelve.remarks(10)
