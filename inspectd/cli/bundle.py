@@ -63,6 +63,7 @@ def facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     yield "classes", ", ".join(f"{each.name} ({'OK' if each.ok else 'NG'})" for each in spec.classes)
     scaled = {"backbone": f"as for {to.backbone}", "scale": "divided by 255", "none": "as they are"}[to.preprocess]
     yield "input", f"{to.width} × {to.height}, {'grey' if to.channels == 1 else 'RGB'}, pixels {scaled}"
+    yield "16-bit files", f"values of {to.bits} bits"
     if spec.tiles:
         yield "tiles", f"of that size, sharing {spec.tiles.overlap} pixels; the worst decides"
     yield "thresholds", ", ".join(f"{name} from {_number(value)}" for name, value in spec.thresholds.as_dict().items())

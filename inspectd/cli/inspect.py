@@ -109,7 +109,7 @@ def _read(path: Path, inspector: "Inspector") -> _Image | str:
     try:
         if path.stat().st_size > limits.bytes:
             return f"too large: more than {limits.bytes} bytes"
-        pages = Pages(path.read_bytes(), limits.pixels)
+        pages = Pages(path.read_bytes(), limits.pixels, inspector.bundle.spec.preparation.bits)
         tensors = []
         for page in pages:
             tensors.append(inspector.prepare(page.samples))

@@ -174,6 +174,9 @@ def import_model(
     backbone: Annotated[
         str | None, typer.Option(metavar="NAME", help="Whose scale of pixels, with --preprocess backbone.")
     ] = None,
+    bits: Annotated[
+        int, typer.Option(min=8, max=16, metavar="N", help="Bits of the values in 16-bit files: 12 of a 12-bit camera.")
+    ] = 16,
     layer: Annotated[
         str | None, typer.Option(metavar="NAME", help="The layer that Grad-CAM looks at. Default: the last map.")
     ] = None,
@@ -195,6 +198,7 @@ def import_model(
         channels=channels,
         preprocess=preprocess,
         backbone=backbone,
+        bits=bits,
         layer=layer,
         tiles=tiles,
     )

@@ -89,6 +89,9 @@ def _of_watches(
         unfinished = f", {waiting:,} of them once it is clear that they are finished" if waiting else ""
         yield f"After:        {pending:,} files to be moved or deleted{unfinished}"
     for watch in watches:
+        if watch.brightness:
+            yield f"Brightness:   watch {watch.watch}: {watch.brightness}"
+    for watch in watches:
         if left_out.get(watch.watch):
             yield f"Left out:     {watch.watch}: {left_out[watch.watch]}"
 

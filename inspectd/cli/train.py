@@ -49,6 +49,12 @@ def train(
     preprocess: Annotated[
         Preprocess | None, _choice(help="Pixels divided by 255, as the backbone was pretrained, or as they are.")
     ] = None,
+    bits: Annotated[
+        str | None,
+        _choice(
+            help="Of the values in 16-bit files. Default: auto, as the largest of them asks for.", metavar="auto|N"
+        ),
+    ] = None,
     epochs: Annotated[int | None, _choice(help="Passes over the training images.", metavar="N")] = None,
     batch: Annotated[int | None, _choice(help="Images in a training step.", metavar="N")] = None,
     rate: Annotated[float | None, _choice(help="Learning rate at the start.", metavar="X")] = None,

@@ -6,11 +6,12 @@ It lies in the bundle as `data.csv`, so that years later anybody can tell what a
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from inspectd.errors import BundleError
 from inspectd.model.spec import ImageClass
+from inspectd.vision.depth import Depths
 
 DATA = "data.csv"
 
@@ -46,12 +47,14 @@ class Manifest:
         samples: By class, then by path.
         skipped: For each file that was left out, its path and the reason.
         remarks: Sentences that a user should read about the data.
+        depths: The bits that the values of 16-bit files take, where the images were read for it.
     """
 
     classes: tuple[ImageClass, ...]
     samples: tuple[Sample, ...]
     skipped: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    depths: Depths = field(default_factory=Depths)
 
     def of(self, split: Split) -> tuple[Sample, ...]:
         """The samples of one split."""

@@ -39,6 +39,7 @@ class Picture:
         target: The index of its class.
         pixels: uint8 (height, width, 3), RGB and upright; or what `prepared` made of it.
         doubt: Why the file may not be whole, as the rest of "The file …".
+        used: Of a 16-bit file, how many bits its values take; None of any other (see `Decoded.used`).
     """
 
     path: str
@@ -46,6 +47,7 @@ class Picture:
     target: int
     pixels: Pixels
     doubt: str | None
+    used: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,18 +66,23 @@ Item = TypeVar("Item", Picture, Picture | Unreadable)
 
 
 def read_pictures(
-    root: Path, files: Iterable[Found | Sample], prepared: Callable[[Pixels], Pixels] = lambda pixels: pixels
+    root: Path,
+    files: Iterable[Found | Sample],
+    prepared: Callable[[Pixels], Pixels] = lambda pixels: pixels,
+    *,
+    bits: int,
 ) -> Iterator[Picture | Unreadable]:
     """Reads the files of the folder `root` in their order.
 
     Args:
         prepared: Is given the decoded pixels, in any thread, and makes those of the `Picture`.
+        bits: Of the values in 16-bit files, as the bundle has them.
     """
     waiting = iter(files)
     with ThreadPoolExecutor(THREADS) as pool:
 
         def begin(count: int) -> Iterator[Future[Picture | Unreadable]]:
-            return (pool.submit(_read, root, file, prepared) for file in islice(waiting, count))
+            return (pool.submit(_read, root, file, prepared, bits) for file in islice(waiting, count))
 
         reading = deque(begin(THREADS + 1))
         while reading:
@@ -97,13 +104,13 @@ def in_batches(pictures: Iterable[Item], most: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def _read(root: Path, file: Found | Sample, prepared: Callable[[Pixels], Pixels]) -> Picture | Unreadable:
+def _read(root: Path, file: Found | Sample, prepared: Callable[[Pixels], Pixels], bits: int) -> Picture | Unreadable:
     try:
         data = (root / from_text(file.path)).read_bytes()
-        decoded = decode(data, MOST_PIXELS)
+        decoded = decode(data, MOST_PIXELS, bits)
     except OSError as error:
         return Unreadable(file.path, file.target, f"cannot be read ({error.strerror})")
     except DecodeError as error:
         return Unreadable(file.path, file.target, error.without_limits(MOST_PIXELS))
     sha256 = hashlib.sha256(data).hexdigest()
-    return Picture(file.path, sha256, file.target, prepared(decoded.pixels), decoded.doubt)
+    return Picture(file.path, sha256, file.target, prepared(decoded.pixels), decoded.doubt, decoded.used)

@@ -37,19 +37,24 @@ class Dataset:
 
 
 def read_listed(
-    root: Path, samples: Sequence[Sample], prepared: Callable[[Pixels], Pixels], progress: Callable[[int, int], None]
+    root: Path,
+    samples: Sequence[Sample],
+    prepared: Callable[[Pixels], Pixels],
+    progress: Callable[[int, int], None],
+    *,
+    bits: int,
 ) -> Iterator[Picture]:
     """Reads what a manifest lists, in its order.
 
     Args:
         root: The folder that the manifest was made from.
-        prepared: As for `read_pictures`.
+        prepared, bits: As for `read_pictures`.
         progress: Is told how many of how many files are done.
 
     Raises:
         DataError: a file is not the one that is listed any more.
     """
-    pictures = read_pictures(root, samples, prepared)
+    pictures = read_pictures(root, samples, prepared, bits=bits)
     for done, (sample, picture) in enumerate(zip(samples, pictures, strict=True), 1):
         if isinstance(picture, Unreadable) or picture.sha256 != sample.sha256:
             raise DataError(
@@ -77,6 +82,6 @@ def load_dataset(
     def prepared(image: Pixels) -> Pixels:
         return prepare(image, to)
 
-    for index, picture in enumerate(read_listed(root, samples, prepared, progress)):
+    for index, picture in enumerate(read_listed(root, samples, prepared, progress, bits=to.bits)):
         pixels[index] = picture.pixels
     return Dataset(samples, pixels, np.array([sample.target for sample in samples], np.int64))

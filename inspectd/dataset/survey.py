@@ -18,6 +18,7 @@ from inspectd.dataset.manifest import Manifest, Sample
 from inspectd.dataset.pictures import Picture, Pixels, Unreadable, read_pictures
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
+from inspectd.vision.depth import FULL, Depths
 
 Progress = Callable[[int, int], None]
 
@@ -45,7 +46,8 @@ def survey(root: Path, ok: Sequence[str], wish: Wish, progress: Progress, system
     units = _units([picture.sha256 for picture in usable], parts)
     splits = divide([picture.target for picture in usable], units, wish.shares, wish.seed)
     samples = [Sample(each.path, each.sha256, each.target, split) for each, split in zip(usable, splits, strict=True)]
-    manifest = Manifest(classes, tuple(samples), tuple(map(str, left_out)))
+    depths = Depths({each.path: each.used for each in usable if each.used is not None})
+    manifest = Manifest(classes, tuple(samples), tuple(map(str, left_out)), depths=depths)
     for each in classes:
         _refuse_unsplit(manifest, each.name, wish)
     return replace(
@@ -65,7 +67,7 @@ def _read(folder: Folder, classes: Sequence[ImageClass], progress: Progress) -> 
     found = find_images(folder, classes)
     usable: list[Picture] = []
     left_out: list[Unreadable] = []
-    for done, each in enumerate(read_pictures(folder.root, found, _forget), start=1):
+    for done, each in enumerate(read_pictures(folder.root, found, _forget, bits=FULL), start=1):
         if isinstance(each, Unreadable):
             left_out.append(each)
         elif each.doubt:

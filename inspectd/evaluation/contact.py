@@ -66,7 +66,9 @@ def sheet(choice: Choice, inspector: Inspector, root: Path, masks: Masks | None)
     found = [Found(each.case.path, each.case.target) for each in choice.shown]
     tiles = [
         _tile(each, picture, inspector, masks)
-        for each, picture in zip(choice.shown, read_pictures(root, found), strict=True)
+        for each, picture in zip(
+            choice.shown, read_pictures(root, found, bits=inspector.bundle.spec.preparation.bits), strict=True
+        )
         if isinstance(picture, Picture)
     ]
     note = "Heat on its fixed scale; outlined in white what the daemon shows as a region"

@@ -76,7 +76,8 @@ def evaluate(
     judged = judgement.judged
     found = assess(judged, [each.target for each in judgement.failed], spec.classes)
     answer = words.verdict(found), words.heat(found)
-    doubts = (*words.doubts(found, judged), *remarks, *_of_masks(judgement, masks, spec.classes))
+    of_depth = judgement.depths.remarks(spec.preparation.bits)
+    doubts = (*words.doubts(found, judged), *remarks, *_of_masks(judgement, masks, spec.classes), *of_depth)
     choice = worst(judged, spec.classes, spec.thresholds.defect)
     pictures = _pictures(found, judged, spec) | {"mistakes.png": sheet(choice, inspector, root, masks)}
     beside = beside_float32(inspector.bundle, (each.case for each in judged)) if subject.precision == "int8" else None

@@ -20,6 +20,7 @@ from inspectd.evaluation.masks import MaskError, Masks, read_mask
 from inspectd.ledger.schema import Verdict
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, Inspector
+from inspectd.vision.depth import Depths
 
 AT_ONCE = 8  # images
 STAGES = ("read", "prepare", "network", "heat")
@@ -75,12 +76,14 @@ class Speed:
 
 @dataclass(frozen=True)
 class Judgement:
-    """All images of an evaluation: those that were judged, those that are none, and what masks could not be used."""
+    """All images of an evaluation: those that were judged, those that are none, what masks could not be used, and how
+    many bits the values of 16-bit files take."""
 
     judged: tuple[Judged, ...]
     failed: tuple[Unreadable, ...]
     speed: Speed
     remarks: tuple[str, ...]
+    depths: Depths
 
 
 def judge(
@@ -103,9 +106,12 @@ def judge(
     unusable: list[str] = []
     spent = dict.fromkeys(STAGES, 0.0)
     clock = _Stopwatch(spent)
-    for batch in in_batches(read_pictures(root, files), at_once):
+    bits = inspector.bundle.spec.preparation.bits
+    used: dict[str, int] = {}
+    for batch in in_batches(read_pictures(root, files, bits=bits), at_once):
         clock.lap("read")
         pictures = [each for each in batch if isinstance(each, Picture)]
+        used |= {each.path: each.used for each in pictures if each.used is not None}
         failed += [each for each in batch if isinstance(each, Unreadable)]
         prepared = [inspector.prepare(picture.pixels) for picture in pictures]
         clock.lap("prepare")
@@ -118,7 +124,9 @@ def judge(
         clock.lap("heat")
         progress(len(judged) + len(failed), len(files))
     stages = {stage: 1000 * seconds / max(len(files), 1) for stage, seconds in spent.items()}
-    return Judgement(tuple(judged), tuple(failed), Speed(len(files), sum(spent.values()), stages), tuple(unusable))
+    return Judgement(
+        tuple(judged), tuple(failed), Speed(len(files), sum(spent.values()), stages), tuple(unusable), Depths(used)
+    )
 
 
 class _Stopwatch:

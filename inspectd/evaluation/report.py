@@ -140,6 +140,7 @@ def _subject(subject: Subject, found: Assessment) -> str:
         ("Images", f"{subject.data}: {subject.part}; {found.overkill.of} good, {found.escape.of} defects"),
         ("Masks", subject.masks or "none"),
         ("Network", f"{to.width}×{to.height} pixels; heat by {subject.method} from {spec.layer or 'the null network'}"),
+        ("Values in 16-bit files", str(spec.training.get("depth", f"{to.bits} bits"))),
         ("Thresholds (logits)", thresholds),
         ("Computed", f"{subject.precision} on {subject.device}, {subject.software}"),
         ("Finished", f"{subject.at[:19].replace('T', ' ')} UTC"),

@@ -4,6 +4,7 @@
 counts, and the audit trail. Every method is one short transaction, so any process may die between any two of them.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, exists, func, insert, not_, or_, select, update
 
 from inspectd.clock import utc_now, utc_text
+from inspectd.ledger import trail
 from inspectd.ledger.arrivals import Arrivals
 from inspectd.ledger.outcomes import Outcomes
 from inspectd.ledger.records import Counts, Finished, Replay, Stat
 from inspectd.ledger.redraws import Redraws
 from inspectd.ledger.reinspections import Reinspections
-from inspectd.ledger.schema import After, images, models
+from inspectd.ledger.schema import After, events, images, models
 from inspectd.ledger.transactions import IS_OWED, IS_PENDING, not_searched
 
 _newer = images.alias()
@@ -94,6 +96,19 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
         )
         with self._reading() as connection:
             return Counts(**dict(connection.execute(query).all()))
+
+    def note_brightness(self, watch: str, model: str, sentence: str) -> None:
+        """Add to the audit trail, once in a run of the daemon, that images of a watch do not suit the model's bits."""
+        detail = trail.brightness(watch, model, sentence)
+        started = select(func.max(events.c.id)).where(events.c.kind == trail.START).scalar_subquery()
+        known = select(events.c.id).where(
+            events.c.kind == trail.BRIGHTNESS, events.c.detail == detail, events.c.id > func.coalesce(started, 0)
+        )
+        with self._writing() as connection:
+            if connection.execute(known).first():
+                return
+            trail.write(connection, trail.BRIGHTNESS, detail)
+        trail.say(trail.BRIGHTNESS, detail, logging.WARNING)
 
     def register_model(
         self,

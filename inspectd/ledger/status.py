@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, bindparam, func, select
 
 from inspectd.clock import utc_now
+from inspectd.ledger import trail
 from inspectd.ledger.reinspections import reinspecting
 from inspectd.ledger.schema import State, Verdict, events, images, inspections, models
 from inspectd.ledger.transactions import IS_JUDGED, IS_OWED, IS_PENDING
@@ -24,6 +25,7 @@ class WatchStatus:
         counts: the number of images by every state, 0 included.
         oldest_queued_at: when the image that has been queued longest was first seen; None while none is.
         last_verdict_at, model, version: of the newest verdict; the model as name@hash.
+        brightness: why images since the daemon's last start do not suit the bits of that model; None if they do.
         after_pending: how many files `after` has still to move or delete.
         after_waiting: those of them that may be unfinished, and must first stay unchanged for a while.
     """
@@ -35,6 +37,7 @@ class WatchStatus:
     last_verdict_at: str | None
     model: str | None
     version: int | None
+    brightness: str | None
     after_pending: int
     after_waiting: int
 
@@ -110,11 +113,24 @@ _newest = select(func.max(events.c.id)).group_by(events.c.kind)
 _EVENTS = select(events.c.kind, events.c.at, events.c.detail).where(events.c.id.in_(_newest)).order_by(events.c.id)
 
 
-def _last(connection: Connection, watch: str) -> tuple[str | None, str | None, int | None]:
-    """When the newest verdict of a watch was given, and by which model and version."""
+def _last(connection: Connection, watch: str) -> tuple[str | None, str | None, int | None, str | None]:
+    """When the newest verdict of a watch was given, by which model and version, and whether its images suit that."""
     found = [connection.execute(_NEWEST, {"watch": watch, "verdict": verdict}).one_or_none() for verdict in Verdict]
     newest = max(filter(None, found), key=lambda row: (row.finished_at, row.id), default=None)
-    return (newest.finished_at, newest.model, newest.version) if newest else (None, None, None)
+    if newest is None:
+        return None, None, None, None
+    told = trail.brightness(watch, newest.model, "")
+    sentence = connection.scalar(_BRIGHTNESS.where(events.c.detail.startswith(told, autoescape=True)))
+    return newest.finished_at, newest.model, newest.version, sentence and sentence.removeprefix(told)
+
+
+_started = select(func.max(events.c.id)).where(events.c.kind == trail.START).scalar_subquery()
+_BRIGHTNESS = (
+    select(events.c.detail)
+    .where(events.c.kind == trail.BRIGHTNESS, events.c.id > func.coalesce(_started, 0))
+    .order_by(events.c.id.desc())
+    .limit(1)
+)
 
 
 _NEWEST = (

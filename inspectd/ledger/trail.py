@@ -12,6 +12,8 @@ from inspectd.clock import utc_now
 from inspectd.ledger.schema import events
 
 LEASE_EXPIRED = "lease-expired"
+START = "start"
+BRIGHTNESS = "brightness"
 _log = logging.getLogger("inspectd.events")
 
 
@@ -23,6 +25,11 @@ def write(connection: Connection, kind: str, detail: str) -> None:
 def say(kind: str, detail: str, level: int = logging.INFO, **fields: object) -> None:
     """Log the line that belongs to a row."""
     _log.log(level, "%s", detail, extra={"event": kind, "fields": fields})
+
+
+def brightness(watch: str, model: str, sentence: str) -> str:
+    """The detail of a `BRIGHTNESS` row: what is wrong with the images of a watch for the model (`name@hash`)."""
+    return f"{watch} by {model}: {sentence}"
 
 
 def expired(count: int) -> str:

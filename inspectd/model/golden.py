@@ -168,7 +168,8 @@ def look(inspector: Inspector, data: bytes, method: Method | None = None) -> Fin
     Raises:
         DecodeError: the bytes are no image.
     """
-    prepared = inspector.prepare(Pages(data, MOST_PIXELS).decode(1).pixels)
+    page = Pages(data, MOST_PIXELS, inspector.bundle.spec.preparation.bits).decode(1)
+    prepared = inspector.prepare(page.pixels)
     (finding,) = inspector.inspect([prepared], [method] if method else [])
     return finding
 
@@ -186,6 +187,14 @@ def find_golden(inspector: Inspector, image: GoldenImage) -> Finding:
         raise BundleError(
             f"{path}: this golden image cannot be read ({error}), so nothing is proven by it. Make the bundle anew."
         ) from error
+
+
+def golden_bits(bundle: Bundle) -> int | None:
+    """The bits that the darkest golden image of 16-bit values takes (`Decoded.used`); None where there is none."""
+    golden, bits = read_golden(bundle), bundle.spec.preparation.bits
+    files = [(bundle.path / image.file).read_bytes() for image in golden.images] if golden else []
+    pages = [Pages(data, MOST_PIXELS, bits).decode(1) for data in files]
+    return min((page.used for page in pages if page.used), default=None)
 
 
 def grid(heat: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as checked
 
 from inspectd.model.backbones import SCALES, known_backbone
+from inspectd.vision.depth import FULL, LEAST
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -18,6 +19,7 @@ ALL_METHODS: tuple[Method, ...] = get_args(Method)
 Backbone = Annotated[str, AfterValidator(known_backbone)]
 Head = Literal["flatten", "avg", "max"]
 Preprocess = Literal["scale", "backbone", "none"]
+Bits = Annotated[int, Field(ge=LEAST, le=FULL)]
 MOST_AUC_LOST = 0.001  # by int8, for `auto` to take it
 _RULES = ConfigDict(extra="forbid")
 
@@ -36,6 +38,9 @@ class Preparation:
 
     `preprocess: scale` divides by 255; `backbone` does what the backbone was pretrained with; `none` leaves 0..255, for
     a network that scales pixels itself.
+
+    `bits` says how many bits the values in 16-bit files have, where a file does not say so itself: a camera of 12 bits
+    may store 0..4095 in them. Files of 8 bits do not care.
     """
 
     width: Annotated[int, Field(ge=8, le=8192)]
@@ -43,6 +48,7 @@ class Preparation:
     channels: Literal[1, 3] = 3
     preprocess: Preprocess = "scale"
     backbone: Backbone | None = None
+    bits: Bits = FULL
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -16,6 +16,7 @@ from pathlib import Path
 from inspectd import __version__, config
 from inspectd.errors import ConfigError, InspectdError, LedgerDamaged, LedgerUnavailable
 from inspectd.ingest.intake import Intake
+from inspectd.ledger import trail
 from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.expiry import Expiry
 from inspectd.ledger.queue import Queue
@@ -135,7 +136,7 @@ class Daemon:
         self._queue = Queue(engine)
         self._meter = Meter(engine, self._queue)
         self._queue.release_watches([watch.name for watch in self._config.watch])
-        self._queue.event("start", f"inspectd {__version__}, {self._path}")
+        self._queue.event(trail.START, f"inspectd {__version__}, {self._path}")
         self._expiry = Expiry(open_writer(self._config.database, foreign_keys=False))
 
     def _new_retention(self) -> Retention:

@@ -42,6 +42,7 @@ from inspectd.training.learn import Witness
 from inspectd.training.measuring import measure, see, unmeasured
 from inspectd.training.preparing import alternatives, as_measured, as_seen, contradiction
 from inspectd.training.report import card
+from inspectd.vision.depth import FULL, Depths
 
 UNMEASURED = (
     "Nothing is measured of it: the threshold is where the network's own decision changes, the score is not "
@@ -62,6 +63,7 @@ class Statement:
         channels: 1 or 3; None: as the network says.
         preprocess: How pixels are brought to scale; None: as the network and the images show (`preparing`).
         backbone: Whose scale of pixels.
+        bits: Of the values in 16-bit files.
         layer: That Grad-CAM looks at; None: the last that gives a map.
         tiles: Pixels that tiles of large images share; None: the whole image is resized.
     """
@@ -73,6 +75,7 @@ class Statement:
     channels: int | None = None
     preprocess: Preprocess | None = None
     backbone: Backbone | None = None
+    bits: int = FULL
     layer: str | None = None
     tiles: int | None = None
 
@@ -194,14 +197,20 @@ def _usable(root: Path, inspector: Inspector, witness: Witness) -> Iterator[Pict
     files = find_images(folder, inspector.bundle.spec.classes)
     for remark in folder.remarks:
         witness.say(remark)
-    for done, each in enumerate(read_pictures(root, files, inspector.prepare), 1):
+    bits = inspector.bundle.spec.preparation.bits
+    used: dict[str, int] = {}
+    for done, each in enumerate(read_pictures(root, files, inspector.prepare, bits=bits), 1):
         if isinstance(each, Unreadable):
             witness.say(f"Skipped {each}")
         elif each.doubt:
             witness.say(f"Skipped {each.path}: The file {each.doubt}")
         else:
+            if each.used is not None:
+                used[each.path] = each.used
             yield each
         witness.progress("measuring", done, len(files))
+    for remark in Depths(used).remarks(bits):
+        witness.say(remark)
 
 
 def _refuse_missing(root: Path, classes: Sequence[ImageClass], targets: Sequence[int]) -> None:
@@ -248,6 +257,7 @@ def _preparation(said: Statement, network: Any) -> Preparation:
         channels=1 if channels == 1 else 3,
         preprocess=said.preprocess or ("none" if own else "scale"),
         backbone=said.backbone,
+        bits=said.bits,
     )
 
 

@@ -98,4 +98,9 @@ def _draft(trained: Trained, name: str, recipe: Recipe) -> Spec:
 def _watched(inspector: Inspector, trained: Trained, witness: Witness) -> Iterator[Picture]:
     """The images that were watched, prepared."""
     samples = trained.manifest.of(trained.watched)
-    return read_listed(trained.data, samples, inspector.prepare, lambda *done: witness.progress("measuring", *done))
+
+    def progress(*done: int) -> None:
+        witness.progress("measuring", *done)
+
+    bits = inspector.bundle.spec.preparation.bits
+    return read_listed(trained.data, samples, inspector.prepare, progress, bits=bits)

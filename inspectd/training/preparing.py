@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from inspectd.dataset.folder import Found, find_images
+from inspectd.dataset.folder import Found, find_images, open_folder
 from inspectd.dataset.pictures import Unreadable, in_batches, read_pictures
 from inspectd.evaluation.judging import warm_up
 from inspectd.evaluation.metrics import auc
@@ -141,7 +141,8 @@ def _separation(inspector: Inspector, root: Path) -> Separation | None:
     """None where there are no usable images of one side."""
     spec = inspector.bundle.spec
     margins: dict[bool, list[float]] = {True: [], False: []}
-    pictures = read_pictures(root, _some(find_images(root, spec.classes)), inspector.prepare)
+    files = _some(find_images(open_folder(root), spec.classes))
+    pictures = read_pictures(root, files, inspector.prepare, bits=spec.preparation.bits)
     usable = (each for each in pictures if not isinstance(each, Unreadable) and not each.doubt)
     for batch in in_batches(usable, warm_up(inspector)):
         for each, finding in zip(batch, inspector.inspect([each.pixels for each in batch]), strict=True):

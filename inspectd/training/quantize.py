@@ -102,7 +102,7 @@ def _prepared(data: Path, samples: Sequence[Sample], spec: Spec) -> list[NDArray
     """The samples as the network takes them: whole, or some tiles of each."""
     found: list[NDArray[np.uint8]] = []
     to, tiles = spec.preparation, spec.tiles
-    for sample, picture in zip(samples, read_pictures(data, samples), strict=True):
+    for sample, picture in zip(samples, read_pictures(data, samples, bits=spec.preparation.bits), strict=True):
         if isinstance(picture, Unreadable) or picture.sha256 != sample.sha256:
             raise _other(data, sample.path)
         if tiles is None:

@@ -16,8 +16,9 @@ from inspectd.config.document import Document
 from inspectd.dataset.division import Wish
 from inspectd.errors import ConfigError, DataError
 from inspectd.model.backbones import SCALES
-from inspectd.model.spec import Backbone, Head, Preparation, Preprocess
+from inspectd.model.spec import Backbone, Bits, Head, Preparation, Preprocess
 from inspectd.training.mistakes import mistakes
+from inspectd.vision.depth import FULL
 
 FOLDER = Path(__file__).parent / "recipes"
 SIDE = range(32, 8193)  # pixels
@@ -26,6 +27,7 @@ Names = Annotated[
     tuple[str, ...], BeforeValidator(lambda names: (names,) if isinstance(names, str) else names), Field(min_length=1)
 ]
 Layer = Annotated[str | None, BeforeValidator(lambda name: None if name == "all" else name)]
+Depth = Annotated[Bits | None, BeforeValidator(lambda bits: None if bits == "auto" else bits)]
 
 
 def _no_boolean(value: Any) -> Any:
@@ -55,6 +57,7 @@ class Recipe:
         tiles: Pixels that tiles of large images share, which are cut at their own resolution; None: each image is
             resized as a whole.
         weights: `imagenet`, `none`, or a file.
+        bits: Of the values in 16-bit files; None (`auto` in a file): as many as the largest value in all images takes.
         head_epochs: Passes over what the backbone, held still, makes of the training images; the head alone learns.
         head_rate: The learning rate meanwhile; it stays.
         train_from: The first layer that learns in the epochs that follow; None (`all` in a file) for all of them.
@@ -86,6 +89,7 @@ class Recipe:
     tiles: Annotated[Whole, Field(ge=0)] | None = None
     weights: str = "imagenet"
     preprocess: Preprocess = "backbone"
+    bits: Depth = None
     head_epochs: Count = 0
     head_rate: Rate = 1e-3
     train_from: Layer = None
@@ -126,8 +130,8 @@ class Recipe:
 
     @property
     def preparation(self) -> Preparation:
-        """How images are brought to the network, in training as in inspection."""
-        return Preparation(self.width, self.height, 3, self.preprocess, self.backbone)
+        """How images are brought to the network, in training as in inspection; 16 bits until they are decided."""
+        return Preparation(self.width, self.height, 3, self.preprocess, self.backbone, self.bits or FULL)
 
     @property
     def wish(self) -> Wish:

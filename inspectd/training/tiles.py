@@ -44,7 +44,7 @@ def load_tiles(
     samples = tuple(sample for sample in manifest.samples if sample.split in splits)
     owners: list[Sample] = []
     tiles: list[NDArray[np.uint8]] = []
-    pictures = read_listed(root, samples, lambda image: to_channels(image, to.channels), progress)
+    pictures = read_listed(root, samples, lambda image: to_channels(image, to.channels), progress, bits=to.bits)
     for sample, picture in zip(samples, pictures, strict=True):
         found = _tiles(picture, manifest.classes[sample.target].ok, (to.height, to.width), overlap, masks)
         owners += [sample] * len(found)

@@ -5,7 +5,7 @@ any moment leaves nothing half-written, and what a resumed training needs.
 """
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ def train(
         device, precision = _device(recipe, witness)
         keras.utils.set_random_seed(recipe.seed)
         manifest = _survey(data, recipe, witness)
+        recipe, depth = _decided(recipe, manifest, witness)
         marked = find_masks(masks, data, manifest.samples, manifest.classes) if masks else None
         beginning = start(recipe, len(manifest.classes))
         network = beginning.network
@@ -69,6 +70,7 @@ def train(
         if watched == "test":
             witness.say(f"Test {course.epochs[-1].watched}, of the network's own decision.")
         used = _choices(recipe) | {
+            "depth": depth,
             "data": data.name,
             "batch": course.batch,
             "precision": precision,
@@ -101,6 +103,19 @@ def _survey(data: Path, recipe: Recipe, witness: Witness) -> Manifest:
     for sentence in (*(f"Skipped {sentence}" for sentence in manifest.skipped), *manifest.remarks):
         witness.say(sentence)
     return manifest
+
+
+def _decided(recipe: Recipe, manifest: Manifest, witness: Witness) -> tuple[Recipe, str]:
+    """The recipe with its bits decided, once, by all images; and what they are and why, as a sentence."""
+    depths = manifest.depths
+    why = "the recipe says so" if recipe.bits else depths.evidence
+    recipe = replace(recipe, bits=recipe.bits or depths.depth)
+    said = f"{recipe.bits} bits, because {why}"
+    if depths.used:
+        witness.say(f"Values in 16-bit files are read as {said}.")
+    for remark in depths.remarks(recipe.preparation.bits):
+        witness.say(remark)
+    return recipe, said
 
 
 def _course(place: Workplace, recipe: Recipe, manifest: Manifest, precision: Precision, witness: Witness) -> Course:

@@ -8,8 +8,10 @@ How source values become 8-bit RGB, the same for training and inspection:
 
 - the pages of a TIFF are pictures of their own, and `limits.pixels` counts them all; smaller copies and masks of a page
   are passed over; of a JPEG with several pictures (MPO) the first counts, and an animation is `unsupported`;
-- 16-bit values keep their upper eight bits, so a ramp stays a ramp (12-bit TIFF likewise; a 12-bit camera that stores
-  its values unshifted in 16-bit files gives dark pictures);
+- 16-bit values keep their upper eight bits, so a ramp stays a ramp (12-bit TIFF likewise);
+- values of fewer `bits` that lie unshifted in a 16-bit file keep the upper eight of these; larger ones become white. A
+  TIFF is believed where its MaxSampleValue says how many bits there are. PNG's `sBIT` changes nothing: its writers
+  scale the values up;
 - transparency is dropped and the colours beneath it are kept: nothing can hide behind it;
 - float TIFF must lie within 0..1; other floats, signed or 32-bit integers have no fixed scale and are `unsupported`;
 - turned upright by EXIF (or XMP, or TIFF) orientation.
@@ -29,6 +31,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from inspectd.vision.bmp import bmp_extent
+from inspectd.vision.deep import is_deep, read_deep
+from inspectd.vision.depth import FULL, to_8_bits
 from inspectd.vision.errors import DecodeError
 from inspectd.vision.header import check_size, open_image, tiff_bits
 from inspectd.vision.strips import Extent, extents_of
@@ -65,12 +69,15 @@ class Decoded:
         doubt: why the file may not be what the camera wrote, as the rest of "The file …"; the verdict must be `review`.
         unproven: it ends in zeros, as a black background does and a copy that is not finished; it is whole if it stays
             as it is.
+        used: of a file of 16 bits, how many of them its values take (`bits_used`); None of any other file, and of one
+            that says by itself how many bits it has.
     """
 
     samples: Samples
     bits: int
     doubt: str | None
     unproven: bool = False
+    used: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -87,13 +94,19 @@ class Decoded:
         return pixels
 
 
-def decode(data: bytes, max_pixels: int) -> Decoded:
+def decode(data: bytes, max_pixels: int, bits: int = FULL) -> Decoded:
     """The picture in `data`, the bytes of one whole image file of one page.
+
+    Args:
+        bits: how many bits the values of a 16-bit file have, 8 to 16, where the file does not say so.
+
+    Args:
+        bits: how many bits the values of a 16-bit file have, 8 to 16, where the file does not say so.
 
     Raises:
         DecodeError: and nothing else. `too large` means more than `max_pixels` pixels; its header alone was read.
     """
-    pages = Pages(data, max_pixels)
+    pages = Pages(data, max_pixels, bits)
     if len(pages) > 1:
         raise DecodeError(
             "unsupported",
@@ -108,13 +121,15 @@ class Pages:
     Args:
         data: The file's bytes.
         max_pixels: The most pixels of all pages together.
+        bits: How many bits the values of a 16-bit file have, 8 to 16, where the file does not say so.
 
     Raises:
         DecodeError: and nothing else.
     """
 
-    def __init__(self, data: bytes, max_pixels: int) -> None:
+    def __init__(self, data: bytes, max_pixels: int, bits: int = FULL) -> None:
         self._data = data
+        self._bits = bits
         self._file = io.BytesIO(data)
         self._max_pixels = max_pixels
         self._kind = identify(data)
@@ -153,12 +168,16 @@ class Pages:
         image = open_image(kind, self._as_read(number), self._max_pixels)
         found = self._tiff if self._directories else check(kind, data)
         image.load()
-        stored = _samples(kind, image)
+        in_file = _bits_in_file(kind, image, data)
+        is_scaled = in_file == FULL and is_deep(image)
+        stored, used = (
+            read_deep(image, self._file.getvalue(), self._bits) if is_scaled else (_samples(kind, image), None)
+        )
         doubt = found.doubt or (_jpeg_doubt(data, image, stored) if kind == "JPEG" else None)
         turn = _UPRIGHT.get(_orientation(kind, image))
         upright = np.ascontiguousarray(turn(stored) if turn else stored)
         upright.flags.writeable = False
-        return Decoded(upright, _bits(kind, image, data), doubt, found.unproven)
+        return Decoded(upright, in_file, doubt, found.unproven, used)
 
     def _check_sum(self, directories: Directories) -> None:
         sizes = [page.size for page in directories.pages]
@@ -227,8 +246,7 @@ def _samples(kind: Kind, image: ImageFile) -> Samples:
     if mode in ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr"):
         return np.asarray(image if mode == "RGB" else image.convert("RGB"))
     if mode.startswith("I;16"):
-        bits = 12 if isinstance(image, TiffImageFile) and tiff_bits(image) == 12 else 16
-        values = (np.asarray(image) >> (bits - 8)).astype(np.uint8)
+        values = to_8_bits(np.asarray(image), 12)  # of 12 bits in the file itself
         return 255 - values if _white_is_zero(image) else values
     if mode == "F":
         values = np.asarray(image)
@@ -244,7 +262,7 @@ def _white_is_zero(image: ImageFile) -> bool:
     return isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0
 
 
-def _bits(kind: Kind, image: ImageFile, data: bytes) -> int:
+def _bits_in_file(kind: Kind, image: ImageFile, data: bytes) -> int:
     if kind == "PNG":
         return data[24]  # IHDR
     if kind == "BMP" and data[14] != 12:

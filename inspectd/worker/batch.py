@@ -56,11 +56,18 @@ class Batch:
 
 @dataclass(frozen=True)
 class Judged:
-    """The outcomes of a batch, the files that must be durable before them, and the older images it was folded into."""
+    """What became of a batch.
+
+    Attributes:
+        files: What must be durable before the outcomes are recorded.
+        folded: The ids of the older images that stand for some of the batch.
+        used: Of each image that was judged, its watch and the bits that its values take (`Decoded.used`).
+    """
 
     outcomes: list[Outcome]
     files: list[tuple[Path, bytes]]
     folded: list[int]
+    used: list[tuple[str, int | None]]
 
     def finished(self, accepted: Collection[int]) -> set[int]:
         """The ids of those images that have their outcome, where the ledger has accepted it."""
@@ -121,7 +128,7 @@ class Pipeline:
         for inspected, written in self._each(self._conclude, images, found, repeat(infer)):
             outcomes.append(inspected)
             files += written
-        return Judged(outcomes, files, batch.folded)
+        return Judged(outcomes, files, batch.folded, [(image.claim.watch, image.used) for image in images])
 
     def _each(self, work: Callable[..., Result], *arguments: Iterable[Any]) -> Iterator[Result]:
         """Work in the pool, in order, with signs of life: large images take their time, and so does their turn."""

@@ -47,6 +47,7 @@ class Prepared:
     unproven: bool  # it ends in zeros: black pixels, or what was not written yet
     sizes: tuple[tuple[int, int], ...]
     timings: dict[str, float]
+    used: int | None  # bits that the values of a 16-bit file take
 
 
 class Judge:
@@ -55,6 +56,7 @@ class Judge:
     def __init__(self, config: Config, inspector: Inspector) -> None:
         self.inspector = inspector
         self._config = config
+        self._bits = inspector.bundle.spec.preparation.bits
         self._style = Style(**config.overlay.model_dump(exclude={"write"}))
 
     def prepare(self, claim: Claim, source: Source) -> Prepared:
@@ -68,7 +70,8 @@ class Judge:
         sizes: list[tuple[int, int]] = []
         room, prepare_ms = share, 0.0
         started = time.perf_counter()
-        pages = Pages(source.data, self._config.limits.pixels)
+        used: list[int] = []
+        pages = Pages(source.data, self._config.limits.pixels, self._bits)
         for decoded in pages:
             begun = time.perf_counter()
             tensor = self.inspector.prepare(decoded.samples)
@@ -76,6 +79,7 @@ class Judge:
             if len(pages) == 1 or room >= 0:
                 tensors.append(tensor)
             sizes.append(decoded.size)
+            used += [] if decoded.used is None else [decoded.used]
             prepare_ms += milliseconds(begun)
         return Prepared(
             claim=claim,
@@ -86,6 +90,7 @@ class Judge:
             unproven=decoded.unproven,
             sizes=tuple(sizes),
             timings={"decode": round(milliseconds(started) - prepare_ms, 3), "prepare": round(prepare_ms, 3)},
+            used=max(used, default=None),
         )
 
     def tensors(self, image: Prepared) -> Iterator[NDArray[np.uint8]]:
@@ -97,7 +102,7 @@ class Judge:
         yield from image.tensors
         if not image.tensors and isinstance(image.kept, bytes):
             with _memory_to_decode():
-                for page in Pages(image.kept, self._config.limits.pixels):
+                for page in Pages(image.kept, self._config.limits.pixels, self._bits):
                     yield self.inspector.prepare(page.samples)
 
     def conclude(self, image: Prepared, worst: Worst, infer_ms: float) -> tuple[Inspected, list[tuple[Path, bytes]]]:
@@ -139,7 +144,7 @@ class Judge:
         if isinstance(image.kept, Decoded):
             return image.kept
         with _memory_to_decode():
-            return Pages(image.kept, self._config.limits.pixels).decode(number)
+            return Pages(image.kept, self._config.limits.pixels, self._bits).decode(number)
 
 
 @contextmanager

@@ -42,7 +42,8 @@ def redrawn(
 
 def _draw_again(config: Config, inspector: Inspector, wanted: Redraw) -> bytes:
     source = read_again(config, wanted.watch, wanted.path, wanted.moved_to, wanted.sha256)
-    pages, page = Pages(source.data, config.limits.pixels), wanted.page or 1
+    bits = inspector.bundle.spec.preparation.bits
+    pages, page = Pages(source.data, config.limits.pixels, bits), wanted.page or 1
     image = pages.decode(page)
     method = cast(Method, wanted.method)  # a worker wrote it
     (finding,) = inspector.inspect([inspector.prepare(image.samples)], [method])

@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -26,12 +25,13 @@ from inspectd.durable import write_all
 from inspectd.errors import ConfigError, InspectdError, LedgerDamaged, LedgerUnavailable
 from inspectd.ledger.database import open_writer
 from inspectd.ledger.queue import Queue
-from inspectd.model.inspector import Inspector
 from inspectd.worker.batch import Batch, Judged, Pipeline
+from inspectd.worker.brightness import Brightness
 from inspectd.worker.channel import Channel, Progress, Ready, Refused
 from inspectd.worker.hands import Hands
+from inspectd.worker.lane import Lane
 from inspectd.worker.line import Line
-from inspectd.worker.opening import Opened, open_model, register
+from inspectd.worker.opening import open_model, register
 from inspectd.worker.putting_away import PuttingAway
 from inspectd.worker.redraw import redrawn
 from inspectd.worker.reinspect import Reinspector
@@ -44,20 +44,6 @@ TROUBLE = 1.0  # seconds to wait before trying again what the disk or the ledger
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One bundle with the watches it judges."""
-
-    opened: Opened
-    pipeline: Pipeline
-    model_id: int
-    watches: list[str]
-
-    @property
-    def inspector(self) -> Inspector:
-        return self.opened.inspector
 
 
 class Worker:
@@ -93,7 +79,8 @@ class Worker:
             pipeline = Pipeline(
                 *(self._config, inspector, self._queue, self._settings.owner, pool, self._network, self._alive)
             )
-            lanes.append(Lane(opened, pipeline, register(self._queue, inspector.bundle), watches))
+            model_id, brightness = register(self._queue, inspector.bundle), Brightness(inspector.bundle, self._note)
+            lanes.append(Lane(opened, pipeline, model_id, watches, brightness))
         first = lanes[0].inspector
         bundles = [lane.inspector.bundle for lane in lanes]
         titles, versions = [bundle.title for bundle in bundles], [bundle.spec.version for bundle in bundles]
@@ -118,6 +105,7 @@ class Worker:
                 self._line.end()  # or the other batch might wait for a disk for ever
                 raise
         self._count(hands)
+        self._conclude(lanes)
         self._persist(reinspector.close)
         has_put_away = self._putting_away.end()
         self._putting_away.check()
@@ -134,6 +122,7 @@ class Worker:
             elif not hands.are_empty or not self._look_back(turns, reinspector):
                 if hands.are_empty:  # else what is in hand speaks for itself, or hangs
                     self._say_progress()
+                    self._conclude(turns)
                 self._line.wake.wait(IDLE)
                 self._line.wake.clear()
 
@@ -207,7 +196,16 @@ class Worker:
         finished = judged.finished(self._persist(lambda: self._commit(lane, judged)) or set())
         self._putting_away.wake(finished | set(judged.folded))
         self._say_progress()
+        lane.brightness.see(judged.used)
         return len(finished)
+
+    def _conclude(self, lanes: Iterable[Lane]) -> None:
+        """Nothing is in hand: what was seen of each watch has to do."""
+        for lane in lanes:
+            lane.brightness.conclude()
+
+    def _note(self, watch: str, model: str, sentence: str) -> None:
+        self._persist(lambda: self._queue.note_brightness(watch, model, sentence))
 
     def _commit(self, lane: Lane, judged: Judged) -> set[int]:
         """Overlays first, then the verdicts: a verdict never points at a picture that a power cut took."""

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from inspectd.cli.main import app
 from inspectd.model.null import write_null_bundle
+from inspectd.model.spec import Preparation
 
 
 @pytest.fixture
@@ -52,6 +53,17 @@ def test_a_bad_file_is_a_line_and_the_others_are_still_judged(folder: Path) -> N
     verdicts = [line.split(": ")[1].partition(",")[0] for line in out.splitlines()]
     assert verdicts == ["failed", "failed", "failed", "defect"]
     assert "unreadable: No such file or directory" in out
+
+
+def test_16_bit_files_are_read_and_shown_by_the_bits_of_the_bundle(folder: Path) -> None:
+    bundle = write_null_bundle(folder / "null", preparation=Preparation(64, 64, bits=12))
+    for name in ("dark", "bright"):
+        deep = np.asarray(Image.open(folder / f"{name}.png")).astype(np.uint16) << 4
+        Image.fromarray(deep).save(folder / f"{name}12.png")
+    out = run("dark12.png", "bright12.png", "--out", "seen")[1]
+    assert [line.split(",")[0] for line in out.splitlines()] == ["dark12.png: ok", "bright12.png: defect"]
+    with Image.open(folder / "seen" / f"bright12.png-{bundle.short}.jpg") as overlay:
+        assert np.asarray(overlay).mean() > 100
 
 
 @pytest.mark.usefixtures("model")

@@ -22,7 +22,7 @@ Make = Callable[..., Path]
 def test_are_the_daemons_pixels_in_order_with_their_hash(make: Make) -> None:
     root = make(ok=12, bar=9)
     files = find_images(open_folder(root), CLASSES)
-    read = list(read_pictures(root, files))
+    read = list(read_pictures(root, files, bits=16))
     assert [(each.path, each.target) for each in read] == [(file.path, file.target) for file in files]
     for each in read:
         data = (root / each.path).read_bytes()
@@ -40,7 +40,7 @@ def test_what_is_no_image_or_in_doubt_keeps_its_place(make: Make) -> None:
     sheets = [Image.new("L", (64, 64), level) for level in (30, 220)]
     sheets[0].save(root / "ok" / "003.tif", save_all=True, append_images=sheets[1:])
     found = [*find_images(open_folder(root), CLASSES), Found("ok/gone.png", 0)]
-    first, second, third, pages, gone = read_pictures(root, found)
+    first, second, third, pages, gone = read_pictures(root, found, bits=16)
     assert isinstance(first, Picture)
     assert str(second).startswith("ok/001.png: ")
     assert isinstance(third, Picture)
@@ -62,7 +62,7 @@ def test_one_that_is_too_large_says_what_to_do_without_a_configuration(tmp_path:
 def test_a_name_of_any_bytes_is_found_again(name: str, make: Make) -> None:
     root = make(ok=1)
     (root / "ok" / "000.png").rename(root / "ok" / name)
-    assert isinstance(next(read_pictures(root, find_images(open_folder(root), CLASSES))), Picture)
+    assert isinstance(next(read_pictures(root, find_images(open_folder(root), CLASSES), bits=16)), Picture)
 
 
 def test_are_not_read_before_they_are_wanted(make: Make) -> None:
@@ -74,7 +74,7 @@ def test_are_not_read_before_they_are_wanted(make: Make) -> None:
             asked.append(file.path)
             yield file
 
-    reading = read_pictures(root, files())  # type: ignore[arg-type]
+    reading = read_pictures(root, files(), bits=16)  # type: ignore[arg-type]
     next(reading)
     assert len(asked) <= THREADS + 2
     assert len(list(reading)) == 39

@@ -16,14 +16,17 @@ from typing import Any
 
 import pytest
 from support.mounts import Space
-from support.site import Site, laid_out
+from support.site import BRIGHT, Site, deep_picture, laid_out, picture
 
 from inspectd.config import load
 from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.schema import REVISION
 from inspectd.ledger.vitals import vitals
-from inspectd.service.doctor import clock, disks, events, folders, ledger, limits, models, sandbox, site_of
+from inspectd.model.bundle import write_bundle
+from inspectd.model.null import write_null_bundle
+from inspectd.model.spec import Preparation
+from inspectd.service.doctor import brightness, clock, disks, events, folders, ledger, limits, models, sandbox, site_of
 from inspectd.service.doctor.finding import Finding, State
 
 ROOT_ONLY = "another user's rights are tested as root only"
@@ -68,6 +71,35 @@ def test_a_fresh_site_is_well_and_nothing_is_left_behind(site: Site) -> None:
     assert {line["check"] for line in found} == {*checks, "clock", "systemd"}
     [said] = [line for line in found if line["check"] == "events"]
     assert said["found"] == "inotify: the event of a file made here arrived"
+
+
+def test_images_that_do_not_have_the_bits_of_their_model_are_told(site: Site) -> None:
+    write_null_bundle(site.root / "models" / "twelve", preparation=Preparation(64, 64, bits=12))
+    site.drop("plain.png", picture(BRIGHT))
+    assert look(brightness.check_brightness, site) == [], "8 bits are 8 bits"
+    site.drop("a.png", deep_picture(BRIGHT, 12))
+    (site.incoming / "broken.png").write_bytes(b"no image")
+    [line] = look(brightness.check_brightness, site)
+    assert line.state is State.WARN
+    assert line.found.startswith("No value in 1 16-bit file exceeds 1/16 of the range of 16 bits")
+    assert "import it with `--bits N`" in line.advice
+    site.write({"model": "models/twelve"})
+    [line] = look(brightness.check_brightness, site)
+    assert (line.state, line.found[:36]) == (State.OK, "1 16-bit files suit the 12 bits of n")
+    site.drop("b.png", deep_picture(BRIGHT, 16))
+    [line] = look(brightness.check_brightness, site)
+    assert line.found.startswith("Values in 1 of 2 16-bit files, such as ")
+
+
+def test_an_empty_watch_is_told_of_its_models_golden_images(site: Site) -> None:
+    draft = write_null_bundle(site.root / "draft")
+    index = {"gap": 1.0, "images": [{"file": "golden/0.png", "target": "ok", "logits": [-5.0], "heat": {}}]}
+    files = {"golden/0.png": deep_picture(BRIGHT, 10), "golden/golden.json": json.dumps(index).encode()}
+    write_bundle(site.root / "models" / "golden", draft.spec, files, draft)
+    site.write({"model": "models/golden"})
+    [line] = look(brightness.check_brightness, site)
+    assert (line.state, line.subject) == (State.WARN, "watch line, golden images")
+    assert "1/64" in line.found
 
 
 def test_beside_a_running_daemon_and_after_it(site: Site) -> None:

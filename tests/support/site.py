@@ -38,6 +38,12 @@ def picture(level: int, size: int = 32, seed: int = 0) -> bytes:
     return cv2.imencode(".png", np.clip(level + noise, 0, 255).astype(np.uint8))[1].tobytes()
 
 
+def deep_picture(level: int, bits: int, seed: int = 0) -> bytes:
+    """The same picture with values of so many bits, unshifted in a 16-bit PNG."""
+    values = cv2.imdecode(np.frombuffer(picture(level, seed=seed), np.uint8), cv2.IMREAD_GRAYSCALE)
+    return cv2.imencode(".png", values.astype(np.uint16) << (bits - 8))[1].tobytes()
+
+
 def until(condition: Callable[[], Any], what: str) -> Any:
     """Wait for what another process does; a short poll, because it has no event to give us."""
     deadline = time.monotonic() + PATIENCE

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from support.witness import Witness
@@ -115,10 +116,21 @@ def test_a_single_output_for_ok_is_turned_around(data: Path, tmp_path: Path) -> 
 
 
 def test_what_the_network_does_not_say_is_given(data: Path, tmp_path: Path) -> None:
-    said = replace(SAID, size=(40, 24), preprocess="backbone", backbone="compact", layer="mean")
+    said = replace(SAID, size=(40, 24), preprocess="backbone", backbone="compact", bits=12, layer="mean")
     bundle = adopt(saved(bright(side=None), tmp_path), tmp_path / "bars", said, data, Witness())
     to = bundle.spec.preparation
-    assert (to.width, to.height, to.preprocess, to.backbone) == (40, 24, "backbone", "compact")
+    assert (to.width, to.height, to.preprocess, to.backbone, to.bits) == (40, 24, "backbone", "compact", 12)
+
+
+def test_images_are_read_by_the_bits_that_are_given_or_the_doubt_is_said(data: Path, tmp_path: Path) -> None:
+    for file in data.rglob("*.png"):
+        cv2.imwrite(str(file), cv2.imread(str(file), cv2.IMREAD_UNCHANGED).astype(np.uint16) << 4)
+    file, right, dark = saved(bright(), tmp_path), Witness(), Witness()
+    bundle = adopt(file, tmp_path / "right", replace(SAID, bits=12), data, right)
+    assert bundle.spec.metrics["auc"] == 1.0
+    assert right.figures("No value") == []
+    adopt(file, tmp_path / "dark", SAID, data, dark)
+    assert dark.figures("No value in 32 16-bit files exceeds 1/16 of the range of 16 bits")
 
 
 class TestPreparation:

@@ -19,7 +19,7 @@ from inspectd.evaluation.cases import read_cases
 from inspectd.ledger.schema import Verdict
 from inspectd.model.backend import keras
 from inspectd.model.bundle import load_bundle
-from inspectd.model.golden import read_golden
+from inspectd.model.golden import golden_bits, read_golden
 from inspectd.model.inspector import open_inspector
 from inspectd.training.recipe import Recipe
 from inspectd.training.train import train
@@ -228,3 +228,31 @@ class TestCommand:
         result = CliRunner().invoke(app, ["train", str(data), "--out", str(tmp_path / "bars"), "--size", size])
         assert result.exit_code == 1
         assert "give N or WxH" in result.output
+
+
+def test_12_bit_values_in_16_bit_files_are_learned_and_judged_as_8_bit_ones(data: Path, tmp_path: Path) -> None:
+    for file in data.rglob("*.png"):
+        image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(file), image.astype(np.uint16) << 4)
+    witness = Witness()
+    bundle = train(data, tmp_path / "bars", RECIPE, witness)
+    why = "12 bits, because no value in 32 16-bit files exceeds 1/16 of the range"
+    assert f"Values in 16-bit files are read as {why}." in witness.said
+    assert (bundle.spec.preparation.bits, bundle.spec.training["bits"]) == (12, 12)
+    assert f"| depth | {why} |" in (bundle.path / "card.md").read_text()
+    assert why in (bundle.path / "report.html").read_text().replace("\u00a0", " ")
+    assert json.loads((bundle.path / "metrics.json").read_text())["doubts"] == []
+    assert bundle.spec.metrics["auc"] == 1.0
+    assert golden_bits(bundle) == 12
+    inspector = open_inspector(bundle, "cpu", "float32")  # it reproduces the golden images
+    for each in read_cases(bundle.path / "findings.csv", bundle.spec):
+        image = decode((data / each.path).read_bytes(), 10**6, 12).pixels
+        assert inspector.inspect([inspector.prepare(image)])[0].logits == pytest.approx(each.logits, rel=1e-4)
+
+    forced = Witness()
+    course = replace(RECIPE, bits=16, epochs=1)
+    dark = train(data, tmp_path / "dark", course, forced)
+    [said] = forced.figures("No value in 32 16-bit files exceeds 1/16")
+    assert "train it with `bits: auto`" in said
+    [doubt] = json.loads((dark.path / "metrics.json").read_text())["doubts"]
+    assert doubt.startswith("No value in 6 16-bit files exceeds 1/16 of the range of 16 bits")

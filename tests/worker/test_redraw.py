@@ -3,13 +3,16 @@
 import hashlib
 from pathlib import Path
 
+import cv2
+import numpy as np
 from support.networks import sequential
-from support.site import DARK, Site, picture
+from support.site import BRIGHT, DARK, Site, deep_picture, picture
 
 from inspectd import config
 from inspectd.ledger.records import Redraw
 from inspectd.model.inspector import open_inspector
-from inspectd.model.spec import ALL_METHODS, HeatScale
+from inspectd.model.null import write_null_bundle
+from inspectd.model.spec import ALL_METHODS, HeatScale, Preparation
 from inspectd.worker.redraw import redrawn
 
 
@@ -28,3 +31,15 @@ def test_it_is_explained_by_the_method_of_its_verdict(tmp_path: Path) -> None:
     first, *others = [dict(redrawn(config.load(site.config), {7: each}, wanted)) for each in inspectors]
     assert others == [first, first]
     assert len(set(first.values())) == 3
+
+
+def test_a_picture_of_12_bits_is_as_bright_as_it_was_to_the_model(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.incoming.mkdir()
+    bundle = write_null_bundle(tmp_path / "models" / "twelve", preparation=Preparation(64, 64, bits=12))
+    site.write({"model": "models/twelve"})
+    content = deep_picture(BRIGHT, 12)
+    site.drop("a.png", content)
+    wanted = Redraw(1, 7, "a.jpg", "line", "a.png", None, hashlib.sha256(content).hexdigest(), "gradcam")
+    [(_, drawn)] = redrawn(config.load(site.config), {7: open_inspector(bundle)}, [wanted])
+    assert cv2.imdecode(np.frombuffer(drawn, np.uint8), cv2.IMREAD_COLOR).mean() > 100

@@ -108,11 +108,11 @@ def test_an_image_that_finds_no_memory_to_be_drawn_is_judged_with_fewer_beside_i
     queue = queued(site, {"line": 4})
     times = Counter[bytes]()
 
-    def scarce(data: bytes, most: int) -> Pages:
+    def scarce(data: bytes, most: int, bits: int) -> Pages:
         times[data] += 1
         if times.total() == 5:  # the first that is decoded again
             raise DecodeError("too large", "There is not enough memory.")
-        return Pages(data, most)
+        return Pages(data, most, bits)
 
     monkeypatch.setattr(judge, "PIXELS_KEPT", 0)
     monkeypatch.setattr(judge, "Pages", scarce)

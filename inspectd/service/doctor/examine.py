@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from inspectd.config import Config
+from inspectd.service.doctor.brightness import check_brightness
 from inspectd.service.doctor.clock import check_clock
 from inspectd.service.doctor.disks import check_kinds, check_space
 from inspectd.service.doctor.events import check_events
@@ -38,6 +39,7 @@ CHECKS: tuple[Callable[[Site], Iterator[Finding]], ...] = (
     check_limits,
     check_ledger,
     check_models,
+    check_brightness,
     check_clock,
     check_sandbox,
 )
