@@ -118,6 +118,8 @@ def _read(path: Path, inspector: "Inspector") -> _Image | str:
         return f"unreadable: {error.strerror}"
     except DecodeError as error:
         return f"{error.code}: {error.without_limits(limits.pixels)}"
+    except MemoryError:
+        return "no memory: this machine lacks the memory to decode it"
 
 
 def _conclude(path: str, image: _Image, worst: "Worst", inspector: "Inspector", overlay: Path) -> Answer:

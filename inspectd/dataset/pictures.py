@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from inspectd.config.schema import MOST_PIXELS
 from inspectd.dataset.folder import Found
 from inspectd.dataset.manifest import Sample
+from inspectd.errors import DataError
 from inspectd.paths import from_text
 from inspectd.vision.decode import DecodeError, decode
 
@@ -77,6 +78,9 @@ def read_pictures(
     Args:
         prepared: Is given the decoded pixels, in any thread, and makes those of the `Picture`.
         bits: Of the values in 16-bit files, as the bundle has them.
+
+    Raises:
+        DataError: this machine lacks the memory for one of them. None is left out for that.
     """
     waiting = iter(files)
     with ThreadPoolExecutor(THREADS) as pool:
@@ -112,5 +116,10 @@ def _read(root: Path, file: Found | Sample, prepared: Callable[[Pixels], Pixels]
         return Unreadable(file.path, file.target, f"cannot be read ({error.strerror})")
     except DecodeError as error:
         return Unreadable(file.path, file.target, error.without_limits(MOST_PIXELS))
+    except MemoryError as error:
+        path = root / from_text(file.path)
+        raise DataError(
+            f"There is not enough memory to decode {path}: let other programs end, and try again."
+        ) from error
     sha256 = hashlib.sha256(data).hexdigest()
     return Picture(file.path, sha256, file.target, prepared(decoded.pixels), decoded.doubt, decoded.used)

@@ -104,7 +104,9 @@ def decode(data: bytes, max_pixels: int, bits: int = FULL) -> Decoded:
         bits: how many bits the values of a 16-bit file have, 8 to 16, where the file does not say so.
 
     Raises:
-        DecodeError: and nothing else. `too large` means more than `max_pixels` pixels; its header alone was read.
+        DecodeError: the file gives no trustworthy pixels. `too large` means more pixels than `max_pixels`, or than this
+            machine's memory holds; its header alone was read.
+        MemoryError: this machine lacks the memory just now.
     """
     pages = Pages(data, max_pixels, bits)
     if len(pages) > 1:
@@ -124,7 +126,8 @@ class Pages:
         bits: How many bits the values of a 16-bit file have, 8 to 16, where the file does not say so.
 
     Raises:
-        DecodeError: and nothing else.
+        DecodeError: the file gives no trustworthy pixels.
+        MemoryError: this machine lacks the memory just now.
     """
 
     def __init__(self, data: bytes, max_pixels: int, bits: int = FULL) -> None:
@@ -215,10 +218,10 @@ class Pages:
 
 @contextmanager
 def _explained(kind: Kind, data: bytes) -> Iterator[None]:
-    """Whatever a decoder raises becomes a `DecodeError`."""
+    """Whatever a decoder raises becomes a `DecodeError`, but for a shortage of memory: the file is not at fault."""
     try:
         yield
-    except DecodeError:
+    except (DecodeError, MemoryError):
         raise
     except Exception as error:  # decoders raise what they like: SyntaxError, struct.error, KeyError, OSError …
         raise _explain(kind, data, error) from error
@@ -291,8 +294,6 @@ _UNSUPPORTED = ("unsupported", "not supported", "not yet supported", "unknown pi
 
 def _explain(kind: Kind, data: bytes, error: Exception) -> DecodeError:
     """What a decoder's exception means to the person who reads the record."""
-    if isinstance(error, MemoryError):
-        return DecodeError("too large", f"There is not enough memory to decode this {kind} file; lower limits.pixels.")
     try:
         check(kind, data)
     except DecodeError as known:

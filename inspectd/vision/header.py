@@ -2,8 +2,11 @@
 
 import io
 import logging
+import os
+import resource
 import warnings
 from collections.abc import Callable
+from functools import cache
 
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
@@ -13,6 +16,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from inspectd.sizes import size_text
 from inspectd.vision.errors import DecodeError
 from inspectd.vision.wholeness import Kind
 
@@ -28,6 +32,7 @@ _READERS: dict[Kind, Callable[[io.BytesIO], ImageFile]] = {
     "TIFF": TiffImageFile,
     "WEBP": WebPImageFile,
 }
+COPIES = 3  # bytes of memory, at least, that a pixel takes while it is decoded
 _WIDTH, _LENGTH, _BITS_PER_SAMPLE, _PLANAR, _TILE_WIDTH, _TILE_LENGTH = 256, 257, 258, 284, 322, 323
 _SEPARATE = 2  # planes, of PlanarConfiguration
 
@@ -59,14 +64,27 @@ def _read_by_libtiff(image: TiffImageFile) -> None:
 
 
 def check_size(size: tuple[int, int], max_pixels: int) -> None:
-    """Refuses more pixels than the limit, for a width and a height."""
+    """Refuses more pixels than the limit, or than this machine's memory holds, for a width and a height."""
     width, height = size
+    if width * height > memory() // COPIES:
+        raise DecodeError(
+            "too large",
+            f"The image has {width} × {height} pixels, too many for this machine's memory of {size_text(memory())}.",
+        )
     if width * height > max_pixels:
         raise DecodeError(
             "too large",
             f"The image has {width} × {height} pixels, more than the limit of {max_pixels}; raise limits.pixels if "
             "that is right.",
         )
+
+
+@cache
+def memory() -> int:
+    """Bytes of memory that a process can have at most: the machine's, or fewer where its limits say so."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return machine if limit == resource.RLIM_INFINITY else min(machine, limit)
 
 
 def _webp_canvas(data: bytes) -> tuple[int, int]:

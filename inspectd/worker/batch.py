@@ -23,7 +23,7 @@ from inspectd.vision.decode import DecodeError
 from inspectd.worker.after import concerns
 from inspectd.worker.artifacts import sidecar
 from inspectd.worker.judge import Judge, Prepared, milliseconds
-from inspectd.worker.looks import look_at, may_be_mended, may_be_unfinished, second_look
+from inspectd.worker.looks import look_at, may_be_mended, may_be_unfinished, once_there_is_memory, second_look
 from inspectd.worker.names import artifact_path
 from inspectd.worker.signs import PULSE, turn
 from inspectd.worker.source import Source, SourceError, read
@@ -158,6 +158,9 @@ class Pipeline:
         except DecodeError as error:
             failed = second_look(claim, f"{error.code}: {error}", source.sha256)
             return Taken(self._read(claim, source, unfinished=True), failed)
+        except MemoryError:
+            again = once_there_is_memory(claim, source.sha256)
+            return Taken(self._read(claim, source, unfinished=True), again)
         content = self._read(claim, source, unfinished=may_be_unfinished(image))
         return Taken(content, look_at(image, source.sha256))
 

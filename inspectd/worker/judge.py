@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +18,7 @@ from inspectd.ledger.records import Claim, Inspected
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Inspector
 from inspectd.model.pages import Worst
-from inspectd.vision.decode import Decoded, DecodeError, Pages
+from inspectd.vision.decode import Decoded, Pages
 from inspectd.vision.overlay import Style
 from inspectd.worker.artifacts import stored_heat
 from inspectd.worker.names import artifact_path
@@ -64,6 +65,7 @@ class Judge:
 
         Raises:
             DecodeError: they are no whole image; one page that is broken is enough.
+            MemoryError: this machine lacks the memory just now.
         """
         share = PIXELS_KEPT // self._config.worker.batch
         tensors: list[NDArray[np.uint8]] = []
@@ -74,7 +76,7 @@ class Judge:
         pages = Pages(source.data, self._config.limits.pixels, self._bits)
         for decoded in pages:
             begun = time.perf_counter()
-            tensor = self.inspector.prepare(decoded.samples)
+            tensor = self._prepared(decoded)
             room -= tensor.nbytes
             if len(pages) == 1 or room >= 0:
                 tensors.append(tensor)
@@ -101,9 +103,8 @@ class Judge:
         """
         yield from image.tensors
         if not image.tensors and isinstance(image.kept, bytes):
-            with _memory_to_decode():
-                for page in Pages(image.kept, self._config.limits.pixels, self._bits):
-                    yield self.inspector.prepare(page.samples)
+            for page in Pages(image.kept, self._config.limits.pixels, self._bits):
+                yield self._prepared(page)
 
     def conclude(self, image: Prepared, worst: Worst, infer_ms: float) -> tuple[Inspected, list[tuple[Path, bytes]]]:
         """The record of what was found on an image's worst page, and its overlay as a file where one is wanted.
@@ -119,7 +120,8 @@ class Judge:
         if self._config.overlay.is_wanted(explanation.verdict):
             overlay = artifact_path(image.claim, bundle.short, SUFFIX[self._style.format])
             pixels = self._page(image, worst.page).pixels
-            files.append((self._config.output / overlay, explanation.picture(pixels, self._style)))
+            with _one_memory_error():
+                files.append((self._config.output / overlay, explanation.picture(pixels, self._style)))
         inspected = Inspected(
             claim=image.claim,
             sha256=image.sha256,
@@ -140,19 +142,24 @@ class Judge:
         )
         return inspected, files
 
+    def _prepared(self, page: Decoded) -> NDArray[np.uint8]:
+        with _one_memory_error():
+            return self.inspector.prepare(page.samples)
+
     def _page(self, image: Prepared, number: int) -> Decoded:
         if isinstance(image.kept, Decoded):
             return image.kept
-        with _memory_to_decode():
-            return Pages(image.kept, self._config.limits.pixels, self._bits).decode(number)
+        return Pages(image.kept, self._config.limits.pixels, self._bits).decode(number)
 
 
 @contextmanager
-def _memory_to_decode() -> Iterator[None]:
-    """What fails now was a whole image a moment ago, when there was memory for it."""
+def _one_memory_error() -> Iterator[None]:
+    """OpenCV has an error of its own for a shortage of memory."""
     try:
         yield
-    except DecodeError as error:
+    except cv2.error as error:
+        if error.code != cv2.Error.StsNoMem:
+            raise
         raise MemoryError(str(error)) from error
 
 

@@ -5,10 +5,15 @@ look that finds the same in the same bytes is final. Even then the writer may me
 anybody waits for a verdict. So `after`, which would take the file from under its writer, waits longer still.
 """
 
+import logging
+
 from inspectd.ledger.records import VANISHED, Claim, Failed, Outcome, Unsettled, reason_code
 from inspectd.worker.judge import Prepared
 
+log = logging.getLogger(__name__)
+
 UNPROVEN = "may be incomplete: it ends in zeros, as a copy does that is not finished"
+NO_MEMORY = "no memory: this machine lacked the memory to decode it, and tries again"
 # Failures of files that may become whole, or readable, although their writer has closed them: an upload is resumed.
 _MENDABLE = ("empty", "truncated", "damaged", "unreadable")
 
@@ -30,6 +35,15 @@ def second_look(claim: Claim, reason: str | None, sha256: str | None) -> Outcome
     if _was_found(claim, reason, sha256) and reason_code(reason) != VANISHED:
         return Failed(claim, reason, sha256)
     return Unsettled(claim, reason, sha256)
+
+
+def once_there_is_memory(claim: Claim, sha256: str) -> Unsettled:
+    """What has a file tried again, as often as it takes, for which this machine lacked the memory.
+
+    The file is not at fault: one that is too large for all of the machine's memory does not get here.
+    """
+    log.warning("%s in %s: %s", claim.path, claim.watch, NO_MEMORY)
+    return Unsettled(claim, NO_MEMORY, sha256)
 
 
 def may_be_unfinished(image: Prepared) -> bool:

@@ -34,7 +34,7 @@ def redrawn(
             if inspector is None:
                 raise SourceError("no model: the one that judged it is not in service")
             picture = _draw_again(config, inspector, each)
-        except (SourceError, DecodeError) as error:
+        except (SourceError, DecodeError, MemoryError) as error:
             log.warning("Watch %s: the overlay of %r cannot be drawn again: %s", each.watch, each.path, error)
         else:
             yield config.output / each.overlay, picture

@@ -39,6 +39,7 @@ WAIT = 1.0  # seconds that a batch may keep a live image waiting, unless a singl
 PULSE = 0.5  # seconds between two signs of life while a network computes
 
 CRASHES = f"crashes the worker: {OPENINGS} workers in a row ended over it, with no image judged"
+NO_MEMORY = "no memory: this machine lacked the memory to decode it; judge it again when less else is running"
 TOO_LARGE = "too large: there is not enough memory to judge it"
 
 Item = TypeVar("Item")
@@ -236,7 +237,7 @@ class Reinspector:
         except DecodeError as error:
             return claim.image_id, f"{error.code}: {error}"
         except MemoryError:
-            return claim.image_id, TOO_LARGE
+            return claim.image_id, NO_MEMORY
 
     def _pulse(self, items: Iterable[Item]) -> Iterator[Item]:
         for item in items:

@@ -234,22 +234,32 @@ except DecodeError as error:
     assert ran.stderr == b""
 
 
-def test_too_little_memory_is_no_damage() -> None:
+def test_too_little_memory_is_no_fault_of_the_file() -> None:
     code = """
 import resource, sys
 from pathlib import Path
-from inspectd.vision.decode import DecodeError, decode
+from inspectd.vision.decode import decode
 lines = Path("/proc/self/status").read_text().splitlines()
 used = next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmData:"))
-resource.setrlimit(resource.RLIMIT_DATA, (used + (100 << 20),) * 2)
+data, limits = sys.stdin.buffer.read(), resource.getrlimit(resource.RLIMIT_DATA)
+resource.setrlimit(resource.RLIMIT_DATA, (used + (100 << 20), limits[1]))
 try:
-    decode(sys.stdin.buffer.read(), 100_000_000)
-except DecodeError as error:
-    print(error.code)
+    decode(data, 100_000_000)
+except MemoryError:
+    resource.setrlimit(resource.RLIMIT_DATA, limits)
+    print(decode(data, 100_000_000).size)
 """
     large = pillow(Image.new("RGB", (5000, 5000)), "PNG")
     ran = subprocess.run([sys.executable, "-c", code], input=large, capture_output=True, check=True)
-    assert ran.stdout == b"too large\n"
+    assert ran.stdout == b"(5000, 5000)\n"
+
+
+def test_more_pixels_than_the_machine_holds_are_too_many_whatever_the_limit() -> None:
+    header = struct.pack(">IIBBBBB", 10**6, 10**6, 8, 0, 0, 0, 0)  # a terabyte
+    small = pillow(Image.new("L", (8, 8)), "PNG")
+    huge = small.replace(small[16:33], header + zlib.crc32(b"IHDR" + header).to_bytes(4, "big"))
+    with pytest.raises(DecodeError, match=r"1000000 × 1000000 pixels, too many for this machine's memory of \S+ GB"):
+        decode(huge, 10**13)
 
 
 def test_the_limit_is_the_callers_and_not_pillows() -> None:

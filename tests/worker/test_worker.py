@@ -17,7 +17,7 @@ from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Claim, Counts, Stat
 from inspectd.model.null import NullInspector, write_null_bundle
-from inspectd.vision.decode import DecodeError, Pages
+from inspectd.vision.decode import Pages
 from inspectd.worker import batch as way
 from inspectd.worker import judge, signs, worker
 from inspectd.worker.batch import Batch
@@ -111,7 +111,7 @@ def test_an_image_that_finds_no_memory_to_be_drawn_is_judged_with_fewer_beside_i
     def scarce(data: bytes, most: int, bits: int) -> Pages:
         times[data] += 1
         if times.total() == 5:  # the first that is decoded again
-            raise DecodeError("too large", "There is not enough memory.")
+            raise MemoryError
         return Pages(data, most, bits)
 
     monkeypatch.setattr(judge, "PIXELS_KEPT", 0)
@@ -119,6 +119,31 @@ def test_an_image_that_finds_no_memory_to_be_drawn_is_judged_with_fewer_beside_i
     work_off(config.load(site.config), queue)
     assert max(times.values()) > 2
     assert site.rows("select verdict, count(*) from verdicts group by 1") == [("ok", 4)]
+
+
+def test_an_image_for_which_memory_is_short_for_a_while_does_not_fail(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = queued(site, {"line": 1})
+    shortages = iter(range(3))
+
+    def scarce(data: bytes, most: int, bits: int) -> Pages:
+        if next(shortages, None) is not None:
+            raise MemoryError
+        return Pages(data, most, bits)
+
+    def is_done() -> bool:
+        counts = queue.open_count(["line"])
+        return not counts.queued and not counts.claimed
+
+    monkeypatch.setattr(judge, "Pages", scarce)
+    path = site.incoming / "0.png"
+    for _ in range(3):
+        work_off(config.load(site.config), queue, line=StubLine(is_done))
+        assert site.rows("select state, substr(reason, 1, 9) from images") == [("settling", "no memory")]
+        queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat()))])  # as ingest does after a while
+    work_off(config.load(site.config), queue)
+    assert site.rows("select verdict from verdicts") == [("ok",)]
 
 
 def test_the_network_has_one_batch_at_a_time_while_the_next_is_decoded(
