@@ -29,7 +29,7 @@ CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 
 def _device(text: str) -> str:
-    from inspectd.config.schema import DEVICE, IN_WORDS
+    from inspectd.config.values import DEVICE, IN_WORDS
 
     if not re.search(DEVICE, text):
         raise typer.BadParameter(f"it must be {IN_WORDS[DEVICE]}")

@@ -5,14 +5,11 @@
 
 from inspectd.config.checks import remarks
 from inspectd.config.edit import set_worker
-from inspectd.config.globs import IMAGE_ENDINGS, IMAGE_PATTERNS
 from inspectd.config.reading import json_schema, load
 from inspectd.config.retention import Retention, free_bytes
 from inspectd.config.schema import Config, Limits, Overlay, Watch, Worker
 
 __all__ = [
-    "IMAGE_ENDINGS",
-    "IMAGE_PATTERNS",
     "Config",
     "Limits",
     "Overlay",

@@ -124,7 +124,7 @@ def _parents(path: str) -> Iterator[str]:
 
 
 def remarks(config: Config) -> Iterator[str]:
-    """What is allowed and hardly meant: globs that can match nothing beside others that can. One sentence each."""
+    """Yields a sentence for each glob that is allowed, because others beside it match, and that is hardly meant."""
     for index, watch in enumerate(config.watch):
         found = [("include", glob, takes_no_image(glob)) for glob in watch.include]
         found += [("ignore", glob, mistaken(glob)) for glob in watch.ignore]

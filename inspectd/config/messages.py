@@ -8,7 +8,8 @@ from pydantic_core import ErrorDetails
 
 from inspectd.config.document import Document, Key
 from inspectd.config.retention import FileRule, Retention, RowRule
-from inspectd.config.schema import IN_WORDS, Config, Limits, Metrics, Overlay, Watch, Worker
+from inspectd.config.schema import Config, Limits, Metrics, Overlay, Watch, Worker
+from inspectd.config.values import IN_WORDS
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "watch": Watch,

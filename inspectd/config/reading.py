@@ -8,7 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from inspectd.config.checks import Mistake, check
 from inspectd.config.document import Document
 from inspectd.config.messages import sentence, subject
-from inspectd.config.schema import Config, Database, Folder, Watch, database_file
+from inspectd.config.schema import Config, Watch
+from inspectd.config.values import Database, Folder, database_file
 from inspectd.errors import ConfigError
 
 

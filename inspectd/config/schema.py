@@ -1,114 +1,32 @@
 """The schema of config.yaml: every key, its type, its range, its default and what it means.
 
-Descriptions are what an editor shows beside a key. A check that needs one value alone stands here; one that compares
-several stands in `checks`. Models that were loaded hold absolute paths and survive a round trip through JSON.
+Descriptions are what an editor shows beside a key. A check that needs one value alone stands in `values`; one that
+compares several stands in `checks`. Models that were loaded hold absolute paths and survive a round trip through JSON.
 """
 
-import re
-import string
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import Field
 
-from inspectd.config.globs import IMAGE_PATTERNS, expand, takes_no_image
-from inspectd.config.retention import FREE, Retention
+from inspectd.config.globs import IMAGE_PATTERNS
+from inspectd.config.retention import Retention
 from inspectd.config.section import Section
+from inspectd.config.values import (
+    DEVICE,
+    NAME,
+    PLACEHOLDERS,
+    Archive,
+    Database,
+    Fields,
+    Folder,
+    Glob,
+    ImageGlobs,
+    Switch,
+    database_file,
+)
 
 MOST_PIXELS = 100_000_000  # of an image, where nobody says otherwise
-PLACEHOLDERS = ("watch", "verdict", "date")
-SQLITE = "sqlite:///"
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-DEVICE = r"^(auto|cpu|gpu|gpu:\d+)$"
-IN_WORDS = {
-    NAME: "1 to 64 letters, digits, '-' or '_', beginning with a letter or a digit",
-    DEVICE: "auto, cpu, gpu or gpu:N",
-    FREE: "a share of the disk such as 10% or a size such as 50 GB (MB, GB or TB)",
-}
-
-
-def _absolute(path: Path, info: ValidationInfo) -> Path:
-    """Relative paths are relative to the folder of the file, which the loader passes as the context."""
-    return path if info.context is None else info.context / path
-
-
-def _path_text(value: Any) -> Any:
-    """Refuse what the file system would read as another path than the one that was meant."""
-    if isinstance(value, str):
-        if not value.strip() or "\0" in value:
-            raise ValueError("must name a file or folder")
-        if value.startswith("~"):
-            raise ValueError("must be written out: '~' is not replaced by a home folder")
-    return value
-
-
-def _database_url(url: str, info: ValidationInfo) -> str:
-    if not url.startswith(SQLITE):
-        raise ValueError("must be sqlite:///FILE: SQLite is the only database so far")
-    file = url.removeprefix(SQLITE)
-    if not file or file.startswith(":"):
-        raise ValueError("must be sqlite:///FILE, with a file that stays")
-    _path_text(file)
-    path = str(_absolute(Path(file), info))
-    if "?" in path:  # the rest would be read as options of the connection
-        raise ValueError(f"must name a file whose whole path has no '?', unlike {path}")
-    return f"{SQLITE}{path}"
-
-
-def database_file(url: str) -> Path:
-    """The file behind an SQLite URL."""
-    return Path(url.removeprefix(SQLITE))
-
-
-def _archive(template: str, info: ValidationInfo) -> str:
-    _path_text(template)
-    allowed = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-    try:
-        pieces = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise ValueError(
-            f"has a brace without its partner; a brace that is part of a name is doubled ({error})"
-        ) from None
-    for _, name, form, conversion in pieces:
-        if name is not None and (name not in PLACEHOLDERS or form or conversion):
-            written = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
-            raise ValueError(f"knows no {{{written}}}; the placeholders are {allowed}")
-    if info.context is None or Path(template).is_absolute():
-        return template
-    folder = str(info.context).replace("{", "{{").replace("}", "}}")
-    return f"{folder}/{template}"
-
-
-def _pattern(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        pattern = re.compile(value)
-    except re.error as error:
-        raise ValueError(f"is no regular expression: {error}") from None
-    if not pattern.groupindex:
-        raise ValueError(r"names no part of the file name; it needs at least one group such as (?P<part>\d+)")
-    return pattern
-
-
-def _glob(glob: str) -> str:
-    expand(glob)
-    return glob
-
-
-def _some_image(include: list[str]) -> list[str]:
-    """Refuse globs none of which can take an image: nothing would ever be inspected, without a word."""
-    reasons = [(glob, takes_no_image(glob)) for glob in include]
-    if include and all(reason for _, reason in reasons):
-        raise ValueError("takes no image: " + "; ".join(f"{glob!r} {reason}" for glob, reason in reasons))
-    return include
-
-
-Folder = Annotated[Path, BeforeValidator(_path_text), AfterValidator(_absolute)]
-Database = Annotated[str, AfterValidator(_database_url)]
-Glob = Annotated[str, Field(min_length=1), AfterValidator(_glob)]
-Fields = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
-Switch = Annotated[bool, Field(strict=True)]
 
 
 class Watch(Section):
@@ -120,13 +38,11 @@ class Watch(Section):
         Folder, Field(description="The model that judges this watch's images: a folder of versions, or a bundle.")
     ]
     include: Annotated[
-        list[Glob],
+        ImageGlobs,
         Field(
-            min_length=1,
             description="Globs of the files to inspect, held against the name and the path inside the watch; "
             "upper and lower case are the same.",
         ),
-        AfterValidator(_some_image),
     ] = IMAGE_PATTERNS
     ignore: Annotated[
         list[Glob], Field(description="Globs of files to leave alone; they win over `include` and are held likewise.")
@@ -177,8 +93,7 @@ class Watch(Section):
         ),
     ] = "keep"
     move_to: Annotated[
-        str,
-        AfterValidator(_archive),
+        Archive,
         Field(
             validate_default=True,
             description="The folder into which `after: move` puts a file; {watch}, {verdict} and {date} are replaced.",

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from inspectd import __version__
-from inspectd.ingest.intake import Counters
+from inspectd.ingest.gate import Counters
 from inspectd.ledger import trail
 from inspectd.ledger.feed import Backlog, News
 from inspectd.ledger.recent import RESTARTS

@@ -14,7 +14,7 @@ import logging, sys, warnings
 from inspectd.cli.logs import setup_logging
 from inspectd.ledger import trail
 setup_logging("json")
-logging.getLogger("inspectd.ingest.intake").info("%s", "a\\nb\\x1b \\udce9.png")
+logging.getLogger("inspectd.ingest.gate").info("%s", "a\\nb\\x1b \\udce9.png")
 trail.say("hang", "worker 7 is silent", logging.WARNING, worker=7, level_of_noise=0.5)
 logging.getLogger("elsewhere").info("quiet")
 warnings.warn("old ways")

@@ -68,7 +68,7 @@ LOGGING = """
 import logging, sys
 from inspectd.cli.logs import setup_logging
 setup_logging()
-logging.getLogger("inspectd.ingest.intake").info("%s", "a\\nb.png")
+logging.getLogger("inspectd.ingest.gate").info("%s", "a\\nb.png")
 logging.getLogger("inspectd.worker.worker").warning("hot")
 logging.getLogger("elsewhere").info("quiet")
 logging.getLogger("matplotlib").warning("no cache")

@@ -15,7 +15,7 @@ from support.site import BRIGHT, Site, laid_out, picture, until
 from watchdog.observers.inotify_c import inotify_rm_watch
 
 from inspectd.ingest.evidence import ENOUGH
-from inspectd.ingest.intake import Counters
+from inspectd.ingest.gate import Counters
 from inspectd.ingest.left_out import LeftOut
 
 SETTLE = 2.0

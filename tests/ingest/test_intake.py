@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from inspectd.ingest import intake
+from inspectd.ingest import gate
 from inspectd.ledger.records import Arrival, Claim, Failed, Stat, Unsettled
 
 SETTLE = 2.0
@@ -206,7 +206,7 @@ def test_a_burst_is_queued_in_small_transactions(bench: Any) -> None:
 
 
 def test_no_more_files_are_waited_for_than_memory_allows(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "MOST_SETTLING", 10)
+    monkeypatch.setattr(gate, "MOST_SETTLING", 10)
     monkeypatch.setattr("inspectd.ingest.scan.CHUNK", 5)
     for number in range(25):
         (bench.folder / f"{number}.png").write_bytes(b"image")

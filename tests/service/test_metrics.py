@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.site import BRIGHT, DARK, Daemon, Site, picture, stopped, until
 
-from inspectd.ingest.intake import Counters
+from inspectd.ingest.gate import Counters
 from inspectd.ledger import trail
 from inspectd.ledger.feed import Backlog, News, Verdicted
 from inspectd.service.metrics import Metrics, Standing
