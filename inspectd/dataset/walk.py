@@ -20,7 +20,11 @@ def is_image(path: Path) -> bool:
 
 
 class Walk:
-    """The files below the folders of `root`, and what systems keep among them, which is not entered."""
+    """The files below the folders of `root`.
+
+    Attributes:
+        system: The files and folders that were passed over because a system keeps them for itself.
+    """
 
     def __init__(self, root: Path, system_files: bool) -> None:
         self._root = root
@@ -29,11 +33,10 @@ class Walk:
 
     def shown(self, folder: Path, names: Iterable[str]) -> list[str]:
         """Those of a folder's names that are neither hidden nor a system's."""
-        visible = [name for name in names if name[0] != "."]
-        if self._system_files:
-            return visible
-        self.system |= {folder / name for name in visible if is_system_name(name)}
-        return [name for name in visible if not is_system_name(name)]
+        visible = [name for name in names if not name.startswith(".")]
+        system = set() if self._system_files else set(filter(is_system_name, visible))
+        self.system |= {folder / name for name in system}
+        return [name for name in visible if name not in system]
 
     def files(self, name: str) -> list[Path]:
         """Everything below the folder with this name, by path, that is shown and no folder itself."""

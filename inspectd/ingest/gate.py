@@ -38,7 +38,6 @@ class Counters:
     rescans: int  # scans made out of turn because events were lost
     stalled: int  # files not whole after `limits.stalled` seconds and still watched
     settling: int  # files waited for besides
-    left_out: LeftOut | None = None  # by the last whole scan; None before the first
 
 
 class Gate:
@@ -75,8 +74,12 @@ class Gate:
     @property
     def counters(self) -> Counters:
         """What was seen since the start, and what is waited for now."""
-        waits = self.settler.stalled, self.settler.settling
-        return Counters(self._evidence.missed, self._rescans, *waits, self._scanner.left_out)
+        return Counters(self._evidence.missed, self._rescans, self.settler.stalled, self.settler.settling)
+
+    @property
+    def left_out(self) -> LeftOut | None:
+        """What the last whole scan left out; None before the first."""
+        return self._scanner.left_out
 
     def is_quiet(self) -> bool:
         """As `Intake.quiet`, for this watch."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from inspectd.config import Limits, Watch
 from inspectd.ingest.gate import CHECK, Counters, Gate
+from inspectd.ingest.left_out import LeftOut
 from inspectd.ingest.watchdogs import OverflowListener
 from inspectd.ledger.queue import Queue
 
@@ -79,6 +80,11 @@ class Intake:
     def counters(self) -> dict[str, Counters]:
         """By the watch's name."""
         return {name: gate.counters for name, gate in self._gates.items()}
+
+    @property
+    def left_out(self) -> dict[str, LeftOut | None]:
+        """What the last whole scan of each watch left out, by the watch's name; None before the first."""
+        return {name: gate.left_out for name, gate in self._gates.items()}
 
     @property
     def stalled(self) -> int:

@@ -6,12 +6,11 @@ counts, and the audit trail. Every method is one short transaction, so any proce
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, insert, not_, or_, select, update
+from sqlalchemy import bindparam, exists, func, insert, not_, or_, select, update
 
-from inspectd.clock import utc_now, utc_text
+from inspectd.clock import utc_now
 from inspectd.ledger import trail
 from inspectd.ledger.arrivals import Arrivals
 from inspectd.ledger.outcomes import Outcomes
@@ -19,19 +18,12 @@ from inspectd.ledger.records import Counts, Finished, Replay, Stat
 from inspectd.ledger.redraws import Redraws
 from inspectd.ledger.reinspections import Reinspections
 from inspectd.ledger.schema import After, events, images, models
-from inspectd.ledger.transactions import IS_OWED, IS_PENDING, not_searched
+from inspectd.ledger.transactions import IS_OWED, IS_PENDING, not_searched, waits
 
 _newer = images.alias()
 _IS_SUPERSEDED = exists().where(
     _newer.c.path == images.c.path, _newer.c.watch == images.c.watch, _newer.c.id > images.c.id
 )
-LONGEST = timedelta(days=7)  # that any file waits (`limits.stalled`): a later time is of a clock that was set back
-
-
-def _waits() -> ColumnElement[bool]:
-    """Whether it is too early for `after` to act on a file."""
-    now = datetime.now(UTC)
-    return images.c.after_at.between(utc_text(now + timedelta(milliseconds=1)), utc_text(now + LONGEST))
 
 
 class Queue(Arrivals, Outcomes, Redraws, Reinspections):
@@ -46,7 +38,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
         query = (
             select(images)
             .where(IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond)
-            .where(or_(images.c.after_at.is_(None), not_(_waits()), _IS_SUPERSEDED))
+            .where(or_(images.c.after_at.is_(None), not_(waits()), _IS_SUPERSEDED))
             .order_by(images.c.id)
             .limit(limit)
         )
@@ -66,7 +58,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
     def next_owed(self, watches: Sequence[str], beyond: int = 0) -> str | None:
         """When the next of the files that may be unfinished is to be moved or deleted; None where none waits."""
         query = select(func.min(images.c.after_at)).where(
-            *(IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond, _waits())
+            *(IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond, waits())
         )
         with self._reading() as connection:
             due: str | None = connection.scalar(query)
@@ -75,7 +67,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
     def settle_after(self, results: Sequence[tuple[Finished, After, str | None]]) -> None:
         """Record what became of the files of finished images: (what was owed, result, where it was moved to).
 
-        Of a file that was dropped again meanwhile, and folded, this says nothing: it owes a move of its own.
+        Rows whose file was dropped again and folded meanwhile are left alone; they still owe a move.
         """
         if not results:
             return
@@ -100,9 +92,8 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
     def note_brightness(self, watch: str, model: str, sentence: str) -> None:
         """Add to the audit trail, once in a run of the daemon, that images of a watch do not suit the model's bits."""
         detail = trail.brightness(watch, model, sentence)
-        started = select(func.max(events.c.id)).where(events.c.kind == trail.START).scalar_subquery()
         known = select(events.c.id).where(
-            events.c.kind == trail.BRIGHTNESS, events.c.detail == detail, events.c.id > func.coalesce(started, 0)
+            events.c.kind == trail.BRIGHTNESS, events.c.detail == detail, trail.SINCE_START
         )
         with self._writing() as connection:
             if connection.execute(known).first():

@@ -6,14 +6,14 @@ Reads only, for `open_reader`, and quick on a ledger of years: every question is
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, func, select
+from sqlalchemy import Connection, Engine, Select, bindparam, func, select
 
-from inspectd.clock import utc_now
 from inspectd.ledger import trail
 from inspectd.ledger.reinspections import reinspecting
 from inspectd.ledger.schema import State, Verdict, events, images, inspections, models
-from inspectd.ledger.transactions import IS_JUDGED, IS_OWED, IS_PENDING
+from inspectd.ledger.transactions import IS_JUDGED, IS_OWED, IS_PENDING, waits
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def status(engine: Engine, configured: Sequence[str]) -> Status:
         for watch, verdict, number in connection.execute(_JUDGED):
             counts[watch][State.FAILED if verdict == State.FAILED else State.DONE] += number
         oldest = dict(connection.execute(_OLDEST).all())
-        owed = {watch: (pending, waiting) for watch, pending, waiting in connection.execute(_OWED, {"now": utc_now()})}
+        owed = {watch: (pending, waiting) for watch, pending, waiting in connection.execute(_owed())}
         names = [*configured, *sorted(set(counts) - set(configured))]
         return Status(
             last_verdict_at=connection.scalar(_LAST),
@@ -98,11 +98,6 @@ _OLDEST = (
     .where(images.c.state == State.QUEUED, IS_PENDING)
     .group_by(images.c.watch)
 )
-_OWED = (
-    select(images.c.watch, func.count(), func.count().filter(images.c.after_at > bindparam("now")))
-    .where(IS_OWED)
-    .group_by(images.c.watch)
-)
 _LAST = (
     select(images.c.finished_at)
     .where(IS_JUDGED, images.c.inspection_id.is_not(None))
@@ -111,6 +106,19 @@ _LAST = (
 )
 _newest = select(func.max(events.c.id)).group_by(events.c.kind)
 _EVENTS = select(events.c.kind, events.c.at, events.c.detail).where(events.c.id.in_(_newest)).order_by(events.c.id)
+
+
+_BRIGHTNESS = (
+    select(events.c.detail)
+    .where(events.c.kind == trail.BRIGHTNESS, trail.SINCE_START)
+    .order_by(events.c.id.desc())
+    .limit(1)
+)
+
+
+def _owed() -> Select[Any]:
+    """By watch, how many files `after` has still to move or delete, and how many of them it is too early for."""
+    return select(images.c.watch, func.count(), func.count().filter(waits())).where(IS_OWED).group_by(images.c.watch)
 
 
 def _last(connection: Connection, watch: str) -> tuple[str | None, str | None, int | None, str | None]:
@@ -122,15 +130,6 @@ def _last(connection: Connection, watch: str) -> tuple[str | None, str | None, i
     told = trail.brightness(watch, newest.model, "")
     sentence = connection.scalar(_BRIGHTNESS.where(events.c.detail.startswith(told, autoescape=True)))
     return newest.finished_at, newest.model, newest.version, sentence and sentence.removeprefix(told)
-
-
-_started = select(func.max(events.c.id)).where(events.c.kind == trail.START).scalar_subquery()
-_BRIGHTNESS = (
-    select(events.c.detail)
-    .where(events.c.kind == trail.BRIGHTNESS, events.c.id > func.coalesce(_started, 0))
-    .order_by(events.c.id.desc())
-    .limit(1)
-)
 
 
 _NEWEST = (

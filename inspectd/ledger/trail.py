@@ -6,7 +6,7 @@ Both are written by whoever writes the row, so that no row is without its line. 
 
 import logging
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, func, insert, select
 
 from inspectd.clock import utc_now
 from inspectd.ledger.schema import events
@@ -14,6 +14,8 @@ from inspectd.ledger.schema import events
 LEASE_EXPIRED = "lease-expired"
 START = "start"
 BRIGHTNESS = "brightness"
+_last_start = select(func.max(events.c.id)).where(events.c.kind == START).scalar_subquery()
+SINCE_START = events.c.id > func.coalesce(_last_start, 0)  # rows since the daemon was last started
 _log = logging.getLogger("inspectd.events")
 
 

@@ -7,12 +7,13 @@ of values are cut into chunks, well below any database's limit on parameters.
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Row, literal_column
 
-from inspectd.clock import BootClock, Clock
+from inspectd.clock import BootClock, Clock, utc_text
 from inspectd.ledger import trail
 from inspectd.ledger.database import reading, unhurried
 from inspectd.ledger.schema import OPEN_STATES, After, State, images
@@ -20,6 +21,7 @@ from inspectd.ledger.schema import OPEN_STATES, After, State, images
 FAILED: dict[str, Any] = {"state": State.FAILED, "verdict": State.FAILED}
 CHUNK = 500
 REST = 0.005  # seconds between two transactions of one who makes many, in which others get at the ledger
+LONGEST = timedelta(days=7)  # that any file waits (`limits.stalled`): a later time is of a clock that was set back
 
 Found = Row[*tuple[Any, ...]]
 
@@ -54,6 +56,12 @@ IS_OPEN = is_open(images)
 IS_CLAIMED = is_claimed(images)
 
 T = TypeVar("T")
+
+
+def waits() -> ColumnElement[bool]:
+    """Whether it is too early for `after` to act on an image's file, which may be unfinished."""
+    now = datetime.now(UTC)
+    return images.c.after_at.between(utc_text(now + timedelta(milliseconds=1)), utc_text(now + LONGEST))
 
 
 def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[Sequence[T]]:

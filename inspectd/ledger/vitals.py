@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select, text
 
+from inspectd.ledger import trail
 from inspectd.ledger.database import database_file, open_reader
 from inspectd.ledger.schema import events, inspections
 from inspectd.sizes import GB
@@ -47,7 +48,7 @@ def vitals(url: str, quick_most: int = QUICK_MOST) -> Vitals:
     quick = size <= quick_most
     with engine.connect() as connection:
         found = connection.scalars(text("PRAGMA quick_check(3)")).all() if quick else ["ok"]
-        started = connection.scalar(select(func.max(events.c.at)).where(events.c.kind == "start"))
+        started = connection.scalar(select(func.max(events.c.at)).where(events.c.kind == trail.START))
         times = [connection.scalar(select(func.max(column))) for column in (events.c.at, inspections.c.inspected_at)]
     return Vitals(
         size=size,

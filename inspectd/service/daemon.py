@@ -1,16 +1,11 @@
 """`inspectd run`: one loop that ingests, keeps a worker in service, and answers signals and systemd.
 
-Signal handlers only set flags; everything happens in the loop, which never waits for a worker, a model or a disk
-longer than the ledger's own patience. It never imports TensorFlow.
+Everything happens in the loop, which never waits for a worker, a model or a disk longer than the ledger's own patience.
+It never imports TensorFlow.
 """
 
 import logging
-import os
-import select
-import signal
 import time
-from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from inspectd import __version__, config
@@ -26,6 +21,7 @@ from inspectd.service.left_out import Published, left_out_file
 from inspectd.service.metering import Meter
 from inspectd.service.places import Places
 from inspectd.service.retention import Retention
+from inspectd.service.wake_up import WakeUp
 from inspectd.worker.channel import Ready
 from inspectd.worker.supervisor import Supervisor
 
@@ -34,7 +30,6 @@ log = logging.getLogger(__name__)
 STATUS_EVERY = 5.0  # seconds
 STOP_PATIENCE = 30.0  # seconds for the batch in hand; then its images go back to the queue
 LAST_PATIENCE = 2.0  # seconds for the end of a worker that has finished
-PIPE = 65536  # bytes; each stands for a wake-up and says nothing more
 TROUBLE = 1.0  # seconds before the ledger is tried again
 RESTART_ONLY = ("database", "output")  # keys that cannot change while running
 
@@ -53,8 +48,6 @@ class Daemon:
         self._config = config.load(path)
         self._places = Places(self._config)
         self._left_out = Published(left_out_file(self._config))
-        self._stop = False
-        self._reload = False
         self._troubled = False
         self._announced: tuple[Ready, str] | None = None
         self._logged: Ready | None = None
@@ -75,8 +68,8 @@ class Daemon:
             LedgerDamaged: nothing more is written into the ledger (exit 78).
             InspectdError: when another supervisor serves the same ledger or watch.
         """
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._catch_signals()
+        self._wake_up = WakeUp()
+        self._wake_up.catch_signals()
         if self._once and (missing := [watch for watch in self._config.watch if not watch.path.is_dir()]):
             raise ConfigError(f"the folder of watch {missing[0].name}, {missing[0].path}, is not there.")
         if not self._open():
@@ -92,31 +85,19 @@ class Daemon:
         self._close()
         return 0
 
-    def _catch_signals(self) -> None:
-        def stop(*_: object) -> None:
-            self._stop = True
-
-        def reload(*_: object) -> None:
-            self._reload = True
-
-        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGHUP, reload)
-
     def _open(self) -> bool:
         """Open the ledger, however long it takes nothing, then start ingest and the first worker.
 
         Returns:
             Whether all that was done; False when told to stop before.
         """
-        while not self._stop:
+        while not self._wake_up.stop:
             systemd.alive()
             try:
                 self._open_ledger()
             except LedgerUnavailable as error:
                 self._trouble(str(error))
-                self._wait(time.monotonic() + TROUBLE, ())
+                self._wake_up.wait(time.monotonic() + TROUBLE, ())
             else:
                 break
         else:
@@ -150,18 +131,23 @@ class Daemon:
             log.warning("%s", remark)
         watches, limits, queue = self._config.watch, self._config.limits, self._queue
         intake = Intake(
-            watches, limits, queue, self._wake, observe=not self._once, on_enqueued=lambda _: self._supervisor.wake()
+            watches,
+            limits,
+            queue,
+            self._wake_up.wake,
+            observe=not self._once,
+            on_enqueued=lambda _: self._supervisor.wake(),
         )
         intake.start()
         return intake
 
     def _loop(self) -> None:
-        while not self._stop:
+        while not self._wake_up.stop:
             now = time.monotonic()
             systemd.alive()
             try:
-                if self._reload:
-                    self._reload = False
+                if self._wake_up.reload:
+                    self._wake_up.reload = False
                     self._prove_new_configuration(now)
                 due = self._meter.tick(now, self._config, self._intake, self._supervisor)
                 due = min(due, self._supervisor.tick(now), self._intake.tick(now), self._activations.tick(now))
@@ -178,7 +164,7 @@ class Daemon:
                 due = time.monotonic() + TROUBLE
             else:
                 self._trouble(None)
-            self._wait(due, self._supervisor.lines)
+            self._wake_up.wait(due, self._supervisor.lines)
 
     def _prove_new_configuration(self, now: float) -> None:
         """Read the configuration again and hand it to a new worker; the old one serves until that is ready."""
@@ -245,7 +231,7 @@ class Daemon:
             self._said = problem
             candidate = self._supervisor.candidate
             self._places.hold(self._config.watch, candidate.config.watch if candidate else ())
-            self._left_out.publish({name: each.left_out for name, each in self._intake.counters.items()})
+            self._left_out.publish(self._intake.left_out)
             counts = self._queue.open_count([watch.name for watch in self._config.watch])
             work = f"{counts.queued} queued, {counts.claimed} in hand, {counts.stalled} stalled"
             problem += f"{refused}; " if refused else ""
@@ -267,23 +253,10 @@ class Daemon:
             log.error("the ledger takes no writes, trying on: %s", problem)
         self._troubled = bool(problem)
 
-    def _wait(self, due: float, lines: Iterable[int]) -> None:
-        """Sleep until something is due, a file arrives, a worker speaks or a signal comes."""
-        ends = select.poll()  # select() knows no descriptor above 1023, which many watches need
-        for descriptor in (self._wake_read, *lines):
-            ends.register(descriptor, select.POLLIN)
-        spoken = dict(ends.poll(1000 * max(0.0, due - time.monotonic())))
-        if self._wake_read in spoken:
-            os.read(self._wake_read, PIPE)
-
-    def _wake(self) -> None:
-        with suppress(BlockingIOError):  # a full pipe wakes as well
-            os.write(self._wake_write, b".")
-
     def _close(self) -> None:
         """Let the batch in hand finish, then let go of everything."""
         systemd.stopping()
-        self._left_out.publish({name: each.left_out for name, each in self._intake.counters.items()})
+        self._left_out.publish(self._intake.left_out)
         self._intake.stop()
         self._retention.stop()
         self._supervisor.stop()
@@ -291,7 +264,7 @@ class Daemon:
         while self._supervisor.workers and time.monotonic() < patience:
             systemd.alive()
             try:
-                self._wait(min(self._supervisor.tick(time.monotonic()), patience), self._supervisor.lines)
+                self._wake_up.wait(min(self._supervisor.tick(time.monotonic()), patience), self._supervisor.lines)
                 if not self._supervisor.lines:
                     patience = min(patience, time.monotonic() + LAST_PATIENCE)
             except LedgerUnavailable as error:

@@ -28,13 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from inspectd.vision.bmp import bmp_extent
 from inspectd.vision.deep import is_deep, read_deep
-from inspectd.vision.depth import FULL, to_8_bits
-from inspectd.vision.errors import DecodeError
-from inspectd.vision.header import check_size, open_image, tiff_bits
+from inspectd.vision.depth import FULL
+from inspectd.vision.errors import ADVICE, DecodeError
+from inspectd.vision.header import bits_in_file, check_size, open_image
+from inspectd.vision.samples import samples_of
 from inspectd.vision.strips import Extent, extents_of
 from inspectd.vision.tiff import Directories, Layout, read_directories
 from inspectd.vision.wholeness import WHOLE, Kind, check, check_tiff, identify, jpeg_with_more_bits
@@ -43,7 +43,6 @@ __all__ = ["DecodeError", "Decoded", "Pages", "decode"]
 
 _FILLER = 128  # what libjpeg shows where coded data is missing
 _ORIENTATION = 274
-_PHOTOMETRIC = 262
 
 Samples = NDArray[np.uint8]
 
@@ -96,9 +95,6 @@ class Decoded:
 
 def decode(data: bytes, max_pixels: int, bits: int = FULL) -> Decoded:
     """The picture in `data`, the bytes of one whole image file of one page.
-
-    Args:
-        bits: how many bits the values of a 16-bit file have, 8 to 16, where the file does not say so.
 
     Args:
         bits: how many bits the values of a 16-bit file have, 8 to 16, where the file does not say so.
@@ -171,10 +167,10 @@ class Pages:
         image = open_image(kind, self._as_read(number), self._max_pixels)
         found = self._tiff if self._directories else check(kind, data)
         image.load()
-        in_file = _bits_in_file(kind, image, data)
+        in_file = bits_in_file(kind, image, data)
         is_scaled = in_file == FULL and is_deep(image)
         stored, used = (
-            read_deep(image, self._file.getvalue(), self._bits) if is_scaled else (_samples(kind, image), None)
+            read_deep(image, self._file.getvalue(), self._bits) if is_scaled else (samples_of(kind, image), None)
         )
         doubt = found.doubt or (_jpeg_doubt(data, image, stored) if kind == "JPEG" else None)
         turn = _UPRIGHT.get(_orientation(kind, image))
@@ -237,42 +233,6 @@ def _orientation(kind: Kind, image: ImageFile) -> object:
         return None
 
 
-def _samples(kind: Kind, image: ImageFile) -> Samples:
-    """The samples as stored, scaled to 8 bits: (H, W) for grey, (H, W, 3) for RGB."""
-    mode = image.mode
-    if mode == "L":
-        return np.asarray(image)
-    if mode in ("1", "LA"):
-        return np.asarray(image.convert("L"))
-    if mode == "La":
-        return np.asarray(image.convert("LA").convert("L"))
-    if mode in ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr"):
-        return np.asarray(image if mode == "RGB" else image.convert("RGB"))
-    if mode.startswith("I;16"):
-        values = to_8_bits(np.asarray(image), 12)  # of 12 bits in the file itself
-        return 255 - values if _white_is_zero(image) else values
-    if mode == "F":
-        values = np.asarray(image)
-        if not (values.min() >= 0 and values.max() <= 1):  # also false for NaN
-            raise DecodeError("unsupported", "The float TIFF has values outside 0..1, which have no fixed scale.")
-        scaled = np.rint(values * 255).astype(np.uint8)
-        return 255 - scaled if _white_is_zero(image) else scaled
-    raise DecodeError("unsupported", f"{kind} with samples of type {mode!r} is not supported: {_ADVICE}")
-
-
-def _white_is_zero(image: ImageFile) -> bool:
-    """Whether small values are bright. Pillow inverts such TIFFs up to 8 bits and leaves deeper ones to us."""
-    return isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0
-
-
-def _bits_in_file(kind: Kind, image: ImageFile, data: bytes) -> int:
-    if kind == "PNG":
-        return data[24]  # IHDR
-    if kind == "BMP" and data[14] != 12:
-        return min(8, int.from_bytes(data[28:30], "little"))
-    return tiff_bits(image) if isinstance(image, TiffImageFile) else 8
-
-
 def _jpeg_doubt(data: bytes, image: ImageFile, stored: Samples) -> str | None:
     """Doubt about a JPEG whose end marker is there and whose coded data ends before its picture does.
 
@@ -288,7 +248,6 @@ def _jpeg_doubt(data: bytes, image: ImageFile, stored: Samples) -> str | None:
     return "may be incomplete: its data ends before its picture does, and even grey stands for the rest"
 
 
-_ADVICE = "save it as 8 or 16-bit grey, or as RGB."
 _UNSUPPORTED = ("unsupported", "not supported", "not yet supported", "unknown pixel mode", "cannot handle")
 
 
@@ -300,7 +259,7 @@ def _explain(kind: Kind, data: bytes, error: Exception) -> DecodeError:
         return known
     said = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
     if isinstance(error.__cause__, KeyError) or any(words in said.lower() for words in _UNSUPPORTED):
-        return DecodeError("unsupported", f"This kind of {kind} file is not supported ({said}): {_ADVICE}")
+        return DecodeError("unsupported", f"This kind of {kind} file is not supported ({said}): {ADVICE}")
     if "truncated" in said.lower() or "not enough image data" in said:
         return DecodeError("truncated", f"The {kind} file ends too early ({said}).")
     return DecodeError("damaged", f"The {kind} file is damaged ({said}).")

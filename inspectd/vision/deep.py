@@ -11,9 +11,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from inspectd.vision.depth import FULL, LEAST, bits_used, to_8_bits
 from inspectd.vision.errors import DecodeError
+from inspectd.vision.header import white_is_zero
 
 _COLOUR = ("RGB", "RGBA", "RGBX", "LA", "CMYK")
-_PHOTOMETRIC, _MAX_SAMPLE_VALUE = 262, 281
+_MAX_SAMPLE_VALUE = 281
 
 
 def is_deep(image: ImageFile) -> bool:
@@ -49,7 +50,7 @@ def read_deep(image: ImageFile, data: bytes, bits: int) -> tuple[NDArray[np.uint
     used, declared = bits_used(values), _declared_bits(image)
     is_declared = declared is not None and used <= declared  # a picture that is brighter proves the tag wrong
     samples = to_8_bits(values, declared if declared is not None and is_declared else bits)
-    is_inverted = values.ndim == 2 and isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0
+    is_inverted = values.ndim == 2 and white_is_zero(image)
     return 255 - samples if is_inverted else samples, None if is_declared else used
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from inspectd.errors import InspectdError
 
 Code = Literal["empty", "not an image", "truncated", "damaged", "unsupported", "too large"]
+ADVICE = "save it as 8 or 16-bit grey, or as RGB."  # where a kind of file is not supported
 
 
 class DecodeError(InspectdError):

@@ -33,7 +33,7 @@ _READERS: dict[Kind, Callable[[io.BytesIO], ImageFile]] = {
     "WEBP": WebPImageFile,
 }
 COPIES = 3  # bytes of memory, at least, that a pixel takes while it is decoded
-_WIDTH, _LENGTH, _BITS_PER_SAMPLE, _PLANAR, _TILE_WIDTH, _TILE_LENGTH = 256, 257, 258, 284, 322, 323
+_WIDTH, _LENGTH, _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR, _TILE_WIDTH, _TILE_LENGTH = 256, 257, 258, 262, 284, 322, 323
 _SEPARATE = 2  # planes, of PlanarConfiguration
 
 
@@ -103,3 +103,17 @@ def _webp_canvas(data: bytes) -> tuple[int, int]:
 def tiff_bits(image: TiffImageFile) -> int:
     """Bits per sample of a TIFF picture."""
     return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))))
+
+
+def bits_in_file(kind: Kind, image: ImageFile, data: bytes) -> int:
+    """Bits per sample, or per palette index, of an opened picture: 1, 2, 4, 8, 12, 16 or 32."""
+    if kind == "PNG":
+        return data[24]  # IHDR
+    if kind == "BMP" and data[14] != 12:
+        return min(8, int.from_bytes(data[28:30], "little"))
+    return tiff_bits(image) if isinstance(image, TiffImageFile) else 8
+
+
+def white_is_zero(image: ImageFile) -> bool:
+    """Whether small values are bright. Pillow inverts such TIFFs up to 8 bits and leaves deeper ones to us."""
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0

@@ -41,9 +41,8 @@ _MAGIC: dict[bytes, Kind] = {
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _START, _END, _ALONE, _SCAN, _PROGRESSIVE = 0xD8, 0xD9, 0x01, 0xDA, 0xC2
 
-_MORE = b"\xff\0" + bytes(
-    range(1, 128)
-)  # bits that no decoder takes for an empty block, nor together with what is before
+# Bits that no decoder takes for an empty block, not even together with the bits before them.
+_MORE = b"\xff\0" + bytes(range(1, 128))
 _SCANS_MISSING = "may be incomplete: the last of its progressive scans are missing"
 
 

@@ -12,7 +12,7 @@ from threading import Lock
 from inspectd.errors import BundleError
 from inspectd.model.bundle import Bundle
 from inspectd.model.golden import golden_bits
-from inspectd.vision.depth import FULL, SURE, depth_of, too_bright, too_dark
+from inspectd.vision.depth import SURE, depth_of, is_dark, too_bright, too_dark
 from inspectd.vision.errors import DecodeError
 
 FIRST = 20  # images of a watch that decide
@@ -35,7 +35,7 @@ class Brightness:
         self._lock = Lock()  # batches are judged in several threads
 
     def see(self, images: Iterable[tuple[str, int | None]]) -> None:
-        """Takes in each image's watch and the bits that its values take (`Decoded.used`)."""
+        """Record each image's watch and the bits that its values take (`Decoded.used`)."""
         lit = [(watch, used) for watch, used in images if used]
         with self._lock:
             for watch, used in lit:
@@ -44,18 +44,24 @@ class Brightness:
                     first.append(used)
         for watch in dict.fromkeys(watch for watch, used in lit if used > self._bits):
             self._say(watch, too_bright("its images", self._bits))
-        self._judge(FIRST)
+        self._judge({watch for watch, _ in lit}, FIRST)
 
     def conclude(self) -> None:
-        """No more images are at hand: what was seen has to do."""
-        self._judge(ENOUGH)
+        """Decide about every watch by what was seen: no more images are at hand."""
+        self._judge(set(self._first), ENOUGH)
 
-    def _judge(self, least: int) -> None:
+    def _judge(self, watches: Iterable[str], least: int) -> None:
         with self._lock:
-            depths = {watch: depth_of(first) for watch, first in self._first.items() if len(first) >= least}
+            depths = {watch: depth_of(self._first[watch]) for watch in watches if len(self._first[watch]) >= least}
         for watch, depth in depths.items():
-            if depth <= self._bits - SURE or depth < self._usual:
+            if self._is_dark(depth):
                 self._say(watch, too_dark("its first images", depth, self._bits))
+
+    def _is_dark(self, depth: int) -> bool:
+        """Whether images of so many bits are too dark, for a network that knows images as dark as the golden ones."""
+        if depth <= self._bits - SURE or self._golden is None:
+            return is_dark(depth, self._bits)
+        return depth < self._golden
 
     def _say(self, watch: str, sentence: str) -> None:
         with self._lock:
@@ -65,12 +71,10 @@ class Brightness:
             self._note(watch, self._bundle.title, sentence)
 
     @cached_property
-    def _usual(self) -> int:
-        """With so many bits images are dark enough for the network to know them: as the darkest golden image is."""
+    def _golden(self) -> int | None:
+        """The bits of the camera that took the darkest golden image; None where no golden image tells."""
         try:
             golden = golden_bits(self._bundle)
         except (OSError, BundleError, DecodeError):  # it was read when the worker started; it need not last
             golden = None
-        if golden:
-            return depth_of([golden])
-        return self._bits if self._bits == FULL else self._bits - 2
+        return depth_of([golden]) if golden else None
