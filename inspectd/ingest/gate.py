@@ -124,7 +124,7 @@ class Gate:
             for path, stat in self._scanner.advance(now, (time.monotonic() + until) / 2):
                 if self.settler.found(path, stat, now) and self._scanner.is_routine and self.observer.hears:
                     self._evidence.found(path)
-            if self._scanner.take_reopened():  # no event is had of a folder that could not be read at the start
+            if self._scanner.take_reopened():  # a folder that was unreadable at the start has no inotify watch yet
                 self.observer.stop()
                 self._check_at = now
         self._settle(now, until)

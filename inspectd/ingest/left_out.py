@@ -1,6 +1,6 @@
-"""What a walk over a watched folder leaves out, counted by ending: nobody misses in silence what no glob names.
+"""What a walk over a watched folder leaves out, counted by ending, so that a user sees what no glob names.
 
-Hidden and temporary names are not counted: they are nobody's images, or wait until they are renamed.
+Hidden and temporary names are not counted: such a file is no image, or will be renamed once it is whole.
 """
 
 import re

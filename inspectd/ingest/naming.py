@@ -18,7 +18,7 @@ TEMPORARY_BEGINNINGS = (".", "~")
 
 
 class Fate(Enum):
-    """What a name means for its file or folder."""
+    """What happens to a file or folder because of its name."""
 
     TAKEN = auto()  # a file is inspected, a folder entered
     HIDDEN = auto()  # a dot is at its beginning, or it is a temporary name

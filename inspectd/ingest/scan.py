@@ -101,8 +101,8 @@ class Walk:
     """One pass over a watch's folder. Iterate it for the relative path and stat of every file that may be inspected,
     in no order, and None for an entry that is passed over, so that the caller can stop anywhere.
 
-    `unreadable` is told of a folder (relative; empty for the root) that cannot be read; the walk goes on. What it
-    leaves out until then is in `left_out`.
+    `unreadable` is told of a folder (relative; empty for the root) that cannot be read; the walk goes on.
+    `left_out` counts what it has left out so far.
     """
 
     def __init__(self, watch: Watch, naming: Naming, unreadable: Callable[[str, OSError], None]) -> None:

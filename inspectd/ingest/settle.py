@@ -5,8 +5,8 @@ only seen (created, or found by a scan) is ready when its stat has not changed f
 owed by a file that is empty or ends in zeros, whatever event announced it: a copying program may have given it its
 size before its content. Nothing is remembered of a file that is ready, gone or known to the ledger.
 
-A file whose writer is known to be done is told apart from one that merely has not changed: the writer of the latter may
-have paused, and what becomes of the file after its verdict must wait for that.
+A file whose writer is known to be done (`Step.CLOSED`) is told apart from one that merely has not changed
+(`Step.READY`): that one's writer may have paused, so that `after` must wait longer before it moves the file.
 """
 
 import heapq

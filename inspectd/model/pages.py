@@ -1,4 +1,4 @@
-"""Images of one page or of several, through an inspector: of an image's pages the worst decides."""
+"""Judges images of one or of several pages: the worst page decides about its image."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class Worst:
 def inspect_pages(
     inspector: Inspector, images: Sequence[Iterable[NDArray[np.uint8]]], alive: Callable[[], None] = lambda: None
 ) -> list[Worst]:
-    """Judges every page of every image; of pages that are equally bad the first counts.
+    """Judges every page of every image; where pages are equally bad, the first one counts.
 
     Args:
         images: For each image its pages as `Inspector.prepare` made them, at least one. No more pages are asked for at
-            a time than there are images, so that they may be made only then.
+            a time than there are images, so that each may be made when it is asked for.
         alive: Is called for each call of the network.
     """
     spec = inspector.bundle.spec

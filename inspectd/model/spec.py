@@ -40,7 +40,7 @@ class Preparation:
     a network that scales pixels itself.
 
     `bits` says how many bits the values in 16-bit files have, where a file does not say so itself: a camera of 12 bits
-    may store 0..4095 in them. Files of 8 bits do not care.
+    may store 0..4095 in them. It changes nothing for files of 8 bits.
     """
 
     width: Annotated[int, Field(ge=8, le=8192)]

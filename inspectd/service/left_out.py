@@ -1,6 +1,6 @@
-"""What the watches leave out, from the daemon to `inspectd status`: a small file beside the ledger.
+"""A small file beside the ledger, in which the daemon tells `inspectd status` what the watches leave out.
 
-It is no part of the ledger: nothing is lost with it, and the next scan writes it anew.
+It is no part of the ledger: whoever deletes it loses nothing, because the next scan writes it again.
 """
 
 import json
@@ -30,9 +30,9 @@ class Published:
         self._written: dict[str, LeftOut | None] = {}
 
     def publish(self, left_out: Mapping[str, LeftOut | None]) -> None:
-        """Write what each watch leaves out, by its name (None before its first scan), where that is news.
+        """Write what each watch leaves out, by its name (None before its first scan), if the counts have changed.
 
-        A disk that does not take it is no reason to stop: it is tried again when the counts have changed.
+        A disk that refuses the file stops nothing: it is written when the counts change again.
         """
         if left_out == self._written:
             return

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from inspectd.dataset.folder import Found, find_images, open_folder
+from inspectd.dataset.folder import Folder, Found, find_images, open_folder
 from inspectd.dataset.pictures import Unreadable, in_batches, read_pictures
 from inspectd.evaluation.judging import warm_up
 from inspectd.evaluation.metrics import auc
@@ -108,9 +108,12 @@ def as_measured(
     One that the network contradicts must be clearly better. It is the first where there is no choice, or where there
     are images of one side alone.
     """
+    if len(among) == 1:
+        return among[0]
+    folder = open_folder(root)
     measured: dict[Preparation, Separation] = {}
-    for each in among if len(among) > 1 else ():
-        if found := _separation(opened(each), root):
+    for each in among:
+        if found := _separation(opened(each), folder):
             measured[each] = found
     if not measured:
         return among[0]
@@ -137,12 +140,12 @@ def _reached(front: Front, among: Sequence[Preparation]) -> str:
     return f"its first weights ({found[0][1].layer}) get black and white as {where}"
 
 
-def _separation(inspector: Inspector, root: Path) -> Separation | None:
+def _separation(inspector: Inspector, folder: Folder) -> Separation | None:
     """None where there are no usable images of one side."""
     spec = inspector.bundle.spec
     margins: dict[bool, list[float]] = {True: [], False: []}
-    files = _some(find_images(open_folder(root), spec.classes))
-    pictures = read_pictures(root, files, inspector.prepare, bits=spec.preparation.bits)
+    files = _some(find_images(folder, spec.classes))
+    pictures = read_pictures(folder.root, files, inspector.prepare, bits=spec.preparation.bits)
     usable = (each for each in pictures if not isinstance(each, Unreadable) and not each.doubt)
     for batch in in_batches(usable, warm_up(inspector)):
         for each, finding in zip(batch, inspector.inspect([each.pixels for each in batch]), strict=True):

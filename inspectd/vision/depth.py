@@ -43,7 +43,7 @@ def depth_of(used: Iterable[int]) -> int:
 def is_dark(depth: int, bits: int) -> bool:
     """Whether images of a camera of `depth` bits are too dark for a model that reads `bits`.
 
-    A scene may leave a quarter of a range unused; where someone has decided on fewer than 16 bits, that is no news.
+    Two unused bits count only where nobody has chosen fewer than 16: a scene may well leave a part of the range unused.
     """
     return depth <= bits - (2 if bits == FULL else SURE)
 

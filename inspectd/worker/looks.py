@@ -19,16 +19,17 @@ _MENDABLE = ("empty", "truncated", "damaged", "unreadable")
 
 
 def look_at(image: Prepared, sha256: str) -> Prepared | Unsettled:
-    """The image if it can be judged now, or what has it looked at again."""
+    """The image if it can be judged now, or an `Unsettled` that sends the file back for a second look."""
     if image.unproven and not _was_found(image.claim, UNPROVEN, sha256):
         return Unsettled(image.claim, UNPROVEN, sha256)
     return image
 
 
 def second_look(claim: Claim, reason: str | None, sha256: str | None) -> Outcome:
-    """The failure of a file for `reason` if it was due its second look, or what has it looked at again.
+    """The failure of a file that a first look could not judge either, or an `Unsettled` that asks for a second look.
 
-    Without a reason the file merely changed.
+    Args:
+        reason: Why the file cannot be judged; None if it merely changed since it was claimed.
     """
     if reason is None:
         return Unsettled(claim)
@@ -38,9 +39,9 @@ def second_look(claim: Claim, reason: str | None, sha256: str | None) -> Outcome
 
 
 def once_there_is_memory(claim: Claim, sha256: str) -> Unsettled:
-    """What has a file tried again, as often as it takes, for which this machine lacked the memory.
+    """An `Unsettled` that has a file tried again, as often as this machine lacks the memory for it.
 
-    The file is not at fault: one that is too large for all of the machine's memory does not get here.
+    The decoder refuses a file that is too large for all of the machine's memory, so this ends.
     """
     log.warning("%s in %s: %s", claim.path, claim.watch, NO_MEMORY)
     return Unsettled(claim, NO_MEMORY, sha256)

@@ -54,7 +54,7 @@ class Supervisor:
         self.current: WorkerProcess | None = None
         self.candidate: WorkerProcess | None = None
         self.retiring: list[WorkerProcess] = []
-        self._stuck: list[WorkerProcess] = []  # killed and forgotten, but for their memory
+        self._stuck: list[WorkerProcess] = []  # killed, but still in the kernel, with their memory
         self.refused: dict[str, str] = {}  # why the newest reload or activation was not taken, by the trial's subject
         self._queue = queue
         self._batch = config.worker.batch

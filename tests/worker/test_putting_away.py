@@ -1,7 +1,6 @@
 """Source files are put away beside the batches: refusals and hangs hold up nobody, and nothing is forgotten."""
 
 import logging
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -10,28 +9,16 @@ from support.line import StubLine, work_off
 from support.site import DARK, Site, picture, until
 
 from inspectd import config
-from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Counts, Failed, Stat
-from inspectd.model.null import write_null_bundle
 from inspectd.worker import putting_away
 from inspectd.worker.putting_away import PuttingAway
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    site = Site(tmp_path)
-    site.incoming.mkdir()
-    write_null_bundle(tmp_path / "models" / "null")
+def site(site: Site) -> Site:
     site.write({"after": "move", "move_to": "archive/{verdict}"})
     return site
-
-
-@pytest.fixture
-def queue(site: Site) -> Queue:
-    url = f"sqlite:///{site.root / 'inspectd.db'}"
-    upgrade(url)
-    return Queue(open_writer(url))
 
 
 def enqueue(site: Site, queue: Queue, numbers: range) -> None:

@@ -14,29 +14,13 @@ from support.site import BRIGHT, DARK, PATIENCE, Site, picture, until
 
 from inspectd import config
 from inspectd.errors import LedgerUnavailable
-from inspectd.ledger.database import BUSY_SECONDS, open_writer, upgrade
+from inspectd.ledger.database import BUSY_SECONDS
 from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Stat
-from inspectd.model.null import write_null_bundle
 from inspectd.worker import process, supervisor
 from inspectd.worker.channel import Channel, Progress, pair
 from inspectd.worker.process import WorkerProcess
 from inspectd.worker.supervisor import STUCK_MOST, Supervisor
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    site = Site(tmp_path)
-    site.incoming.mkdir()
-    write_null_bundle(tmp_path / "models" / "null")
-    return site
-
-
-@pytest.fixture
-def queue(site: Site) -> Queue:
-    url = f"sqlite:///{site.root / 'inspectd.db'}"
-    upgrade(url)
-    return Queue(open_writer(url))
 
 
 @pytest.fixture

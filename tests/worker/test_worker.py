@@ -3,7 +3,6 @@
 import time
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Lock
 from typing import Any, cast
 
@@ -28,10 +27,7 @@ from inspectd.worker.worker import Line, Worker
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    site = Site(tmp_path)
-    site.incoming.mkdir()
-    write_null_bundle(tmp_path / "models" / "null")
+def site(site: Site) -> Site:
     site.write({"after": "move", "move_to": "archive/{verdict}"})
     return site
 

@@ -1,4 +1,7 @@
-"""Whether 16-bit images have the bits that their model reads: those that lie in a watch, else the golden ones."""
+"""Whether 16-bit images have the bits that their model reads.
+
+The images in a watch are looked at; the golden images of its model where the watch has no 16-bit file.
+"""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -17,7 +20,7 @@ LOOKED_AT = 20  # images of a watch
 
 
 def check_brightness(site: Site) -> Iterator[Finding]:
-    """Says nothing of a watch without 16-bit files, nor of a model that cannot be read, which others say."""
+    """A finding for each watch with 16-bit files. Another check tells of a model that cannot be read."""
     for watch in site.config.watch:
         try:
             bundle = read_bundle(watch.model)
