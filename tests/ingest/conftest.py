@@ -1,5 +1,6 @@
 """A bench for ingest: a watched folder, a real ledger, and a clock that only the test moves."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from inspectd.paths import to_text
 
 PATIENCE = 60.0  # seconds after which a test gives up; nothing is judged by it
 SETTLE = 2.0
+LONG = "d" * 254
 
 
 class Bench:
@@ -85,6 +87,20 @@ class Bench:
         except FileNotFoundError:
             return False
         return bool(self.queue.known(watch, [(to_text(path), stat)]))
+
+    def dig(self) -> int:
+        """Make folders so deep that not even root can read the last, for its path is too long; a handle of it."""
+        handle = os.open(self.folder, os.O_RDONLY)
+        for _ in range(16):
+            os.mkdir(LONG, dir_fd=handle)
+            inner = os.open(LONG, os.O_RDONLY, dir_fd=handle)
+            os.close(handle)
+            handle = inner
+        return handle
+
+    def fill_up(self) -> None:
+        """Give the first of these folders a shorter name, so that the last can be read."""
+        (self.folder / LONG).rename(self.folder / "d")
 
     def claim(self, *watches: str) -> list[Claim]:
         return self.queue.claim("worker", watches or ["line"], 100_000, 3600.0)

@@ -391,15 +391,9 @@ def test_where_no_events_can_be_had_it_says_so_once_and_goes_on_trying(bench: An
 
 
 def test_a_folder_that_could_not_be_read_at_the_start_gives_events_once_it_can(bench: Any) -> None:
-    # Even root cannot read a folder whose path is too long. A shorter name of the first folder opens the last.
-    handle = os.open(bench.folder, os.O_RDONLY)
-    for _ in range(16):
-        os.mkdir("d" * 254, dir_fd=handle)
-        inner = os.open("d" * 254, os.O_RDONLY, dir_fd=handle)
-        os.close(handle)
-        handle = inner
+    handle = bench.dig()
     bench.start(rescan=100.0)
-    (bench.folder / ("d" * 254)).rename(bench.folder / "d")
+    bench.fill_up()
     bench.run(100.0)  # the scan finds that it can be read
     bench.run(1.0)
     bench.run(1.0)

@@ -170,14 +170,8 @@ def test_a_long_scan_is_made_the_more_rarely(bench: Any) -> None:
 
 
 def test_a_folder_that_cannot_be_read_is_said_once_and_skipped(bench: Any, caplog: pytest.LogCaptureFixture) -> None:
-    # Even root cannot read a folder whose path is too long, nor can a path to it be written down: go there by handles.
     write(bench.folder / "good" / "a.png")
-    handle = os.open(bench.folder, os.O_RDONLY)
-    for _ in range(16):
-        os.mkdir("d" * 254, dir_fd=handle)
-        inner = os.open("d" * 254, os.O_RDONLY, dir_fd=handle)
-        os.close(handle)
-        handle = inner
+    handle = bench.dig()
     image = os.open("deep.png", os.O_WRONLY | os.O_CREAT, dir_fd=handle)
     os.close(image)
     os.close(handle)
@@ -188,7 +182,7 @@ def test_a_folder_that_cannot_be_read_is_said_once_and_skipped(bench: Any, caplo
     assert [record.message.endswith("its files wait until it can.") for record in caplog.records] == [True]
 
     caplog.clear()
-    (bench.folder / ("d" * 254)).rename(bench.folder / "d")
+    bench.fill_up()
     found = scan(walker)
     assert scan(walker) == found
     assert [path.rpartition("/")[2] for path in found] == ["deep.png", "a.png"]
