@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from inspectd.config.document import Key
-from inspectd.config.globs import mistaken, takes_no_image
+from inspectd.config.globs import mistaken, odd, takes_no_image
 from inspectd.config.schema import Config, Watch
 
 Mistake = tuple[Key, str]
@@ -124,10 +124,10 @@ def _parents(path: str) -> Iterator[str]:
 
 
 def remarks(config: Config) -> Iterator[str]:
-    """Yields a sentence for each glob that is allowed, because others beside it match, and that is hardly meant."""
+    """Yields a sentence for each glob that is allowed and hardly meant: it can match nothing, or something else."""
     for index, watch in enumerate(config.watch):
-        found = [("include", glob, takes_no_image(glob)) for glob in watch.include]
-        found += [("ignore", glob, mistaken(glob)) for glob in watch.ignore]
+        found = [("include", glob, takes_no_image(glob) or odd(glob)) for glob in watch.include]
+        found += [("ignore", glob, mistaken(glob) or odd(glob)) for glob in watch.ignore]
         for key, glob, reason in found:
             if reason:
                 yield f"watch[{index}].{key} (watch {watch.name!r}): {glob!r} {reason}."

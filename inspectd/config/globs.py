@@ -1,13 +1,15 @@
 """Globs of `include` and `ignore`: what they match, and which of them hardly say what was meant.
 
 A glob is held against a file's name and against its path inside the watch (`/` between folders, no `/` at the start).
-Upper and lower case are the same. A ``*`` stands for anything, also across folders; ``**/`` for any folders or none;
+Upper and lower case are the same, and so are the ways in which Unicode writes one letter (a Mac writes an umlaut as two
+characters). A ``*`` stands for anything, also across folders; ``**/`` for any folders or none;
 ``{a,b}`` and ``{1..3}`` for one of several; ``?`` and ``[…]`` as everywhere. A backslash separates folders, as on
 Windows. What Python's `fnmatch` matches with a glob as it is written, with its braces or backslashes taken literally,
 the glob matches too.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from fnmatch import translate
 
@@ -21,18 +23,34 @@ MOST = 1000  # globs that one with braces may stand for
 _WILDCARD = re.compile(r"[*?\[]")
 _ANY_FOLDERS = re.compile(r"(?<![^/{,])\*\*/")  # a whole component of a path
 _BETWEEN = re.compile(r"[;,|\s]+")
+_REPEATED = re.compile(r"/{2,}")
 _ONE_ENDING = re.compile(r"(\*\*?/)*\*?\.\w{1,5}")
-_OTHER_NOTATION = re.compile(  # regular expressions, and sets of endings in the wrong brackets or without commas
-    r"^\^\.|\$$|\.[(\[]\w{2,5}([;|, ]+\w{2,5})+[)\]]$|\.\{\w{2,5}([;| ]+\w{2,5})*\}$"
+_ENDING = "|".join(end[1:] for end in IMAGE_ENDINGS)
+_OTHER_NOTATION = re.compile(
+    r"^\^\.|^\(\?|\$$"  # regular expressions
+    r"|\.[(\[]\w{2,5}([;|, ]+\w{2,5})+[)\]]$|\.\{\w{2,5}([;| ]+\w{2,5})*\}$"  # endings in brackets, without commas
+    rf"|\.@?[(\[]({_ENDING})[)\]|]|\.\s+({_ENDING})$"
+    rf"|\.({_ENDING})([;,|&+:#)]|\s+(?![\s(-]))",  # lists; but "x.jpg (1).jpg" and "x.jpg - Copy.jpg" are names
+    re.IGNORECASE,
 )
+_HIDDEN = re.compile(r"(^|/)\.")
 _OUTSIDE = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|\.\.[/\\]")
 
 
 def matcher(globs: Iterable[str]) -> Callable[[str, str], bool]:
     """A function of a file's name and its path that says whether any of the globs matches one of the two."""
-    single = dict.fromkeys(each for glob in globs for each in expand(glob))
+    single = dict.fromkeys(text for glob in globs for each in expand(glob) for text in (each, _composed(each)))
     pattern = re.compile("|".join(map(translate, single)) or r"(?!)", re.IGNORECASE)
-    return lambda name, path: bool(pattern.match(name) or pattern.match(path))
+
+    def matches(name: str, path: str) -> bool:
+        return any(pattern.match(text) for text in dict.fromkeys((name, path, _composed(name), _composed(path))))
+
+    return matches
+
+
+def _composed(text: str) -> str:
+    """With every letter in as few characters as Unicode has for it."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def expand(glob: str) -> list[str]:
@@ -41,7 +59,7 @@ def expand(glob: str) -> list[str]:
     Raises:
         ValueError: There are more than `MOST`, or braces are nested too deep.
     """
-    written = glob.replace("\\", "/").removeprefix("./").rstrip("/")
+    written = _REPEATED.sub("/", glob.replace("\\", "/")).removeprefix("./").rstrip("/")
     try:
         return [glob, *bracex.expand(_ANY_FOLDERS.sub("{**/,}", written), limit=MOST)]
     except (bracex.ExpansionLimitException, RecursionError):
@@ -53,12 +71,22 @@ def mistaken(glob: str) -> str | None:
     pieces = [piece for piece in _BETWEEN.split(glob) if piece]
     if len(pieces) > 1 and all(_ONE_ENDING.fullmatch(piece) or _is_ending(piece) for piece in pieces):
         return f"is a list in one text: write [{_by_ending(pieces)}]"
-    if _OTHER_NOTATION.search(glob):
-        return "is no glob as they are written here: several endings are '*.{png,jpg}'"
-    if glob != glob.strip(" \t\"'"):
+    singles = expand(glob)[1:]
+    if any(text != text.strip(" \t\r\n\"'") for text in (glob, *singles)):
         return "begins or ends with a space or a quote: leave it out"
+    if any(map(_OTHER_NOTATION.search, singles)):
+        return "is no glob as they are written here: several endings are '*.{png,jpg}'"
     if _OUTSIDE.match(glob):
         return "names a place outside: a glob is held against the path inside the watch, without a '/' at its beginning"
+    return None
+
+
+def odd(glob: str) -> str | None:
+    """Why a glob may match other files than were meant; None if nothing speaks against it."""
+    if glob.startswith("!"):
+        return "begins with a '!', which stands for itself: what is to be left alone is named in `ignore`"
+    if "[^" in glob:
+        return "has a '^' in its brackets, which stands for itself: all but some characters are '[!…]'"
     return None
 
 
@@ -69,8 +97,8 @@ def takes_no_image(glob: str) -> str | None:
     singles = expand(glob)[1:]
     if singles and all(_is_ending(single) for single in singles):
         return f"is an ending alone: write {_by_ending(singles)}"
-    if all(single.startswith(".") for single in singles):
-        return "begins with a dot, and names that do are never looked at"
+    if all(map(_HIDDEN.search, singles)):
+        return "names what begins with a dot, and that is never looked at"
     if not any(_WILDCARD.search(single) or single.lower().endswith(IMAGE_ENDINGS) for single in singles):
         return f"has no wildcard and no image's ending: write '*{glob}*', or '{glob.rstrip('/')}/*' for a folder"
     return None

@@ -110,13 +110,14 @@ def find_classes(folder: Folder, ok: Sequence[str]) -> tuple[ImageClass, ...]:
     unknown = [name for name in ok if name not in names]
     if (not names or unknown) and (advice := folder.layout()):
         raise DataError(advice)
+    remarks = "".join(f" {remark}" for remark in folder.remarks)  # a folder of masks alone is no class
     if not names:
-        raise DataError(f"{root} has no folders. Put the images of each class into a folder of its own.")
+        raise DataError(f"{root} has no folders. Put the images of each class into a folder of its own.{remarks}")
     if unknown:
-        raise DataError(f"--ok {unknown[0]}: {root} has no such class. It has {', '.join(names)}.")
+        raise DataError(f"--ok {unknown[0]}: {root} has no such class. It has {', '.join(names)}.{remarks}")
     if all(name in ok for name in names):
         raise DataError(
-            f"{root} has only OK classes ({', '.join(names)}). A model needs at least one class of defects."
+            f"{root} has only OK classes ({', '.join(names)}). A model needs at least one class of defects.{remarks}"
         )
     if not ok:
         raise DataError(f"No class of {root} is named as good. Name it with --ok; there are {', '.join(names)}.")

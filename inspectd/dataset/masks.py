@@ -1,8 +1,8 @@
 """Masks among images: pictures that only mark where the defect of another picture is. They must never pass for images.
 
 A name makes a picture suspicious: it lies below a folder such as `ground_truth` or `Label`, it is another's name with
-`_mask`, `_label` or `_gt` behind it, or it differs from another's only in its ending. The content then decides: a mask
-has a few levels, a photograph has many. Only suspicious pictures are decoded.
+`_mask`, `_label`, `_gt` or their like behind it or `mask_` before it, or it differs from another's only in its ending.
+The content then decides: a mask has a few levels, a photograph has many. Only suspicious pictures are decoded.
 """
 
 import re
@@ -22,9 +22,9 @@ _COARSE = 7  # every so many rows and columns are looked at first, which is enou
 _THREADS = 4
 _LOSSY = {".jpg", ".jpeg", ".jfif", ".jpe"}
 
-_WORD = r"(?:masks?|labels?|gt|ground[ _-]?truths?)"
+_WORD = r"(?:masks?|labels?|gt|ground[ _-]?truths?|seg(?:mentation)?s?|annotations?)"
 _FOLDER = re.compile(_WORD, re.IGNORECASE)
-_MARKED = re.compile(rf"(.+)[ ._-]{_WORD}", re.IGNORECASE | re.DOTALL)
+_MARKED = re.compile(rf"(.+)[ ._-]{_WORD}|masks?[ ._-](.+)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def below_masks(path: PurePosixPath) -> bool:
 def unmarked(stem: str) -> str | None:
     """The stem of the image whose mask a file with this stem is by its name; None where nothing marks it as a mask."""
     found = _MARKED.fullmatch(stem)
-    return found[1] if found else None
+    return found[1] or found[2] if found else None
 
 
 def named_as_masks(paths: Sequence[str]) -> set[str]:

@@ -6,6 +6,7 @@ and keep neither, and the damage shows only later; so a database on one is refus
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from inspectd.errors import LedgerError
@@ -48,14 +49,20 @@ class Mount:
 
 def mount_of(folder: Path, mounts: str) -> Mount:
     """The mount that an absolute folder is on, from the text of /proc/self/mountinfo (proc(5))."""
-    found = Mount(Path("/"), "")
+    kinds = _kinds(mounts)
+    point = next((place for place in (folder, *folder.parents) if str(place) in kinds), None)
+    return Mount(Path("/"), "") if point is None else Mount(point, kinds[str(point)])
+
+
+@lru_cache(maxsize=1)  # a daemon with many watches asks again and again, and the table hardly ever changes
+def _kinds(mounts: str) -> dict[str, str]:
+    """The type of the file system by its mount point; a later mount covers an earlier one."""
+    kinds = {}
     for line in mounts.splitlines():
         mount, _, source = line.partition(" - ")
-        point = Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), mount.split(" ")[4]))
-        # A later mount covers an earlier one.
-        if folder.is_relative_to(point) and len(point.parts) >= len(found.point.parts):
-            found = Mount(point, source.split(" ")[0])
-    return found
+        point = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), mount.split(" ")[4])
+        kinds[point] = source.split(" ")[0]
+    return kinds
 
 
 def file_system(folder: Path, mounts: str) -> str:

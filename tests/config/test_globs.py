@@ -51,6 +51,10 @@ def test_a_glob_matches_all_that_fnmatch_matches(glob: str, path: str) -> None:
         (".\\left\\**\\*.png", "left/a.png"),
         ("thumbs/", "thumbs"),
         ("**/*.png", "b\udcff.png"),
+        ("left//*.png", "left/a.png"),
+        ("Pr\u00fcf*.png", "Pru\u0308f1.png"),
+        ("Pru\u0308f*.png", "sub/Pr\u00fcf1.png"),
+        ("[\u00fc]*.png", "u\u0308.png"),
     ],
 )
 def test_stars_braces_and_backslashes_mean_what_people_know(glob: str, path: str) -> None:
@@ -92,12 +96,24 @@ def test_braces_without_end_are_refused() -> None:
             "*.png *.jpg",
             "png,jpg",
             "*.png|*.tif",
+            "*.png,",
+            "*.png or *.jpg",
+            "*.png & *.jpg",
+            "{*.png;*.jpg}",
+            "@(*.png|*.jpg)",
+            "*.@(png|jpg)",
+            "*.{png, jpg}",
+            "*.PNG # the camera's",
         ),
         *(
             "*.{png;jpg}",
             "*.{png}",
             "*.(png|jpg)",
             "*.[png|jpg]",
+            "*.[png]",
+            "(?i).*png",
+            r"*\.png",
+            "*.png\n",
             r".*\.png",
             "^.*png",
             r"img\d+\.png$",
@@ -129,7 +145,19 @@ def test_a_watch_that_can_take_no_image_is_a_mistake(tmp_path: Path, glob: str) 
     "glob",
     [
         *("*", "**", "*.raw", "cam?_*.raw", "current.jpg", "left/current.JFIF", "[0-9]*", "a;b_*.png", "cam1;*;*.jpg"),
-        *("img (1).png", "cam[1|2]_*.png", "left/*", "*png", "a,b.png", "x{1}.png", *IMAGE_PATTERNS),
+        *(
+            "img (1).png",
+            "cam[1|2]_*.png",
+            "left/*",
+            "*png",
+            "a,b.png",
+            "x{1}.png",
+            "*.jpg (?).jpg",
+            "*.jpg - Copy.jpg",
+            "cam1.[ab]",
+            "{*.png,*.jpg}",
+            *IMAGE_PATTERNS,
+        ),
     ],
 )
 def test_what_may_well_be_meant_is_accepted(glob: str) -> None:
@@ -137,11 +165,17 @@ def test_what_may_well_be_meant_is_accepted(glob: str) -> None:
 
 
 def test_one_odd_glob_is_a_warning(tmp_path: Path) -> None:
-    watch = "{name: a, path: in, model: m, include: ['*.png', jpg], ignore: [thumbs, '*.bmp;*.tif']}"
+    watch = (
+        "{name: a, path: in, model: m, include: ['*.png', jpg, '[^a]*.png'], ignore: [thumbs, '*.bmp;*.tif', '!a*']}"
+    )
     (tmp_path / "config.yaml").write_text(f"database: sqlite:///x.db\noutput: out\nwatch:\n- {watch}\n")
     assert list(remarks(load(tmp_path / "config.yaml"))) == [
         "watch[0].include (watch 'a'): 'jpg' is an ending alone: write '*.jpg'.",
+        "watch[0].include (watch 'a'): '[^a]*.png' has a '^' in its brackets, which stands for itself: all but some "
+        "characters are '[!…]'.",
         "watch[0].ignore (watch 'a'): '*.bmp;*.tif' is a list in one text: write ['*.bmp', '*.tif'].",
+        "watch[0].ignore (watch 'a'): '!a*' begins with a '!', which stands for itself: what is to be left alone is "
+        "named in `ignore`.",
     ]
 
 

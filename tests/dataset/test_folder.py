@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from inspectd.dataset.folder import Found, find_classes, find_images, open_folder
@@ -72,12 +74,23 @@ def test_what_a_system_keeps_for_itself_is_no_class_and_no_image(make: Make) -> 
     assert find_images(folder, [OK, BAR]) == [Found("ok/000.png", 0), Found("bar/000.png", 1)]
 
 
+def _blacken(folder: Path) -> None:
+    """Make masks, of parts without a defect, of a folder's images."""
+    for path in folder.iterdir():
+        cv2.imwrite(str(path), np.zeros((16, 16), np.uint8))
+
+
 @pytest.mark.parametrize(
     ("harm", "ok", "sentence"),
     [
         (lambda root: shutil.rmtree(root), ["ok"], "is not a folder"),
         (lambda root: [shutil.rmtree(root / name) for name in ("ok", "bar")], ["ok"], "has no folders"),
         (lambda root: shutil.rmtree(root / "bar"), ["ok"], r"has only OK classes \(ok\)"),
+        (
+            lambda root: _blacken((root / "bar").rename(root / "labels")),
+            ["ok"],
+            r"has only OK classes \(ok\)\. .* Left out as masks .*: 2, such as labels/000\.png\.",
+        ),
         (lambda root: shutil.rmtree(root / "ok"), ["ok"], "--ok ok: .* has no such class. It has bar"),
         (lambda _: None, ["good"], "--ok good: .* has no such class. It has bar, ok"),
         (lambda _: None, [], "No class of .* is named as good"),

@@ -45,6 +45,9 @@ def masks_of(root: Path) -> tuple[set[str], tuple[str, ...]]:
         ("crack/7.png", "Ground_Truth/crack/7.png"),
         ("crack/7.png", "Masks/7.tiff"),
         ("crack/7.png", "crack_masks/7_mask.png"),
+        ("crack/7.png", "crack/mask_7.png"),
+        ("crack/7.png", "crack/7_segmentation.bmp"),
+        ("crack/7.jpg", "Annotations/7.png"),
     ],
 )
 def test_every_name_of_a_mask(image: str, name: str, tmp_path: Path) -> None:
