@@ -25,13 +25,11 @@ _newer = images.alias()
 _IS_SUPERSEDED = exists().where(
     _newer.c.path == images.c.path, _newer.c.watch == images.c.watch, _newer.c.id > images.c.id
 )
-LONGEST = timedelta(days=7)  # that any file waits (`limits.stalled`): a later time is of a clock that was set back
 
 
-def _waits() -> ColumnElement[bool]:
-    """Whether it is too early for `after` to act on a file."""
-    now = datetime.now(UTC)
-    return images.c.after_at.between(utc_text(now + timedelta(milliseconds=1)), utc_text(now + LONGEST))
+def _waits(longer_than: float = 0.0) -> ColumnElement[bool]:
+    """Whether it will be too early for `after` to act on a file in so many seconds."""
+    return images.c.after_at > utc_text(datetime.now(UTC) + timedelta(seconds=longer_than))
 
 
 class Queue(Arrivals, Outcomes, Redraws, Reinspections):
@@ -71,6 +69,12 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
         with self._reading() as connection:
             due: str | None = connection.scalar(query)
             return due
+
+    def shorten_waits(self, watches: Sequence[str], longest: float) -> None:
+        """Let no file wait for more than `longest` seconds from now: its time is one of a clock that was set back."""
+        too_long = update(images).where(IS_OWED, not_searched(images.c.watch).in_(watches), _waits(longer_than=longest))
+        with self._writing() as connection:
+            connection.execute(too_long.values(after_at=utc_text(datetime.now(UTC) + timedelta(seconds=longest))))
 
     def settle_after(self, results: Sequence[tuple[Finished, After, str | None]]) -> None:
         """Record what became of the files of finished images: (what was owed, result, where it was moved to).

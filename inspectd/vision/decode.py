@@ -100,9 +100,6 @@ def decode(data: bytes, max_pixels: int, bits: int = FULL) -> Decoded:
     Args:
         bits: how many bits the values of a 16-bit file have, 8 to 16, where the file does not say so.
 
-    Args:
-        bits: how many bits the values of a 16-bit file have, 8 to 16, where the file does not say so.
-
     Raises:
         DecodeError: the file gives no trustworthy pixels. `too large` means more pixels than `max_pixels`, or than this
             machine's memory holds; its header alone was read.
