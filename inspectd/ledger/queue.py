@@ -6,11 +6,12 @@ counts, and the audit trail. Every method is one short transaction, so any proce
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, exists, func, insert, not_, or_, select, update
 
-from inspectd.clock import utc_now
+from inspectd.clock import utc_now, utc_text
 from inspectd.ledger import trail
 from inspectd.ledger.arrivals import Arrivals
 from inspectd.ledger.outcomes import Outcomes
@@ -63,6 +64,12 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
         with self._reading() as connection:
             due: str | None = connection.scalar(query)
             return due
+
+    def shorten_waits(self, watches: Sequence[str], longest: float) -> None:
+        """Let no file wait for more than `longest` seconds from now: its time is one of a clock that was set back."""
+        too_long = update(images).where(IS_OWED, not_searched(images.c.watch).in_(watches), waits(longest))
+        with self._writing() as connection:
+            connection.execute(too_long.values(after_at=utc_text(datetime.now(UTC) + timedelta(seconds=longest))))
 
     def settle_after(self, results: Sequence[tuple[Finished, After, str | None]]) -> None:
         """Record what became of the files of finished images: (what was owed, result, where it was moved to).

@@ -21,7 +21,6 @@ from inspectd.ledger.schema import OPEN_STATES, After, State, images
 FAILED: dict[str, Any] = {"state": State.FAILED, "verdict": State.FAILED}
 CHUNK = 500
 REST = 0.005  # seconds between two transactions of one who makes many, in which others get at the ledger
-LONGEST = timedelta(days=7)  # that any file waits (`limits.stalled`): a later time is of a clock that was set back
 
 Found = Row[*tuple[Any, ...]]
 
@@ -58,10 +57,9 @@ IS_CLAIMED = is_claimed(images)
 T = TypeVar("T")
 
 
-def waits() -> ColumnElement[bool]:
-    """Whether it is too early for `after` to act on an image's file, which may be unfinished."""
-    now = datetime.now(UTC)
-    return images.c.after_at.between(utc_text(now + timedelta(milliseconds=1)), utc_text(now + LONGEST))
+def waits(seconds: float = 0.0) -> ColumnElement[bool]:
+    """Whether it will be too early, in so many seconds from now, for `after` to act on an image's file."""
+    return images.c.after_at > utc_text(datetime.now(UTC) + timedelta(seconds=seconds))
 
 
 def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[Sequence[T]]:

@@ -49,7 +49,7 @@ def once_there_is_memory(claim: Claim, sha256: str) -> Unsettled:
 
 def may_be_unfinished(image: Prepared) -> bool:
     """Whether an image that could be judged may only be what its writer has written so far."""
-    return image.unproven and not image.claim.closed
+    return (image.unproven or image.doubt is not None) and not image.claim.closed
 
 
 def may_be_mended(failed: Failed) -> bool:

@@ -32,12 +32,14 @@ class PuttingAway:
     Args:
         watches: All that the worker serves; those with `after: keep` have nothing to put away.
         failed: Is called, from the thread, when it ends in an error: `check` raises that.
+        longest: Seconds that a file which may be unfinished waits at most.
     """
 
-    def __init__(self, watches: Iterable[Watch], queue: Queue, failed: Callable[[], None]) -> None:
+    def __init__(self, watches: Iterable[Watch], queue: Queue, failed: Callable[[], None], longest: float) -> None:
         self.watches = {watch.name: watch for watch in watches if watch.after != "keep"}
         self._queue = queue
         self._failed = failed
+        self._longest = longest
         self._failure: Exception | None = None
         self._lock = threading.Lock()
         self._woken = threading.Event()
@@ -116,6 +118,8 @@ class PuttingAway:
             self._go_through(fresh - 1)
             self._round_at = min(self._round_at, self._next_round(fresh - 1))
         elif is_time:
+            if self._round_beyond == 0:
+                self._queue.shorten_waits(list(self.watches), self._longest)
             self._round_beyond = self._put_away(self._round_beyond) or 0
             if self._round_beyond == 0:
                 self._round_at = self._next_round(0)

@@ -60,7 +60,7 @@ class Worker:
         self._troubles: dict[int, str] = {}  # what the disk or the ledger refuses, by the thread that waits for it
         self._signs = Signs()
         self._network = threading.Lock()  # held by the batch that computes
-        self._putting_away = PuttingAway(config.watch, queue, line.wake.set)
+        self._putting_away = PuttingAway(config.watch, queue, line.wake.set, config.limits.stalled)
         self._said_at = 0.0
 
     def open_lanes(self, pool: ThreadPoolExecutor) -> list[Lane]:

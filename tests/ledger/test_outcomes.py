@@ -204,7 +204,13 @@ def test_a_file_that_may_be_unfinished_is_owed_later_or_when_a_newer_one_came(
     assert queue.next_owed(LINE) is not None
     with engine.begin() as connection:  # as after the clock was set back by years
         connection.execute(update(images).where(images.c.path == "b.png").values(after_at="2041-01-01T00:00:00.000Z"))
-    assert [owed.path for owed in queue.owed(LINE, 10)] == ["b.png", "c.png"]
+    queue.shorten_waits(["other"], 0.001)
+    queue.shorten_waits(LINE, 3600.0)
+    with engine.connect() as connection:
+        waits = dict(connection.execute(select(images.c.path, images.c.after_at).where(images.c.path != "c.png")).all())
+    assert waits["a.png"] < utc_text(datetime.now(UTC) + timedelta(seconds=601)), "as before"
+    assert utc_text(datetime.now(UTC) + timedelta(seconds=3500)) < waits["b.png"] < "2041", "anew"
+    assert [owed.path for owed in queue.owed(LINE, 10)] == ["c.png"]
 
     queue.enqueue("line", [Arrival("a.png", stat(11)), Arrival("b.png", stat(12))])  # both are written to
     assert [owed.path for owed in queue.owed(LINE, 10)] == ["a.png", "b.png", "c.png"]

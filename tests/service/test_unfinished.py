@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.site import BRIGHT, DARK, Site, picture, until
+from support.tiff import page, tiff
 from typer.testing import CliRunner
 
 from inspectd.cli.main import app
@@ -108,6 +109,21 @@ def test_an_upload_that_pauses_fails_stays_and_is_judged_when_it_is_whole(site: 
     assert archived(site) == {"defect/slow.png": data, "defect/resumed.png": data}
     assert daemon.stop() == 0
     assert site.rows("select after, count(*) from images group by 1") == [("kept", 2), ("moved", 2)]
+
+
+def test_a_file_of_pages_whose_upload_pauses_between_two_of_them_stays_with_its_writer(site: Site) -> None:
+    site.write({"after": "move", "settle": 0.1})
+    daemon = site.start()
+    daemon.heard("READY=1")
+    first, second = (page(np.full((64, 96), level, np.uint8)) for level in (DARK, BRIGHT))
+    data = tiff(first, second)
+    path = site.incoming / "pages.tif"
+    with path.open("wb", buffering=0) as file:
+        file.write(data[: len(tiff(first))])
+        until(lambda: site.rows(ROWS) == [("pages.tif", "done", "review", "pending")], "the doubt about the first page")
+        file.write(data[len(tiff(first)) :])
+    until(lambda: archived(site) == {"defect/pages.tif": data}, "the verdict of both pages")
+    assert daemon.stop() == 0
 
 
 @pytest.mark.parametrize("after", ["move", "delete"])

@@ -48,7 +48,7 @@ def test_files_that_refuse_do_not_stand_in_the_way_of_others(
         for name in (f"{number}.png", f"{number}-{number + 1}.png"):
             (archive / name).write_text("another file")
     ids = finish(site, queue, range(10))
-    subject = PuttingAway(config.load(site.config).watch, queue, lambda: None)
+    subject = PuttingAway(config.load(site.config).watch, queue, lambda: None, longest=600.0)
     with caplog.at_level(logging.WARNING):
         subject.start()
         until(lambda: not subject.is_busy, "the first round")
