@@ -88,7 +88,7 @@ class Observer:
 
     def tend(self) -> bool:
         """Put right what is wrong, without ever raising for it; true if a scan must find what was missed meanwhile."""
-        now_there = identity(self._watch.path)
+        now_there = identity(self._watch.path) if os.access(self._watch.path, os.R_OK | os.X_OK) else None
         unmounted = now_there is not None and now_there[0] != self._disk and self._is_unmounted()
         if now_there is None or unmounted:
             self._identity = None

@@ -156,11 +156,30 @@ def test_a_daemon_puts_away_what_has_not_changed_for_limits_stalled(site: Site) 
     assert daemon.stop() == 0
 
 
-def test_a_file_that_becomes_readable_is_judged(site: Site) -> None:
-    site.write({"after": "move", "settle": 0.1, "rescan": 1})
-    capabilities = "-dac_override,-dac_read_search"  # without which root, too, is refused
+def drop_rights(site: Site) -> None:
+    """Lets the daemon be refused what its user may not read, also where that user is root."""
+    capabilities = "-dac_override,-dac_read_search"
     if os.geteuid() == 0:
         site.within = ["setpriv", f"--inh-caps={capabilities}", f"--bounding-set={capabilities}"]
+
+
+def test_a_watched_folder_that_may_not_be_read_is_waited_for_and_said(site: Site) -> None:
+    site.write({"settle": 0.1, "rescan": 600})
+    drop_rights(site)
+    site.drop("early.png", picture(BRIGHT))
+    site.incoming.chmod(0o000)
+    daemon = site.start()
+    until(lambda: site.rows("select 1 from events where detail like '%is missing or cannot be read%'"), "the event")
+    site.incoming.chmod(0o700)
+    assert site.outcomes(1) == {"early.png": "defect"}
+    site.drop("late.png", picture(BRIGHT, seed=1))
+    assert site.outcomes(2) == {"early.png": "defect", "late.png": "defect"}
+    assert daemon.stop() == 0
+
+
+def test_a_file_that_becomes_readable_is_judged(site: Site) -> None:
+    site.write({"after": "move", "settle": 0.1, "rescan": 1})
+    drop_rights(site)
     path = site.incoming / "closed.png"
     path.write_bytes(picture(BRIGHT))
     path.chmod(0o000)
