@@ -163,14 +163,22 @@ def test_a_slow_writer_is_waited_for(bench: Any, backend: str) -> None:
     assert bench.is_known("a.png")
 
 
+def hear_all(bench: Any) -> None:
+    """Wait for all inotify events so far: they come in order, so that the close of a later file is the last."""
+    (bench.folder / "later.png").write_bytes(b"image")
+    bench.until(lambda: bench.is_known("later.png"), "the close of the later file")
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("data", [b"", b"head" + bytes(10_000)], ids=["empty", "zero tail"])
 def test_a_preallocated_copy_is_not_taken_on_its_event(bench: Any, backend: str, data: bytes) -> None:
     started(bench, backend)
     (bench.folder / "a.png").write_bytes(data)
     bench.until(lambda: not bench.intake.quiet(), "word of the file")
+    if backend == "inotify":
+        hear_all(bench)
     bench.run(SETTLE - 0.1)
-    assert bench.rows() == {}
+    assert "a.png" not in bench.rows()
     bench.run(0.1)
     assert bench.is_known("a.png")
     assert bench.closed("a.png") == (backend == "inotify")
@@ -180,14 +188,14 @@ def test_a_preallocated_copy_that_pauses_is_not_closed_although_it_was_opened_an
     """The copying program reserves the space, closes the file, and opens it again to fill it."""
     started(bench, "inotify")
     (bench.folder / "a.png").write_bytes(bytes(10_000))
-    bench.until(lambda: not bench.intake.quiet(), "word of the file")
+    hear_all(bench)
     with (bench.folder / "a.png").open("r+b", buffering=0) as file:
         file.write(b"half an image")
         bench.run(SETTLE)
         bench.run(SETTLE)
         assert bench.is_known("a.png")
         assert not bench.closed("a.png")
-        [claim] = bench.claim()
+        [claim] = [each for each in bench.claim() if each.path == "a.png"]
         bench.finish(Unsettled(claim, "truncated: the file ends early", "f" * 64))
         bench.run(1.0)
         file.write(b"and the rest" * 1000)
