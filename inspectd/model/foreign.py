@@ -15,6 +15,7 @@ import numpy as np
 
 from inspectd.errors import BundleError, DataError
 from inspectd.model.backend import keras
+from inspectd.model.hdf5 import load_hdf5
 from inspectd.model.keras2.loading import load_keras2
 from inspectd.model.modelfile import ModelFile, look_at, refuse_code
 from inspectd.model.networks import build_network
@@ -102,7 +103,9 @@ def _loaded(file: ModelFile) -> Any:
         )
     if file.generation == 2:
         return load_keras2(file)
-    if file.path.suffix in (file.suffix, ".hdf5"):
+    if file.suffix == ".h5":
+        return load_hdf5(file)
+    if file.path.suffix == file.suffix:
         return load_network(file.path)
     with tempfile.TemporaryDirectory(prefix="inspectd-") as folder, loading(file.path):
         link = Path(folder) / f"model{file.suffix}"  # Keras goes by the ending

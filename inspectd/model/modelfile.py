@@ -7,6 +7,7 @@ as JSON, and which Keras wrote it.
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ import h5py  # type: ignore[import-untyped]
 from inspectd.errors import BundleError, DataError
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"  # in a `.keras` file
+MOST_TEXT = 100_000_000  # bytes of a description; those of large networks have some millions
+DAMAGED = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, EOFError)  # what parsers raise
 NEITHER = "is neither a `.keras` nor an `.h5` file. Save the model with `model.save('model.keras')`."
 
 
@@ -105,7 +108,7 @@ def _code(value: Any, layer: str) -> Iterator[str]:
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (*DAMAGED, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}). Copy or save it again.") from error
 
 
@@ -116,9 +119,16 @@ def _of_hdf5(path: Path, file: Any) -> ModelFile:
 
 
 def _of_zip(path: Path, archive: zipfile.ZipFile) -> ModelFile:
-    metadata = json.loads(archive.read(METADATA)) if METADATA in archive.namelist() else {}
-    entry = json.loads(archive.read(CONFIG))
+    metadata = json.loads(_text(archive, METADATA)) if METADATA in archive.namelist() else {}
+    entry = json.loads(_text(archive, CONFIG))
     return ModelFile(path, ".keras", entry, _major(metadata.get("keras_version"), otherwise=3))
+
+
+def _text(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A part of the archive that is JSON. A few kilobytes can be packed so that they fill the memory."""
+    if (size := archive.getinfo(name).file_size) > MOST_TEXT:
+        raise ValueError(f"its {name} has {size:,} bytes, too many for the description of a network")
+    return archive.read(name)
 
 
 def _major(version: Any, otherwise: int) -> int:

@@ -17,7 +17,7 @@ from inspectd.model.engine import engine
 from inspectd.model.observing import observed
 from inspectd.model.spec import Precision
 
-_UNKNOWN = re.compile(r"Could not locate (?:class|function) '(\w+)'")
+_UNKNOWN = re.compile(r"(?:Could not locate (?:class|function)|Unknown layer:) '([^']+)'")
 
 
 @dataclass(frozen=True)

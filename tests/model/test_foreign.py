@@ -1,5 +1,6 @@
 """Networks from elsewhere are read whole, or a sentence says why not; no code in them is run."""
 
+import json
 import shutil
 import subprocess
 import zipfile
@@ -10,10 +11,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from keras.src.applications.convnext import LayerScale
 
 from inspectd.errors import BundleError, DataError, InspectdError
 from inspectd.model.backend import keras
 from inspectd.model.foreign import activation_of, read_network, turn_around
+from inspectd.model.modelfile import MOST_TEXT
 from inspectd.model.surgery import examine
 
 layers = keras.layers
@@ -56,6 +59,17 @@ class TestWholeModels:
         network.save(tmp_path / name)
         assert np.allclose(answers(read_network(tmp_path / name, None, None)), answers(network), atol=1e-6)
 
+    def test_with_operators_are_read_from_h5_too(self, tmp_path: Path) -> None:
+        """Keras's own loader of `.h5` knows no operators, and takes `Subtract` for the layer of that name."""
+        pixels, maps = keras.Input((16, 16, 3)), keras.Input((16, 16, 3))
+        conv = layers.Conv2D(4, 3, padding="same")(maps)
+        gate = keras.ops.sigmoid(keras.ops.mean(conv, axis=(1, 2), keepdims=True))
+        inner = keras.Model(maps, LayerScale(0.5, 4)(layers.Add()([conv * gate, conv])))
+        means = layers.GlobalAveragePooling2D()(inner(pixels[..., ::-1] / 127.5 - 1.0) + 1.0)
+        network = keras.Model(pixels, layers.Dense(2, activation="softmax")(means))
+        network.save(tmp_path / "model.h5")
+        assert np.allclose(answers(read_network(tmp_path / "model.h5", None, None)), answers(network), atol=1e-6)
+
     @pytest.mark.parametrize(("saved", "name"), [("a.keras", "b.h5"), ("a.h5", "b.keras"), ("a.h5", "b.model")])
     def test_are_opened_by_what_they_are(self, saved: str, name: str, tmp_path: Path) -> None:
         network = small()
@@ -91,16 +105,15 @@ class TestWholeModels:
         with pytest.raises(BundleError, match="holds a Lambda layer, which would run code from the file"):
             read_network(tmp_path / name, None, None)
 
-    def test_with_a_layer_of_their_makers_own_are_not(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+    def test_with_a_layer_of_their_makers_own_are_not(self, name: str, tmp_path: Path) -> None:
         class Blur(layers.Layer):
             def call(self, maps: Any) -> Any:
                 return maps
 
-        small(Blur(), layers.Dense(2)).save(tmp_path / "model.keras")
-        with pytest.raises(
-            BundleError, match=r"model\.keras needs Blur, which Keras does not bring.*Keras's own layers"
-        ):
-            read_network(tmp_path / "model.keras", None, None)
+        small(Blur(), layers.Dense(2)).save(tmp_path / name)
+        with pytest.raises(BundleError, match=rf"{name} needs Blur, which Keras does not bring.*Keras's own layers"):
+            read_network(tmp_path / name, None, None)
 
     def test_need_no_architecture(self, tmp_path: Path) -> None:
         small().save(tmp_path / "model.keras")
@@ -114,6 +127,21 @@ class TestWholeModels:
         (tmp_path / name).write_bytes(whole[: len(whole) // 2])
         with pytest.raises(InspectdError, match=rf"{name} (cannot be|is neither)"):
             read_network(tmp_path / name, None, None)
+
+    @pytest.mark.parametrize(
+        "description",
+        ["[" * 200_000, b"\xff\xfe", "[1]", json.dumps({"class_name": "Sequential"}), " " * (MOST_TEXT + 1)],
+        ids=["deep", "no text", "a list", "without layers", "too long"],
+    )
+    @pytest.mark.parametrize("generation", ["2", "3"])
+    def test_with_a_damaged_description_are_said(
+        self, generation: str, description: str | bytes, tmp_path: Path
+    ) -> None:
+        with zipfile.ZipFile(tmp_path / "model.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("metadata.json", json.dumps({"keras_version": f"{generation}.12.0"}))
+            archive.writestr("config.json", description)
+        with pytest.raises(InspectdError, match=r"model\.keras (cannot be|was saved by Keras 2, and its description)"):
+            read_network(tmp_path / "model.keras", None, None)
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,22 @@ def load_keras2(file: ModelFile) -> Any:
     """
     entry: Any = file.entry
     try:
-        network = _built(translate_network(entry))
+        network = _built(_translated(entry))
         with file.weights() as weights:
             fill(network, entry, weights)
     except BundleError as error:
         raise BundleError(f"{file.path} was saved by Keras 2, and {error}") from error
     return network
+
+
+def _translated(entry: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return translate_network(entry)
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise BundleError(
+            f"its description of the network is damaged ({type(error).__name__}: {error}). Save it again, or copy it "
+            "again."
+        ) from error
 
 
 def _built(entry: dict[str, Any]) -> Any:
