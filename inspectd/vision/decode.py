@@ -7,7 +7,8 @@ file. Must never hand out half a picture, nor guess at values that have no fixed
 How source values become 8-bit RGB, the same for training and inspection:
 
 - the pages of a TIFF are pictures of their own, and `limits.pixels` counts them all; smaller copies and masks of a page
-  are passed over; of a JPEG with several pictures (MPO) the first counts, and an animation is `unsupported`;
+  are passed over; of a JPEG with several pictures (MPO) the first counts; an animation is `unsupported`, and so is
+  a stack of ImageJ with one directory for all its images;
 - 16-bit values keep their upper eight bits, so a ramp stays a ramp (12-bit TIFF likewise);
 - values of fewer `bits` that lie unshifted in a 16-bit file keep the upper eight of these; larger ones become white. A
   TIFF is believed where its MaxSampleValue says how many bits there are. PNG's `sBIT` changes nothing: its writers

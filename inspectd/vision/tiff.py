@@ -2,9 +2,11 @@
 
 TIFF has neither a length nor a checksum; all that can be known is whether every directory and strip lies inside the
 file. Sizes that a directory claims are compared with the file's before anything is read or allocated.
-Source: TIFF 6.0, section 2; Adobe PageMaker 6.0 TIFF Technical Notes (SubIFDs); the BigTIFF extension.
+Source: TIFF 6.0, section 2; Adobe PageMaker 6.0 TIFF Technical Notes (SubIFDs); the BigTIFF extension; ImageJ's
+`ij.io.TiffEncoder` (stacks).
 """
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +18,11 @@ from numpy.typing import NDArray
 from inspectd.vision.errors import DecodeError
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _PHOTOMETRIC, _SUB_DIRECTORIES = 254, 255, 256, 257, 262, 330
+_DESCRIPTION = 270
 _NOTES = (34665, 34853)  # EXIF and GPS
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _OLD_REDUCED, _TRANSPARENCY = 2, 4  # of SubfileType and of PhotometricInterpretation
-_INTEGERS = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 18: "u8"}
+_INTEGERS = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 18: "u8"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MOST = 1000  # directories; a list without end must not hold us up
 
@@ -43,7 +46,7 @@ class Directory:
         position: Where it lies.
         end: Where it and the values that it points to end, the pixels left out.
         following: Where the next directory lies; 0 after the last.
-        fields: Its integer fields by tag.
+        fields: Its integer fields by tag, and its texts as bytes.
     """
 
     position: int
@@ -60,6 +63,13 @@ class Directory:
     def size(self) -> tuple[int, int]:
         """Width and height; 0 × 0 where it is no picture."""
         return self.number(_WIDTH, 0), self.number(_HEIGHT, 0)
+
+    @property
+    def stacked(self) -> int:
+        """How many images lie one behind the other where ImageJ has written a single directory for all; else 1."""
+        text = self.fields[_DESCRIPTION].values.tobytes() if _DESCRIPTION in self.fields else b""
+        said = re.search(rb"^images=(\d{1,9})\r?$", text, re.MULTILINE) if text.startswith(b"ImageJ=") else None
+        return int(said[1]) if said else 1
 
     @property
     def stands_in(self) -> bool:

@@ -206,6 +206,13 @@ def check_tiff(data: bytes, found: Directories, extents: dict[int, Extent | None
         if found.missing < 8 * len(data):
             return Wholeness("may be incomplete: it names one more page, which is not in it")
     rest = len(data) - found.end
+    stacked = found.pictures[0].stacked
+    if stacked > len(found.pictures) == 1 and len(data) - max(found.end, last.end) > 3:
+        raise DecodeError(
+            "unsupported",
+            f"The TIFF file is a stack of {stacked} images with one directory, so that only the first can be found: "
+            "save each image as a page, or as a file of its own.",
+        )
     if found.end > last.end and rest >= _many(last.end) and data.count(0, found.end) == rest:
         return Wholeness(unproven=True)  # what pointed to the next page may have been cut in the middle
     if last.raw:

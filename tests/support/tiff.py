@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-_FORMS = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_FORMS = {1: "B", 2: "B", 3: "H", 4: "I", 16: "Q"}
 Values = tuple[int, list[int]]  # a field's type and values
 
 

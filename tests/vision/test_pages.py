@@ -122,6 +122,13 @@ def test_more_directories_than_anybody_has_pages_are_refused() -> None:
     assert refused(tiff(*[tiny] * 1001)).code == "unsupported"
 
 
+def test_a_stack_with_one_directory_is_refused_and_a_single_page_of_a_stack_is_a_picture() -> None:
+    described = tiff(page(FIRST, t270=(2, list(b"ImageJ=1.54f\nimages=3\nslices=3\n\0"))))
+    assert (decode(described, ROOM).samples == FIRST).all(), "a program that splits stacks keeps the description"
+    error = refused(described + SECOND.tobytes() + THIRD.tobytes())
+    assert (error.code, "a stack of 3 images" in str(error)) == ("unsupported", True)
+
+
 @pytest.mark.parametrize("following", [0x7FFF1234, 0xFFFFFFFF, 0xDEAD, 1, 2, 1000])
 def test_garbage_after_the_last_directory_is_no_fault(following: int) -> None:
     for pages in ([FIRST], [FIRST, SECOND]):
