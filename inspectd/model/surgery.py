@@ -19,6 +19,12 @@ from inspectd.model.spec import Precision
 
 _UNKNOWN = re.compile(r"(?:Could not locate (?:class|function)|Unknown layer:) '([^']+)'")
 
+TOO_LARGE = (
+    "describes a network that needs more memory than this machine has free. Import it on a larger one, or copy it "
+    "again if it should not be that large."
+)
+_SHORTAGE = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED|OOM when allocating")  # of TensorFlow and of JAX
+
 
 @dataclass(frozen=True)
 class Call:
@@ -76,11 +82,18 @@ def loading(path: Path) -> Iterator[None]:
     except Exception as error:  # Keras raises whatever its parts raise, and wraps it in the whole configuration
         first = first_cause(error)
         reason = " ".join(str(first).split())
-        if "safe_mode" in str(error) or "Lambda" in str(error):
+        if "lambda" in reason and "arbitrary code" in reason:
             raise BundleError(
                 f"{path} holds a Lambda layer, which would run code from the file. Build the network from Keras's own "
                 "layers."
             ) from error
+        if "safe_mode" in reason:
+            raise BundleError(
+                f"{path} holds a part that Keras does not load from a file, because that can run code or read other "
+                f"files ({reason[:200]}). Build the network without it."
+            ) from error
+        if is_shortage(first):
+            raise BundleError(f"{path} {TOO_LARGE}") from error
         if found := _UNKNOWN.match(reason):
             raise BundleError(
                 f"{path} needs {found[1]}, which Keras does not bring and no code of which is run. Build the network "
@@ -90,6 +103,11 @@ def loading(path: Path) -> Iterator[None]:
             f"{path} cannot be loaded by Keras {keras.__version__} ({type(first).__name__}: {reason[:300]}). Save it "
             "again with `model.save('model.keras')`, or copy it again."
         ) from error
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether it was memory that a network could not be built with."""
+    return isinstance(error, MemoryError) or _SHORTAGE.search(str(error)) is not None
 
 
 def first_cause(error: BaseException) -> BaseException:

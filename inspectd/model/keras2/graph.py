@@ -37,12 +37,23 @@ def translate_network(entry: Json, name: str | None = None) -> Json:
     called = name or _clean(str(config.get("name", "model") if isinstance(config, dict) else "sequential"))
     if _is_sequential(entry):
         return _network("Sequential", "keras", called, layers=_sequence(entry, outermost=name is None))
-    if not isinstance(config.get("input_layers"), list) or not isinstance(config.get("output_layers"), list):
-        raise BundleError("its inputs or outputs have names of their own. inspectd takes one image in and one row out.")
+    config = config | {f"{end}_layers": _in_a_row(config[f"{end}_layers"]) for end in ENDS}
     graph = _Graph(config)
     ends = {f"{end}_layers": _few([graph.history(each) for each in config[f"{end}_layers"]]) for end in ENDS}
     layers = [step for each in config["layers"] for step in graph.connected(each)]
     return _network("Functional", "keras.src.models.functional", called, layers=layers, **ends)
+
+
+def _in_a_row(ends: Any) -> list[Any]:
+    """The inputs or outputs of a network, also where its only one has a name of its own: `{"image": tensor}`."""
+    if isinstance(ends, list):
+        return ends
+    if len(ends) > 1:
+        raise BundleError(
+            f"it has several inputs or outputs ({', '.join(ends)}). inspectd gives a network one image, and needs one "
+            "row of numbers. Save it with the ones that decide: `keras.Model(image, row).save('model.h5')`."
+        )
+    return list(ends.values())
 
 
 def layers_of(entry: Json) -> list[Json] | None:

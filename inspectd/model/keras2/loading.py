@@ -9,7 +9,7 @@ from inspectd.model.keras2.graph import translate_network
 from inspectd.model.keras2.layers import WAY_OUT
 from inspectd.model.keras2.weights import fill
 from inspectd.model.modelfile import ModelFile
-from inspectd.model.surgery import first_cause
+from inspectd.model.surgery import TOO_LARGE, first_cause, is_shortage
 
 _COLOURS = re.compile(r"\x1b\[\d*m")  # of terminals, in Keras's messages
 
@@ -45,5 +45,7 @@ def _built(entry: dict[str, Any]) -> Any:
         return keras.saving.deserialize_keras_object(entry, safe_mode=True)
     except Exception as error:  # Keras raises whatever its parts raise
         first = first_cause(error)
+        if is_shortage(first):
+            raise BundleError(f"it {TOO_LARGE}") from error
         reason = " ".join(_COLOURS.sub("", str(first)).split())[:300]
         raise BundleError(f"Keras 3 cannot build it ({type(first).__name__}: {reason}). {WAY_OUT}") from error
