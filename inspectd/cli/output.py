@@ -108,11 +108,10 @@ def _write_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], right: S
     millisecond.
     """
     from rich.cells import cell_len
-    from rich.text import Text
 
-    screen = console()
     widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
-    if sum(widths) + 2 * len(widths) > screen.width:
+    is_terminal = sys.stdout.isatty()
+    if is_terminal and sum(widths) + 2 * len(widths) > console().width:
         return False
     lines, styles, length = [], [], 0
     for index, row in enumerate((columns, *rows)):
@@ -125,10 +124,15 @@ def _write_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], right: S
             length += len(cells[-1]) + 2
         lines.append("  ".join(cells))
         length -= 1  # between two lines there is one character, a newline, and between two cells there are two
+    if not is_terminal:
+        print("\n".join(lines))  # noqa: T201
+        return True
+    from rich.text import Text
+
     text = Text("\n".join(lines))
     for style, start, end in styles:
         text.stylize(style, start, end)
-    screen.print(text, soft_wrap=True)
+    console().print(text, soft_wrap=True)
     return True
 
 

@@ -108,6 +108,8 @@ def _span(moment: datetime, local: Local) -> tuple[str, datetime]:
     """The local day or hour that a moment is in, and when it is over."""
     group = local(moment)
     over = moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
+    if local(over + 3 * _QUARTER) == group:  # nearly always, since most spans begin with an hour
+        over += 3 * _QUARTER
     while local(over) == group:
         over += _QUARTER
     return group, over
