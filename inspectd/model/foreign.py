@@ -15,6 +15,7 @@ import numpy as np
 
 from inspectd.errors import BundleError, DataError
 from inspectd.model.backend import keras
+from inspectd.model.fitting import fitted
 from inspectd.model.hdf5 import load_hdf5
 from inspectd.model.keras2.loading import load_keras2
 from inspectd.model.modelfile import ModelFile, look_at, refuse_code
@@ -45,7 +46,7 @@ def read_network(path: Path, architecture: Architecture | None, size: tuple[int,
         raise DataError(f"{path} holds a whole model, with its architecture. Leave --architecture away.")
     if file.entry:
         refuse_code(file)
-        return _without_lists(_loaded(file), path)
+        return fitted(_loaded(file), path)
     if not architecture:
         raise DataError(
             f"{path} holds weights only, without the network that they belong to. Give --architecture article if they "
@@ -111,26 +112,6 @@ def _loaded(file: ModelFile) -> Any:
         link = Path(folder) / f"model{file.suffix}"  # Keras goes by the ending
         link.symlink_to(file.path.resolve())
         return keras.saving.load_model(link, compile=False, safe_mode=True)
-
-
-def _without_lists(network: Any, path: Path) -> Any:
-    """The same network with a plain input and output, where it takes a list of one, as files of Keras 2 say.
-
-    Raises:
-        BundleError: it has several inputs or outputs.
-    """
-    if isinstance(network, keras.Sequential) or not hasattr(network, "inputs"):
-        return network
-    if len(network.inputs) > 1:
-        names = ", ".join(each.name for each in network.inputs)
-        raise BundleError(f"{path} takes {len(network.inputs)} inputs ({names}). inspectd gives a network one image.")
-    if len(network.outputs) > 1:
-        raise BundleError(
-            f"{path} gives {len(network.outputs)} outputs ({', '.join(network.output_names)}), and inspectd needs one "
-            "row of numbers for an image. Save it with the one that decides: `keras.Model(model.input, "
-            f"model.get_layer('{network.output_names[0]}').output).save('model.keras')`."
-        )
-    return keras.Model(network.inputs[0], network.outputs[0], name=network.name)
 
 
 def _fill(network: Any, file: ModelFile) -> None:

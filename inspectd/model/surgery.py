@@ -47,7 +47,8 @@ class Anatomy:
         units: Number of outputs.
         calls: Those of its layers and operators at any depth, in the order in which they finished. Networks nested in
             it are left out, because what they are made of is listed.
-        last: The layer whose very output is the network's, called once; None if something follows it.
+        last: The layer whose very output is the network's, called once; None if something follows it. Of several that
+            hand it on unchanged, the first with an activation.
     """
 
     units: int
@@ -214,7 +215,9 @@ def _anatomy(output: Any, calls: list[tuple[Any, Any]]) -> Anatomy:
         shape = getattr(output, "shape", None) or "several of them"
         raise BundleError(f"The network's output must be one row of numbers per image, not {shape}.")
     listed = tuple(Call(node, tuple(getattr(seen, "shape", None) or ())) for node, seen in calls)
-    last = next((node for node, seen in calls if seen is output and isinstance(node, keras.layers.Layer)), None)
+    ends = [node for node, seen in calls if seen is output and isinstance(node, keras.layers.Layer)]
+    activating = (each for each in ends if hasattr(each, "activation") or isinstance(each, keras.layers.Softmax))
+    last = next(activating, ends[0] if ends else None)
     once = sum(each.node is last for each in listed) == 1
     return Anatomy(int(output.shape[1]), listed, last if once else None)
 

@@ -17,7 +17,7 @@ from inspectd.errors import BundleError, DataError, InspectdError
 from inspectd.model.backend import keras
 from inspectd.model.foreign import activation_of, read_network, turn_around
 from inspectd.model.modelfile import MOST_TEXT
-from inspectd.model.surgery import examine
+from inspectd.model.surgery import examine, load_network
 
 layers = keras.layers
 SIDE = 32  # of the article's network here, to keep its files small
@@ -69,6 +69,68 @@ class TestWholeModels:
         network = keras.Model(pixels, layers.Dense(2, activation="softmax")(means))
         network.save(tmp_path / "model.h5")
         assert np.allclose(answers(read_network(tmp_path / "model.h5", None, None)), answers(network), atol=1e-6)
+
+    @pytest.mark.parametrize("precision", ["float16", "float64"])
+    @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+    def test_with_weights_of_another_precision_get_single_ones(self, name: str, precision: str, tmp_path: Path) -> None:
+        pixels = keras.Input((16, 16, 3), dtype=precision)
+        maps = layers.Conv2D(4, 3, dtype=precision)(pixels / 255)
+        means = layers.GlobalAveragePooling2D(dtype=precision)(maps)
+        network = keras.Model(pixels, layers.Dense(2, activation="softmax", dtype=precision)(means))
+        network.save(tmp_path / name)
+        found = read_network(tmp_path / name, None, None)
+        assert {weight.dtype for weight in found.weights} == {"float32"}
+        assert np.allclose(answers(found), answers(network), atol=1e-3)
+
+    def test_with_names_that_tensorflow_does_not_take_are_read(self, tmp_path: Path) -> None:
+        """JAX and PyTorch take any: what was made with them has spaces, colons and umlauts."""
+        pixels = keras.Input((16, 16, 3), name="the image")
+        maps = layers.Conv2D(4, 3, name="a:b")(layers.Conv2D(4, 3, name="a b")(pixels))
+        means = layers.GlobalAveragePooling2D(name="größe")(maps)
+        network = keras.Model(pixels, layers.Dense(2, activation="softmax", name="c")(means), name="[1] mine")
+        wanted = answers(network)
+        network.save(tmp_path / "model.keras")
+        found = read_network(tmp_path / "model.keras", None, None)
+        assert [layer.name for layer in found.layers[1:]] == ["a_b", "a_b_", "gr__e", "c"]
+        found.save(tmp_path / "again.keras")
+        again = load_network(tmp_path / "again.keras")
+        assert np.allclose(answers(again), wanted, atol=1e-6)
+        assert examine(again, (16, 16, 3)).units == 2
+
+    @pytest.mark.parametrize(
+        ("end", "units", "activation"),
+        [
+            (lambda maps: keras.ops.softmax(layers.Dense(3)(layers.GlobalMaxPooling2D()(maps))), 3, "softmax"),
+            (lambda maps: keras.ops.sigmoid(layers.Dense(1)(layers.GlobalMaxPooling2D()(maps))), 1, "sigmoid"),
+            (lambda maps: layers.GlobalMaxPooling2D()(layers.Conv2D(1, 1, activation="sigmoid")(maps)), 1, "sigmoid"),
+            (lambda maps: layers.GlobalMaxPooling2D()(layers.Conv2D(2, 1)(maps)), 2, "linear"),
+            (lambda maps: layers.GlobalAveragePooling2D()(layers.Conv2D(1, 1)(maps)), 1, "linear"),
+        ],
+        ids=["softmax operator", "sigmoid operator", "greatest probability", "greatest logits", "mean logit"],
+    )
+    def test_get_their_activation_as_the_last_layer(
+        self, end: Callable[[Any], Any], units: int, activation: str, tmp_path: Path
+    ) -> None:
+        pixels = keras.Input((16, 16, 3))
+        network = keras.Model(pixels, end(layers.Conv2D(4, 3, activation="relu", name="maps")(pixels)))
+        wanted = answers(network)
+        network.save(tmp_path / "model.keras")
+        found = read_network(tmp_path / "model.keras", None, None)
+        anatomy = examine(found, (16, 16, 3))
+        assert anatomy.units == units
+        assert anatomy.last.activation.__name__ == activation
+        assert np.allclose(answers(found), wanted, atol=1e-6)
+
+    def test_keep_an_end_that_cannot_be_taken_apart(self, tmp_path: Path) -> None:
+        """The mean of probabilities is the probability of no logit."""
+        pixels = keras.Input((16, 16, 3))
+        network = keras.Model(
+            pixels, layers.GlobalAveragePooling2D()(layers.Conv2D(1, 1, activation="sigmoid")(pixels))
+        )
+        network.save(tmp_path / "model.keras")
+        found = read_network(tmp_path / "model.keras", None, None)
+        with pytest.raises(BundleError, match=r"does not end in a layer with an activation \(global_average"):
+            activation_of(found, examine(found, (16, 16, 3)))
 
     @pytest.mark.parametrize(("saved", "name"), [("a.keras", "b.h5"), ("a.h5", "b.keras"), ("a.h5", "b.model")])
     def test_are_opened_by_what_they_are(self, saved: str, name: str, tmp_path: Path) -> None:
