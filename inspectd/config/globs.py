@@ -43,7 +43,11 @@ def matcher(globs: Iterable[str]) -> Callable[[str, str], bool]:
     pattern = re.compile("|".join(map(translate, single)) or r"(?!)", re.IGNORECASE)
 
     def matches(name: str, path: str) -> bool:
-        return any(pattern.match(text) for text in dict.fromkeys((name, path, _composed(name), _composed(path))))
+        if pattern.match(name) or pattern.match(path):
+            return True
+        if name.isascii() and path.isascii():  # nearly always, and a scan asks for every file
+            return False
+        return bool(pattern.match(_composed(name)) or pattern.match(_composed(path)))
 
     return matches
 

@@ -214,19 +214,8 @@ def _detail(engine: Engine, image_id: int) -> Iterator[Detail]:
 
 
 _PLAIN = (
-    *(
-        "state",
-        "seen_at",
-        "finished_at",
-        "fields",
-        "attempt",
-        "alone",
-        "deaths",
-        "after",
-        "after_at",
-        "moved_to",
-        "pinned",
-    ),
+    *("state", "seen_at", "finished_at", "fields", "attempt", "alone", "deaths"),
+    *("after", "after_at", "moved_to", "pinned"),
     "inspection_id",
 )
 _INSPECTIONS = (

@@ -81,7 +81,8 @@ class Judge:
             if len(pages) == 1 or room >= 0:
                 tensors.append(tensor)
             sizes.append(decoded.size)
-            used += [] if decoded.used is None else [decoded.used]
+            if decoded.used is not None:
+                used.append(decoded.used)
             prepare_ms += milliseconds(begun)
         return Prepared(
             claim=claim,
