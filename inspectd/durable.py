@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 OPEN_MOST = 64  # files that are open at a time
+NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 FLUSHERS = 4  # threads that wait for the disk: what is waited for together, a journal commits together
 
 
@@ -72,6 +73,27 @@ def fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def rename_to_free(source: Path, target: Path) -> None:
+    """Rename a file unless the name is taken, durably: at every moment one of the two names leads to the file.
+
+    Raises:
+        FileExistsError: the name is taken, even if it was taken a moment ago.
+        OSError: the file system refuses; `errno.EXDEV` if the two lie on different ones.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        if os.path.lexists(target):  # without hard links, this look is the only protection
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        source.rename(target)
+        fsync(target.parent)
+        return
+    fsync(target.parent)
+    source.unlink()
 
 
 def lacks_room(error: OSError) -> bool:

@@ -19,9 +19,9 @@ from inspectd.bench.rounds import Budget, Clock, Line, Measure, Numbers, interle
 from inspectd.bench.site import Stock, article_bundle, camera_album, lay_out, pixels_of
 from inspectd.config import Config, load
 from inspectd.demo.place import Place
+from inspectd.domain import Precision
 from inspectd.model.bundle import Bundle, load_bundle
 from inspectd.model.golden import read_golden
-from inspectd.model.spec import Precision
 from inspectd.simulate.album import album_of
 
 if TYPE_CHECKING:

@@ -17,17 +17,16 @@ import cv2
 from inspectd.bench.report import CLAIM, ENQUEUE, HOST, HOST_CORE
 from inspectd.bench.rounds import Line
 from inspectd.bench.site import WATCH, Stock, lay_out
+from inspectd.domain import Region, Stat, Verdict
 from inspectd.durable import write_all
 from inspectd.errors import InspectdError
 from inspectd.ledger.database import open_writer
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Claim, Heat, Inspected, Stat
-from inspectd.ledger.schema import Verdict
+from inspectd.ledger.records import Arrival, Claim, Heat, Inspected
 from inspectd.ledger.transactions import CHUNK, chunks
-from inspectd.model.inspector import load_inspector
+from inspectd.ledger.write.queue import Queue
+from inspectd.model.loading import load_inspector
 from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import Spec
-from inspectd.region import Region
 from inspectd.worker.batch import Batch, Pipeline
 from inspectd.worker.hands import Hands
 from inspectd.worker.opening import register

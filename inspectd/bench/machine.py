@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inspectd import __version__
-from inspectd.ledger.mounts import file_system, mountinfo
+from inspectd.mounts import file_system, mountinfo
 from inspectd.sizes import GB
 
 

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from inspectd.bench.report import ARTICLE, FORWARD, GRADCAM, VIS
 from inspectd.bench.rounds import Line, Measure, pace
 from inspectd.bench.ways import article, compiled, tf_keras_vis
+from inspectd.domain import Precision
 from inspectd.errors import BundleError
 from inspectd.model.bundle import INT8, Bundle
 from inspectd.model.devices import open_device
-from inspectd.model.inspector import Inspector, load_inspector, open_inspector
+from inspectd.model.inspector import Inspector
 from inspectd.model.keras_inspector import batch_sizes
+from inspectd.model.loading import load_inspector, open_inspector
 from inspectd.model.preparation import prepare
-from inspectd.model.spec import Precision
 
 LARGEST = {"cpu": 32, "gpu": 256}  # images in a batch
 VIS_BATCH = 8

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from inspectd.bench.report import GRADCAM, HOST, Proposal
 from inspectd.bench.rounds import Numbers, by_round, middle
-from inspectd.model.spec import Precision
+from inspectd.domain import Precision
 
 AS_GOOD = 0.97  # of the best rate: a smaller batch or fewer threads are then preferred
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from inspectd.bench.rounds import Line, Numbers, by_round, middle
-from inspectd.model.spec import Precision
+from inspectd.domain import Precision
 
 FORWARD, GRADCAM, ARTICLE, VIS = "forward", "forward + Grad-CAM", "the article's way", "tf-keras-vis"
 END_TO_END, READY = "end to end", "start to ready"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from inspectd.model.spec import Precision
+from inspectd.domain import Precision
 
 MOST = 15  # rounds, after which more tell nothing new
 

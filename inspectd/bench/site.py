@@ -9,13 +9,13 @@ import numpy as np
 import yaml
 
 from inspectd.config import Config, load
-from inspectd.config.schema import MOST_PIXELS
 from inspectd.demo.place import Place
 from inspectd.demo.textures import texture
+from inspectd.domain import MOST_PIXELS
 from inspectd.durable import write_all
 from inspectd.ledger.database import upgrade
 from inspectd.model.bundle import INT8, NETWORK, Bundle, write_bundle
-from inspectd.model.inspector import load_inspector
+from inspectd.model.loading import load_inspector
 from inspectd.model.spec import HeatScale, ImageClass, Preparation, Spec, Thresholds
 from inspectd.simulate.album import Album
 from inspectd.vision.decode import decode
@@ -65,8 +65,8 @@ def article_bundle(folder: Path, size: int, album: Album) -> Bundle:
     The weights of the head are positive, and heat counts from four fifths of its maximum on: it is then never empty, a
     spot on the picture, and an overlay costs what that of a defect costs in life.
     """
-    from inspectd.model.backend import keras
     from inspectd.model.devices import open_device
+    from inspectd.model.engine.backend import keras
     from inspectd.model.int8 import convert
     from inspectd.model.networks import build_network, target_layer
     from inspectd.model.surgery import examine

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.model.backend import keras
+from inspectd.domain import Precision
 from inspectd.model.bundle import NETWORK, Bundle
+from inspectd.model.engine.backend import keras
+from inspectd.model.engine.observing import standing_in
 from inspectd.model.engine.on_tensorflow import tf
 from inspectd.model.int8 import Int8Part
-from inspectd.model.observing import standing_in
 from inspectd.model.preparation import normalise
-from inspectd.model.spec import Precision
 from inspectd.model.surgery import (
     examine,
     layer_named,

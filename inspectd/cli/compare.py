@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from inspectd.config import Config
-    from inspectd.ledger.disagreements import Tally
-    from inspectd.ledger.filters import Filter
+    from inspectd.ledger.read.compare import Tally
+    from inspectd.ledger.read.filters import Filter
 
 
 def compare(
     config: "Config", engine: "Engine", pair: tuple[str, str], wanted: "Filter", *, as_json: bool, as_csv: bool
 ) -> None:
     """Print the disagreements that a filter leaves; for people, one fewer than its limit, and a sentence."""
-    from inspectd.ledger.disagreements import Disagreement, disagreements, model_row, tally
+    from inspectd.ledger.read.compare import Disagreement, disagreements, model_row, tally
 
     a, b = (model_row(engine, text) for text in pair)
 

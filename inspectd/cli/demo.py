@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from inspectd.demo.camera import Shot
     from inspectd.demo.report import Report
-    from inspectd.ledger.query import Row
+    from inspectd.ledger.read.search import Row
 
 VERDICTS = ("ok", "defect", "review", "failed")
 RECENT = 12  # outcomes on the live view

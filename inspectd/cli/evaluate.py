@@ -8,6 +8,7 @@ import typer
 from inspectd.cli.options import DeviceOption, JsonOption, MethodOption, PrecisionOption
 from inspectd.cli.output import say
 from inspectd.cli.progress import screen
+from inspectd.domain import DEFAULT_METHOD
 
 
 def evaluate(
@@ -24,7 +25,7 @@ def evaluate(
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
-    method: MethodOption = "gradcam",
+    method: MethodOption = DEFAULT_METHOD,
 ) -> None:
     """Measure a bundle on images of known class: errors with confidence, heat, speed; one report with pictures."""
     from inspectd.evaluation.evaluate import METRICS, REPORT, evaluate_folder, write

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from inspectd.cli.output import local_time
-from inspectd.ledger.query import Detail, InspectionDetail, Row
+from inspectd.domain import DEFAULT_METHOD
+from inspectd.ledger.read.search import Detail, InspectionDetail, Row
 
 MOST = 20  # images that are told in full
 WORST_FIRST = ("defect", "failed", "review", "pending", "ok")
@@ -83,7 +84,7 @@ def _inspection(found: InspectionDetail) -> Iterator[tuple[str, str]]:
     yield "model", f"{found.model} version {found.version} (bundle {found.bundle})"
     yield (
         "computed",
-        f"{found.precision} on {found.device}, heat by {found.method or 'gradcam'}, inspectd {found.software}",
+        f"{found.precision} on {found.device}, heat by {found.method or DEFAULT_METHOD}, inspectd {found.software}",
     )
     yield "timings", ", ".join(f"{stage} {_number(value)} ms" for stage, value in found.timings.items())
 

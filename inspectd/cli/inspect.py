@@ -12,6 +12,7 @@ import typer
 
 from inspectd.cli.options import DeviceOption, JsonOption, MethodOption, PrecisionOption
 from inspectd.cli.output import printable, say, write_json
+from inspectd.domain import DEFAULT_METHOD
 from inspectd.errors import InspectdError
 from inspectd.paths import to_text
 
@@ -48,14 +49,14 @@ def inspect(
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
-    method: MethodOption = "gradcam",
+    method: MethodOption = DEFAULT_METHOD,
 ) -> None:
     """Judge files and draw their overlays, with no daemon and no ledger.
 
     Exits 1 if any of them could not be judged; the others are judged all the same.
     """
     from inspectd.model.bundle import load_bundle
-    from inspectd.model.inspector import open_inspector
+    from inspectd.model.loading import open_inspector
 
     inspector = open_inspector(load_bundle(model), device, precision, method)
     for remark in inspector.remarks:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from inspectd.config import Config
-    from inspectd.ledger.query import Row
+    from inspectd.ledger.read.search import Row
 
 Verdict = Literal["ok", "defect", "review", "failed", "pending"]
 
@@ -72,8 +72,8 @@ def open_ledger(option: Path | None) -> "tuple[Config, Engine]":
     """The configuration, and its ledger for reading."""
     gc.disable()  # the imports make some 100,000 objects and no garbage: looking for it is an eighth of the start
     from inspectd.config import load
-    from inspectd.ledger import query  # noqa: F401  # what every caller imports next
     from inspectd.ledger.database import open_reader
+    from inspectd.ledger.read import search  # noqa: F401  # what every caller imports next
 
     gc.enable()
     config = load(config_path(option))

@@ -10,6 +10,7 @@ import typer
 from inspectd.cli.options import ConfigOption, DeviceOption, JsonOption, MethodOption, PrecisionOption, config_path
 from inspectd.cli.output import program, say, write_json, write_table
 from inspectd.cli.progress import screen
+from inspectd.domain import DEFAULT_METHOD
 from inspectd.errors import ConfigError
 from inspectd.model.spec import Preprocess
 
@@ -84,7 +85,7 @@ def verify(
     bundle: BundleArgument,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
-    method: MethodOption = "gradcam",
+    method: MethodOption = DEFAULT_METHOD,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -94,7 +95,7 @@ def verify(
     """
     from inspectd.cli.bundle import GOLDEN_COLUMNS, golden_row
     from inspectd.model.bundle import load_bundle
-    from inspectd.model.proof import verify
+    from inspectd.model.loading import verify
 
     proofs = verify(load_bundle(_named(bundle, _settings(config))), device, precision, method)
     if as_json:
@@ -237,7 +238,7 @@ def _chosen(bundle: "Bundle", before: int | None) -> None:
 
 def _prove(bundle: "Bundle", worker: "Worker") -> None:
     """Have the bundle reproduce its golden images as a worker of this configuration would."""
-    from inspectd.model.inspector import open_inspector
+    from inspectd.model.loading import open_inspector
 
     inspector = open_inspector(bundle, worker.device, worker.precision, worker.method)
     for remark in inspector.remarks:

@@ -3,14 +3,13 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from inspectd.domain import Method, PrecisionChoice
 from inspectd.errors import ConfigError
 
-Precision = Literal["auto", "float32", "bfloat16", "int8"]
-Method = Literal["gradcam", "layercam", "hirescam"]
 CONFIG_VARIABLE = "INSPECTD_CONFIG"
 CONFIG_PLACES = (Path("config.yaml"), Path("/etc/inspectd/config.yaml"))
 
@@ -39,7 +38,7 @@ def _device(text: str) -> str:
 DeviceOption = Annotated[
     str, typer.Option("--device", callback=_device, help="Where the network runs: auto, cpu, gpu or gpu:N.")
 ]
-PrecisionOption = Annotated[Precision, typer.Option("--precision", help="The arithmetic of the network.")]
+PrecisionOption = Annotated[PrecisionChoice, typer.Option("--precision", help="The arithmetic of the network.")]
 MethodOption = Annotated[Method, typer.Option("--method", help="How the heat is computed.")]
 
 

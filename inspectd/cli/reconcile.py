@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from inspectd.config import Config
-    from inspectd.service.gaps import Gap
+    from inspectd.service.reconcile.gaps import Gap
 
     Told = tuple[Gap, str | None, bool]  # a gap, what became of it in a repair, and whether it is still open
 
@@ -61,8 +61,8 @@ def reconcile(
     """
     numbered = _pattern(sequence)
     settings, engine = open_ledger(config)
-    from inspectd.ledger.comparing import Span
-    from inspectd.service.reconcile import Comparison
+    from inspectd.ledger.read.reconcile import Span
+    from inspectd.service.reconcile.reconcile import Comparison
 
     span = Span(moment(since, "--since"), moment(until, "--until"))
     comparison = Comparison(settings, engine, span, datetime.now(UTC), watch, numbered)
@@ -81,10 +81,10 @@ def reconcile(
 
 
 def _repaired(settings: "Config", engine: "Engine", gaps: "Iterator[Gap]") -> "Iterator[Told]":
-    from inspectd.ledger.comparing import bundles
     from inspectd.ledger.database import open_writer
-    from inspectd.ledger.queue import Queue
-    from inspectd.service.repair import Repairs
+    from inspectd.ledger.read.reconcile import bundles
+    from inspectd.ledger.write.queue import Queue
+    from inspectd.service.reconcile.repair import Repairs
 
     queue = Queue(open_writer(settings.database))
     for each in Repairs(settings, queue, bundles(engine)).repair(gaps):

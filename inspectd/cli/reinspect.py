@@ -61,7 +61,7 @@ def reinspect(
     `inspectd results --compare`.
     """
     settings, engine = open_ledger(config)
-    from inspectd.ledger.filters import Filter
+    from inspectd.ledger.read.filters import Filter
     from inspectd.service import reinspect as service
 
     wanted = Filter(
@@ -110,7 +110,7 @@ def _tell(answer: "Answer", as_json: bool) -> None:
 
 
 def _show(engine: "Engine", as_json: bool) -> None:
-    from inspectd.ledger.reinspected import not_judged, standings
+    from inspectd.ledger.read.reinspected import not_judged, standings
 
     found = standings(engine)
     if as_json:
@@ -140,7 +140,7 @@ def _show(engine: "Engine", as_json: bool) -> None:
 
 
 def _reasons(engine: "Engine", number: int) -> Iterator[str]:
-    from inspectd.ledger.reinspected import not_judged
+    from inspectd.ledger.read.reinspected import not_judged
 
     if number:
         yield ""

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from inspectd.config import Config
-    from inspectd.ledger.filters import Filter
-    from inspectd.ledger.query import Follower, Row
+    from inspectd.ledger.read.filters import Filter
+    from inspectd.ledger.read.search import Follower, Row
 
 IN_A_TABLE = 50
 POLL = 1.0  # seconds between two looks for new outcomes
@@ -77,9 +77,9 @@ def results(
     for_people = not (as_json or as_csv)
     most = IN_A_TABLE if limit is None and for_people else limit or None
     settings, engine = open_ledger(config)
-    from inspectd.ledger.filters import Filter
-    from inspectd.ledger.query import Follower, Row
-    from inspectd.ledger.query import results as query
+    from inspectd.ledger.read.filters import Filter
+    from inspectd.ledger.read.search import Follower, Row
+    from inspectd.ledger.read.search import results as query
 
     wanted = Filter(
         since=moment(since, "--since"),

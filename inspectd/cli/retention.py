@@ -14,7 +14,7 @@ def retention(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     The daemon does the work by itself, each minute, by the rules in the configuration.
     """
     settings, engine = open_ledger(config)
-    from inspectd.service.expiring import preview
+    from inspectd.service.retention.candidates import preview
 
     found = preview(settings, engine, datetime.now(UTC))
     if as_json:

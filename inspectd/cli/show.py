@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from inspectd.config import Config
-    from inspectd.ledger.query import Detail, Row
+    from inspectd.ledger.read.search import Detail, Row
 
 _OVERLAY = re.compile(r"-(\d+)-[0-9a-f]{8}\.(?:jpg|png|json)$")
 
@@ -59,7 +59,7 @@ def show(
 
 def find(engine: "Engine", config: "Config", what: str) -> "list[Detail]":
     """The images that are meant, newest first: by file where there is a path, else by id, part or name."""
-    from inspectd.ledger.query import show as query
+    from inspectd.ledger.read.search import show as query
 
     path = Path(os.path.abspath(what))  # noqa: PTH100  # `..` goes, links stay: they may be the watch's own
     if os.sep in what or os.path.lexists(path):
@@ -83,7 +83,7 @@ def find(engine: "Engine", config: "Config", what: str) -> "list[Detail]":
 
 def source_now(config: "Config", detail: "Detail") -> str:
     """Where the file that was dropped is now."""
-    from inspectd.ledger.records import Stat
+    from inspectd.domain import Stat
 
     if detail.after == "deleted":
         return "deleted after its verdict"
@@ -115,8 +115,8 @@ def _is_drawn_at(config: "Config", row: "Row", path: Path) -> bool:
 def _same_name(engine: "Engine", detail: "Detail") -> "list[Row]":
     """The other images that were dropped under the same name, newest first."""
     from inspectd.cli.explain import MOST
-    from inspectd.ledger.filters import Filter
-    from inspectd.ledger.query import results
+    from inspectd.ledger.read.filters import Filter
+    from inspectd.ledger.read.search import results
 
     literally = re.sub(r"([*?[])", r"[\1]", detail.row.path)
     same = results(engine, Filter(watch=detail.row.watch, path=literally, limit=MOST))

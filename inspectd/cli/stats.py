@@ -17,7 +17,7 @@ from inspectd.cli.lookup import (
 from inspectd.cli.options import ConfigOption, CsvOption, JsonOption, refuse_both
 
 if TYPE_CHECKING:
-    from inspectd.ledger.statistics import StatRow
+    from inspectd.ledger.read.statistics import StatRow
 
 COUNTS = ("total", "ok", "defect", "review", "failed", "pending")
 
@@ -39,8 +39,8 @@ def stats(
     """
     refuse_both(as_json, as_csv)
     _, engine = open_ledger(config)
-    from inspectd.ledger.filters import Filter
-    from inspectd.ledger.statistics import stats as query
+    from inspectd.ledger.read.filters import Filter
+    from inspectd.ledger.read.statistics import stats as query
 
     wanted = Filter(since=moment(since, "--since"), until=moment(until, "--until"), watch=watch, model=model, path=path)
     rows = [_record(by, row) for row in query(engine, by, wanted)]

@@ -14,9 +14,9 @@ from inspectd.sizes import size_text
 
 if TYPE_CHECKING:
     from inspectd.ingest.left_out import LeftOut
-    from inspectd.ledger.recent import Recent
-    from inspectd.ledger.status import WatchStatus
-    from inspectd.service.space import Space
+    from inspectd.ledger.read.recent import Recent
+    from inspectd.ledger.read.status import WatchStatus
+    from inspectd.service.metrics.space import Space
 
 STATES = ("queued", "claimed", "settling", "stalled", "done", "failed")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
@@ -29,10 +29,10 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     folders and the disks are looked at. Times are local in the table, UTC in JSON.
     """
     settings, engine = open_ledger(config)
-    from inspectd.ledger.recent import recent
-    from inspectd.ledger.status import status as query
+    from inspectd.ledger.read.recent import recent
+    from inspectd.ledger.read.status import status as query
     from inspectd.service.left_out import read_left_out
-    from inspectd.service.space import places, spaces
+    from inspectd.service.metrics.space import places, spaces
 
     now = datetime.now(UTC)
     found = query(engine, [watch.name for watch in settings.watch])

@@ -9,8 +9,9 @@ from inspectd.config.checks import Mistake, check
 from inspectd.config.document import Document
 from inspectd.config.messages import sentence, subject
 from inspectd.config.schema import Config, Watch
-from inspectd.config.values import Database, Folder, database_file
+from inspectd.config.values import Database, Folder
 from inspectd.errors import ConfigError
+from inspectd.paths import database_file
 
 
 def load(path: Path) -> Config:

@@ -23,10 +23,9 @@ from inspectd.config.values import (
     Glob,
     ImageGlobs,
     Switch,
-    database_file,
 )
-
-MOST_PIXELS = 100_000_000  # of an image, where nobody says otherwise
+from inspectd.domain import DEFAULT_METHOD, MOST_PIXELS, Method, PrecisionChoice
+from inspectd.paths import database_file, lock_file
 
 
 class Watch(Section):
@@ -138,16 +137,16 @@ class Worker(Section):
         Field(description="Threads that read and decode images; null for one per core."),
     ] = None
     precision: Annotated[
-        Literal["auto", "float32", "bfloat16", "int8"],
+        PrecisionChoice,
         Field(
             description="The arithmetic of the network; auto takes the fastest in which the bundle reproduces its "
             "golden images on the device. int8 is for processors and needs `inspectd model quantize`."
         ),
     ] = "auto"
     method: Annotated[
-        Literal["gradcam", "layercam", "hirescam"],
+        Method,
         Field(description="How the heat is computed that explains a verdict; the verdict is the same with each."),
-    ] = "gradcam"
+    ] = DEFAULT_METHOD
 
 
 class Overlay(Section):
@@ -232,3 +231,8 @@ class Config(Section):
     def database_file(self) -> Path:
         """The SQLite file behind `database`."""
         return database_file(self.database)
+
+    @property
+    def lock_file(self) -> Path:
+        """The file that the daemon holds a lock on while it serves the ledger."""
+        return lock_file(self.database_file)

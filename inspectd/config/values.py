@@ -52,11 +52,6 @@ def _database_url(url: str, info: ValidationInfo) -> str:
     return f"{SQLITE}{path}"
 
 
-def database_file(url: str) -> Path:
-    """The file behind an SQLite URL."""
-    return Path(url.removeprefix(SQLITE))
-
-
 def _archive(template: str, info: ValidationInfo) -> str:
     _path_text(template)
     allowed = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)

@@ -17,9 +17,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.config.schema import MOST_PIXELS
 from inspectd.dataset.folder import Found
 from inspectd.dataset.manifest import Sample
+from inspectd.domain import MOST_PIXELS
 from inspectd.errors import DataError
 from inspectd.paths import from_text
 from inspectd.vision.decode import DecodeError, decode

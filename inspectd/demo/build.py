@@ -19,7 +19,7 @@ from inspectd.evaluation.cases import FINDINGS
 from inspectd.evaluation.heat import on_mask
 from inspectd.model.bundle import NETWORK, Bundle, load_bundle, write_bundle
 from inspectd.model.golden import FOLDER as GOLDEN
-from inspectd.model.inspector import open_inspector
+from inspectd.model.loading import open_inspector
 from inspectd.training.recipe import Recipe
 from inspectd.training.train import train
 

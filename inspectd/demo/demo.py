@@ -19,8 +19,8 @@ from inspectd.demo.place import WATCH, Place, lay_out
 from inspectd.demo.report import Report, write_sheet
 from inspectd.errors import InspectdError
 from inspectd.ledger.database import open_reader
-from inspectd.ledger.filters import Filter
-from inspectd.ledger.query import Follower, Row, results
+from inspectd.ledger.read.filters import Filter
+from inspectd.ledger.read.search import Follower, Row, results
 
 POLL = 0.1  # seconds between two looks at the log or the ledger
 START_PATIENCE = 120.0  # seconds for the daemon to become ready

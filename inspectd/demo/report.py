@@ -10,7 +10,7 @@ import numpy as np
 
 from inspectd.demo.camera import TRUTHS, Shot
 from inspectd.demo.place import Place
-from inspectd.ledger.query import Row
+from inspectd.ledger.read.search import Row
 from inspectd.vision.contact import Colour, Tile, contact_sheet
 
 DEFECT_TILES, OK_TILES = 15, 5

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from inspectd.domain import Verdict
 from inspectd.evaluation.curves import Curves, Reliability, curves, reliability
 from inspectd.evaluation.heat import NEAR
 from inspectd.evaluation.judging import Judged
 from inspectd.evaluation.metrics import auc, average_precision
 from inspectd.evaluation.rates import Rate, share_of
 from inspectd.evaluation.thresholds import Margins
-from inspectd.ledger.schema import Verdict
 from inspectd.model.spec import ImageClass
 
 PERFECT = 0.999  # an AUC from here on leaves the heat as the only thing to doubt

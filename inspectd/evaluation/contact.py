@@ -15,9 +15,9 @@ import numpy as np
 
 from inspectd.dataset.folder import Found
 from inspectd.dataset.pictures import Picture, read_pictures
+from inspectd.domain import Verdict
 from inspectd.evaluation.judging import Judged
 from inspectd.evaluation.masks import MaskError, Masks, read_mask
-from inspectd.ledger.schema import Verdict
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Inspector
 from inspectd.model.spec import ImageClass

@@ -5,12 +5,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from inspectd import __version__
 from inspectd.clock import utc_now
 from inspectd.dataset.folder import Found, find_images, open_folder
 from inspectd.dataset.manifest import DATA, Manifest, Sample, Split, read_manifest
+from inspectd.domain import DEFAULT_METHOD, Method, PrecisionChoice
 from inspectd.durable import write_all
 from inspectd.errors import DataError
 from inspectd.evaluation import figures, words
@@ -23,8 +23,9 @@ from inspectd.evaluation.masks import Masks, find_masks
 from inspectd.evaluation.quantised import beside_float32
 from inspectd.evaluation.report import Contents, Subject, html
 from inspectd.model.bundle import Bundle
-from inspectd.model.inspector import Inspector, open_inspector
-from inspectd.model.spec import ImageClass, Method, Precision, Spec
+from inspectd.model.inspector import Inspector
+from inspectd.model.loading import open_inspector
+from inspectd.model.spec import ImageClass, Spec
 
 REPORT, METRICS = "report.html", "metrics.json"
 MASKS_NAMED = 5  # of those that cannot be used
@@ -102,8 +103,8 @@ def evaluate_folder(
     masks: Path | None,
     progress: Progress,
     device: str = "auto",
-    precision: Precision | Literal["auto"] = "auto",
-    method: Method = "gradcam",
+    precision: PrecisionChoice = "auto",
+    method: Method = DEFAULT_METHOD,
 ) -> Evaluation:
     """Evaluates a bundle on a folder with a folder of images for each of its classes; see `evaluate`.
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.model.spec import HeatScale, ImageClass, Method
+from inspectd.domain import Method
+from inspectd.model.spec import HeatScale, ImageClass
 
 HeatScales = dict[Method, dict[str, HeatScale]]
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from inspectd.dataset.folder import Found
 from inspectd.dataset.manifest import Sample, Split
 from inspectd.dataset.pictures import Picture, Unreadable, in_batches, read_pictures
+from inspectd.domain import Verdict
 from inspectd.evaluation.cases import Case, case
 from inspectd.evaluation.heat import OnMask, on_mask, warmth
 from inspectd.evaluation.masks import MaskError, Masks, read_mask
-from inspectd.ledger.schema import Verdict
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, Inspector
 from inspectd.vision.depth import Depths

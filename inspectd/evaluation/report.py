@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 
+from inspectd.domain import Method, Precision
 from inspectd.evaluation.assessment import Assessment, ClassRow
 from inspectd.evaluation.contact import Choice
 from inspectd.evaluation.heat import NEAR
@@ -12,7 +13,7 @@ from inspectd.evaluation.judging import Judgement
 from inspectd.evaluation.markup import count, interval, picture, rates, section, table
 from inspectd.evaluation.quantised import Beside, told
 from inspectd.evaluation.rates import below, percent
-from inspectd.model.spec import Method, Precision, Spec
+from inspectd.model.spec import Spec
 
 _STAGES = {
     "read": "waiting for files to be read and decoded",

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from inspectd.ledger.comparing import Span
-from inspectd.ledger.records import PAGE
-from inspectd.ledger.replay import Judge, Stored, judges, stored
-from inspectd.ledger.schema import Verdict
+from inspectd.domain import PAGE, Verdict
+from inspectd.ledger.read.reconcile import Span
+from inspectd.ledger.read.replay import Judge, Stored, judges, stored
 from inspectd.model.spec import ImageClass, Thresholds
 from inspectd.model.verdict import Activation, margins
 

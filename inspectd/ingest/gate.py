@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from posixpath import dirname
 
 from inspectd.config import Limits, Watch
+from inspectd.domain import Stat
 from inspectd.ingest.evidence import Evidence
 from inspectd.ingest.hints import Hints
 from inspectd.ingest.left_out import LeftOut
@@ -18,9 +19,9 @@ from inspectd.ingest.naming import Naming
 from inspectd.ingest.observe import Observer
 from inspectd.ingest.scan import CHUNK, Scanner, is_hollow, look
 from inspectd.ingest.settle import Settler, Step
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Stat
+from inspectd.ledger.records import Arrival
 from inspectd.ledger.transactions import REST
+from inspectd.ledger.write.queue import Queue
 from inspectd.paths import from_text, to_text
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from inspectd.config import Limits, Watch
 from inspectd.ingest.gate import CHECK, Counters, Gate
 from inspectd.ingest.left_out import LeftOut
 from inspectd.ingest.watchdogs import OverflowListener
-from inspectd.ledger.queue import Queue
+from inspectd.ledger.write.queue import Queue
 
 SLICE = 0.05  # seconds that one tick works at most, all watches together
 

@@ -20,7 +20,7 @@ from inspectd.ingest.hints import Hints
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Identity, identity, is_empty
 from inspectd.ingest.watchdogs import Handler, InotifyObserver, Poller, is_running
-from inspectd.ledger.mounts import file_system, is_network, mount_of, mountinfo
+from inspectd.mounts import file_system, is_network, mount_of, mountinfo
 
 log = logging.getLogger(__name__)
 

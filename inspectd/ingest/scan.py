@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inspectd.config import Watch
+from inspectd.domain import Stat
 from inspectd.ingest.left_out import FOLDER, LINK, LeftOut, count, ending
 from inspectd.ingest.naming import Fate, Naming
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Stat
+from inspectd.ledger.write.queue import Queue
 from inspectd.paths import to_text
 
 log = logging.getLogger(__name__)

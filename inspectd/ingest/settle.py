@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from inspectd.ledger.records import Stat
+from inspectd.domain import Stat
 
 SECOND_LOOK = 5  # times `settle`: how long a file that a worker could not read must be unchanged to be read again
 

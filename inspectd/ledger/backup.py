@@ -11,8 +11,9 @@ from pathlib import Path
 from sqlalchemy import Connection, Select, and_, case, func, or_, select, text
 
 from inspectd.errors import LedgerError
-from inspectd.ledger.database import copy_database, database_file, open_reader
+from inspectd.ledger.database import copy_database, open_reader
 from inspectd.ledger.schema import FINISHED_STATES, OPEN_STATES, REVISION, Base, State, images, inspections
+from inspectd.paths import database_file
 
 RESTORE = "stop inspectd, keep the file, and put the newest good copy in its place"
 

@@ -5,7 +5,6 @@ commit is on the disk when it returns, unless a power cut may have it (`unhurrie
 upgrade copies the database first, and one that is unknown is left alone. What a user can put right comes as a sentence.
 """
 
-import errno
 import os
 import sqlite3
 import time
@@ -17,11 +16,12 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, ExceptionContext, NullPool, QueuePool, create_engine, event, inspect, text
 
-from inspectd.durable import fsync, lacks_room
+from inspectd.durable import fsync, lacks_room, rename_to_free
 from inspectd.errors import LedgerError, LedgerUnavailable
-from inspectd.ledger.mounts import refuse_network
 from inspectd.ledger.schema import REVISION
-from inspectd.ledger.sentences import code_of, damaged, explained
+from inspectd.ledger.sqlite_errors import code_of, damaged, explained
+from inspectd.mounts import refuse_network
+from inspectd.paths import database_file
 from inspectd.resources import resource
 
 if TYPE_CHECKING:
@@ -136,8 +136,7 @@ def copy_database(path: Path, target: Path) -> None:
         _touch(temporary)
         _copy_pages(path, temporary)
         fsync(temporary)
-        _rename_to_free(temporary, target)
-        fsync(target.parent)
+        rename_to_free(temporary, target)
     except FileExistsError:
         raise LedgerError(f"{target} exists already and is not overwritten: choose another name.") from None
     except OSError as error:
@@ -159,14 +158,6 @@ def alembic_config(scripts: Path | None = None) -> "Config":
     config = Config()
     config.set_main_option("script_location", str(scripts or resource("migrations")).replace("%", "%%"))
     return config
-
-
-def database_file(url: str) -> Path:
-    """The file that a `database:` URL names: what stands behind `sqlite:///`, letter by letter, `%41` and `#` too."""
-    file = url.removeprefix("sqlite:///")
-    if file in ("", url) or file.startswith(":"):
-        raise LedgerError(f"`database: {url}` must name a SQLite file, as in sqlite:///inspectd.db.")
-    return Path(file)
 
 
 def _writer(path: Path, *, foreign_keys: bool) -> Engine:
@@ -286,15 +277,3 @@ def _give_up_on_a_lock(status: int, _remaining: int, _pages: int) -> None:
         error = sqlite3.OperationalError("database is locked")
         error.sqlite_errorcode = sqlite3.SQLITE_BUSY
         raise error
-
-
-def _rename_to_free(source: Path, target: Path) -> None:
-    """Rename unless the name is taken: FileExistsError, even if it was taken a moment ago."""
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
-            raise
-        if os.path.lexists(target):  # a file system without hard links: the look is all there is
-            raise FileExistsError from None
-        source.rename(target)

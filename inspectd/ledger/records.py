@@ -4,34 +4,10 @@ No record here knows a database. Paths are relative to the watch's folder, as `i
 Times are the UTC text of `inspectd.clock`.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
-from typing import Self
 
-from inspectd.ledger.schema import Verdict
-from inspectd.region import Region
-
-GRAINS = (1, 100, 1000, 10**6, 10**7, 10**9, 2 * 10**9)  # nanoseconds in which file systems keep times: ext4 … FAT
-
-
-@dataclass(frozen=True)
-class Stat:
-    """What answers "have I looked at this file?". It never answers "is this the same content?": sha256 does."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-    @classmethod
-    def of(cls, result: os.stat_result) -> Self:
-        return cls(result.st_size, result.st_mtime_ns, result.st_ctime_ns)
-
-    def is_of_moved(self, result: os.stat_result) -> bool:
-        """Whether a file that was moved is still what it was: a move changes ctime, and may cut mtime to the grain of
-        another file system."""
-        times = [self.mtime_ns // grain * grain for grain in GRAINS]
-        return result.st_size == self.size and result.st_mtime_ns in times
+from inspectd.domain import DEFAULT_METHOD, Region, Stat, Verdict
 
 
 @dataclass(frozen=True)
@@ -185,7 +161,7 @@ class Inspected:
     page: int | None = None  # of several, the worst, which decides; from 1 on
     regions: tuple[Region, ...] = ()
     heat: Heat | None = None
-    method: str = "gradcam"  # how the heat was computed
+    method: str = DEFAULT_METHOD  # how the heat was computed
     timings: Mapping[str, float] = field(default_factory=dict)  # milliseconds by stage
     quiet: float = 0.0  # seconds that the file must stay unchanged before `after` acts on it
 
@@ -211,7 +187,6 @@ class Unsettled:
 
 Outcome = Inspected | Failed | Unsettled
 
-PAGE = "page"  # a reason that begins so says only which of several pages decided
 VANISHED = "vanished"  # the code of a file that went away before it could be judged; it may come back
 
 

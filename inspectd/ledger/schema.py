@@ -23,12 +23,6 @@ class State(StrEnum):
     FAILED = "failed"
 
 
-class Verdict(StrEnum):
-    OK = "ok"
-    DEFECT = "defect"
-    REVIEW = "review"
-
-
 class After(StrEnum):
     """What became of the source file once its outcome was committed; NULL where the watch keeps its files."""
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from inspectd.domain import Method, Precision
 from inspectd.durable import write_all
 from inspectd.model.bundle import Bundle
-from inspectd.model.spec import Method, Precision
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,6 @@ class Choices:
 
 def choice_key(bundle: Bundle, device: str, method: Method) -> str:
     """What a choice depends on: the bundle, the heat, the device, and who computes."""
-    from inspectd.model.backend import SOFTWARE
+    from inspectd.model.engine.backend import SOFTWARE
 
     return f"{bundle.identity} with {method} on {device} by {SOFTWARE}"

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inspectd.errors import DeviceError
-from inspectd.model.backend import ENGINE
 from inspectd.model.engine import engine
+from inspectd.model.engine.backend import ENGINE
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.ledger.records import PAGE
-from inspectd.ledger.schema import Verdict
+from inspectd.domain import PAGE, Region, Verdict
 from inspectd.model.inspector import Finding
-from inspectd.region import Region
 from inspectd.vision.overlay import Style, draw, encode
 from inspectd.vision.regions import regions
 

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
-from inspectd.config.schema import MOST_PIXELS
+from inspectd.domain import DEFAULT_METHOD, MOST_PIXELS, Method
 from inspectd.errors import BundleError
 from inspectd.model.bundle import Bundle
 from inspectd.model.inspector import Finding, Inspector
-from inspectd.model.spec import ImageClass, Method
+from inspectd.model.spec import ImageClass
 from inspectd.vision.decode import DecodeError, Pages
 
 FOLDER = "golden"
@@ -127,7 +127,7 @@ def golden_files(inspector: Inspector, sightings: Sequence[Sighting], threshold:
             heat = {method: _rows(finding.heat) for method, finding in seen.items()}
             name = f"{FOLDER}/{len(images):03}-{_plain(sighting.path.name)}"
             files[name] = data
-            images.append(GoldenImage(name, each.name, seen["gradcam"].logits, heat))
+            images.append(GoldenImage(name, each.name, seen[DEFAULT_METHOD].logits, heat))
     if not images:
         remarks.append("No golden images: none of the images is at hand as a file of at most 20 MB.")
         return GoldenFiles({}, tuple(remarks))

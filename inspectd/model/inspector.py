@@ -1,23 +1,22 @@
 """What a worker sees of a model: pixels in; verdicts, logits and heat out.
 
-`open_inspector` gives a bundle's inspector. TensorFlow (or JAX) is imported only where a network is opened.
+The interface alone. `loading.open_inspector` opens a bundle behind it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.errors import BundleError
-from inspectd.ledger.schema import Verdict
+from inspectd.domain import Method, Precision, Verdict
 from inspectd.model.bundle import Bundle
-from inspectd.model.spec import HeatScale, Method, Precision, Spec
+from inspectd.model.spec import HeatScale, Spec
 from inspectd.model.verdict import decide, label, margin, score
 
 if TYPE_CHECKING:
-    from inspectd.model.choices import Choices
+    pass
 
 
 @dataclass(frozen=True)
@@ -88,68 +87,6 @@ class Inspector(Protocol):
             methods: How to explain this once, instead of by the inspector's own method: the first gives the heat, all
                 of them their maxima.
         """
-
-
-def open_inspector(
-    bundle: Bundle,
-    device: str = "auto",
-    precision: Precision | Literal["auto"] = "auto",
-    method: Method = "gradcam",
-    choices: "Choices | None" = None,
-    alive: Callable[[], None] = lambda: None,
-) -> Inspector:
-    """Loads a bundle's network onto a device, where it must reproduce the bundle's golden images (see `proof`).
-
-    Args:
-        device: `auto`, `cpu`, `gpu` or `gpu:N`.
-        precision: `auto` is the fastest that passes; without golden images the one the bundle was evaluated in, or
-            float32 where the device lacks it.
-        method: How the heat is computed.
-        choices: Where the choice of `auto` is remembered.
-        alive: Is called for each golden image, and later for each call of the network where images come in tiles.
-
-    Raises:
-        BundleError: the network is not what the bundle says, does not reproduce them, or has no scale for the heat.
-        DeviceError: the device is not there.
-    """
-    from inspectd.model.proof import open_proven
-
-    return open_proven(bundle, device, precision, method, choices, alive)
-
-
-def load_inspector(
-    bundle: Bundle,
-    device: str,
-    precision: Precision,
-    method: Method = "gradcam",
-    alive: Callable[[], None] = lambda: None,
-) -> Inspector:
-    """Loads a bundle's network onto a device; what it does there is still to be proven.
-
-    Raises:
-        BundleError, DeviceError: as `open_inspector`.
-    """
-    if method not in bundle.spec.heat_scale:
-        raise BundleError(
-            f"{bundle.path} has no heat scale for {method}, so that its heat could not be read. "
-            f"Choose {' or '.join(bundle.spec.heat_scale)}, or train it again: training measures every method."
-        )
-    inspector = _load_network(bundle, device, precision, method)
-    if bundle.spec.tiles is None:
-        return inspector
-    from inspectd.model.tiled_inspector import TiledInspector
-
-    return TiledInspector(inspector, bundle.spec.tiles, alive)
-
-
-def _load_network(bundle: Bundle, device: str, precision: Precision, method: Method) -> Inspector:
-    if bundle.spec.network == "null":
-        from inspectd.model.null import NullInspector
-
-        return NullInspector(bundle, method)
-    from inspectd.model.keras_inspector import KerasInspector
-
-    return KerasInspector(bundle, device, precision, method)
 
 
 def find(

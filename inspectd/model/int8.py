@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspectd.errors import BundleError
-from inspectd.model.backend import without_noise
 from inspectd.model.bundle import INT8, NETWORK, Bundle
+from inspectd.model.engine.backend import without_noise
+from inspectd.model.engine.observing import observed, only_maps, standing_in
 from inspectd.model.engine.on_tensorflow import tf
-from inspectd.model.observing import observed, only_maps, standing_in
 from inspectd.model.preparation import normalise
 from inspectd.model.spec import Preparation
 from inspectd.model.surgery import examine, layer_named, load_network, take_off_activation

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inspectd.domain import DEFAULT_METHOD, Method, Precision
 from inspectd.errors import BundleError, DeviceError
-from inspectd.model.backend import keras
 from inspectd.model.bundle import NETWORK, Bundle
 from inspectd.model.devices import open_device
 from inspectd.model.engine import engine
+from inspectd.model.engine.backend import keras
+from inspectd.model.engine.observing import standing_in
+from inspectd.model.heat.methods import METHODS
 from inspectd.model.inspector import Finding, find
-from inspectd.model.methods import METHODS
-from inspectd.model.observing import standing_in
 from inspectd.model.preparation import normalise, prepare
-from inspectd.model.spec import Method, Precision, Spec
+from inspectd.model.spec import Spec
 from inspectd.model.surgery import (
     examine,
     layer_named,
@@ -42,7 +43,7 @@ class KerasInspector:
     """A bundle's network on a device. See `inspector.Inspector` and `inspector.open_inspector`."""
 
     def __init__(
-        self, bundle: Bundle, device: str = "auto", precision: Precision = "float32", method: Method = "gradcam"
+        self, bundle: Bundle, device: str = "auto", precision: Precision = "float32", method: Method = DEFAULT_METHOD
     ) -> None:
         self.bundle = bundle
         self.method = method

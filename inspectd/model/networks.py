@@ -12,7 +12,7 @@ from typing import Any
 
 from inspectd.errors import DataError
 from inspectd.model.backbones import KERAS
-from inspectd.model.backend import keras
+from inspectd.model.engine.backend import keras
 from inspectd.model.spec import Backbone, Head, Preparation
 from inspectd.model.surgery import Anatomy, has_learned, nodes_named, parts
 

@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspectd.domain import DEFAULT_METHOD, Method, Precision
 from inspectd.model.bundle import Bundle, write_bundle
 from inspectd.model.inspector import Finding, find
 from inspectd.model.preparation import prepare
-from inspectd.model.spec import HeatScale, ImageClass, Method, Precision, Preparation, Spec, Thresholds, Tiles
+from inspectd.model.spec import HeatScale, ImageClass, Preparation, Spec, Thresholds, Tiles
 
 SIZE, BLOCKS = 64, 8
 STEEPNESS = 10.0  # logit of white 5, of black −5
@@ -27,7 +28,7 @@ class NullInspector:
     device = "cpu"
     precision: Precision = "float32"
 
-    def __init__(self, bundle: Bundle, method: Method = "gradcam") -> None:
+    def __init__(self, bundle: Bundle, method: Method = DEFAULT_METHOD) -> None:
         self.bundle = bundle
         self.method = method
         self.remarks: list[str] = []
@@ -72,7 +73,7 @@ def write_null_bundle(
         activation="sigmoid",
         preparation=preparation or Preparation(width=SIZE, height=SIZE),
         thresholds=thresholds or Thresholds(defect=0.0),
-        heat_scale={"gradcam": {"defect": HeatScale(low=0.5, high=1.0)}},
+        heat_scale={DEFAULT_METHOD: {"defect": HeatScale(low=0.5, high=1.0)}},
         tiles=tiles,
     )
     return write_bundle(path, spec, {})

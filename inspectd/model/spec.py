@@ -3,19 +3,17 @@
 Whoever makes one with values that contradict each other gets a ValueError (pydantic's) that names the field.
 """
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as checked
 
+from inspectd.domain import DEFAULT_METHOD, Method, Precision
 from inspectd.model.backbones import SCALES, known_backbone
 from inspectd.vision.depth import FULL, LEAST
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Precision = Literal["float32", "bfloat16", "int8"]
-Method = Literal["gradcam", "layercam", "hirescam"]
-ALL_METHODS: tuple[Method, ...] = get_args(Method)
 Backbone = Annotated[str, AfterValidator(known_backbone)]
 Head = Literal["flatten", "avg", "max"]
 Preprocess = Literal["scale", "backbone", "none"]
@@ -186,7 +184,7 @@ class Spec:
         if self.tiles and 2 * self.tiles.overlap > min(self.preparation.width, self.preparation.height):
             raise ValueError("`tiles.overlap` may be half of the network's input at most")
         explained = [each.name for each in self.classes if self.explain == "predicted" or not each.ok]
-        for method in ("gradcam", *self.heat_scale):
+        for method in (DEFAULT_METHOD, *self.heat_scale):
             if missing := [name for name in explained if name not in self.heat_scale.get(method, {})]:
                 raise ValueError(f"`heat_scale.{method}` has no numbers for {', '.join(missing)}")
         return self

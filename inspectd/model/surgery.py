@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inspectd.domain import Precision
 from inspectd.errors import BundleError
-from inspectd.model.backend import keras
 from inspectd.model.engine import engine
-from inspectd.model.observing import observed
-from inspectd.model.spec import Precision
+from inspectd.model.engine.backend import keras
+from inspectd.model.engine.observing import observed
 
 _UNKNOWN = re.compile(r"(?:Could not locate (?:class|function)|Unknown layer:) '([^']+)'")
 

@@ -11,11 +11,12 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from inspectd.domain import Method, Precision
 from inspectd.model.bundle import Bundle
 from inspectd.model.inspector import Finding, Inspector, badness
 from inspectd.model.mosaic import Mosaic, Place
 from inspectd.model.preparation import to_channels
-from inspectd.model.spec import HeatScale, Method, Precision, Spec, Tiles
+from inspectd.model.spec import HeatScale, Spec, Tiles
 
 
 class TiledInspector:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.ledger.schema import Verdict
+from inspectd.domain import Verdict
 from inspectd.model.spec import Calibration, ImageClass, Thresholds
 
 Activation = Literal["softmax", "sigmoid"]

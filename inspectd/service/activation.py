@@ -8,7 +8,7 @@ meanwhile, or when the configuration is loaded again; until then the version bef
 from pathlib import Path
 
 from inspectd.errors import BundleError
-from inspectd.ledger.queue import Queue
+from inspectd.ledger.write.queue import Queue
 from inspectd.model.bundle import resolve
 from inspectd.model.versions import history
 from inspectd.worker.supervisor import Supervisor, Trial

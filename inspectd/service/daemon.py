@@ -13,14 +13,14 @@ from inspectd.errors import ConfigError, InspectdError, LedgerDamaged, LedgerUna
 from inspectd.ingest.intake import Intake
 from inspectd.ledger import trail
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.expiry import Expiry
-from inspectd.ledger.queue import Queue
+from inspectd.ledger.write.queue import Queue
+from inspectd.ledger.write.retention import Expiry
 from inspectd.service import systemd
 from inspectd.service.activation import Activations
 from inspectd.service.left_out import Published, left_out_file
-from inspectd.service.metering import Meter
+from inspectd.service.metrics.metering import Meter
 from inspectd.service.places import Places
-from inspectd.service.retention import Retention
+from inspectd.service.retention.upkeep import Retention
 from inspectd.service.wake_up import WakeUp
 from inspectd.worker.channel import Ready
 from inspectd.worker.supervisor import Supervisor

@@ -17,7 +17,7 @@ class Places:
         self._output = config.output
         self._ledger = config.database_file
         self._watches = config.watch
-        self._lock = self._ledger.with_name(self._ledger.name + ".lock")
+        self._lock = config.lock_file
         self._locks = Locks()
         self._ledger_id: tuple[int, int] | None = None
 

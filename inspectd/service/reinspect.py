@@ -9,11 +9,11 @@ from sqlalchemy import Engine
 
 from inspectd.config import Config
 from inspectd.ledger.database import open_writer
-from inspectd.ledger.filters import Filter
-from inspectd.ledger.query import image_ids
-from inspectd.ledger.queue import Queue
+from inspectd.ledger.read.filters import Filter
+from inspectd.ledger.read.search import image_ids
 from inspectd.ledger.records import Asked
 from inspectd.ledger.transactions import REST, chunks
+from inspectd.ledger.write.queue import Queue
 from inspectd.model.bundle import Bundle, load_bundle
 from inspectd.model.catalog import named
 from inspectd.paths import to_text
@@ -66,4 +66,4 @@ def cancel(config: Config, model: str | None) -> int:
 
 def serving(config: Config) -> int | None:
     """The process id of the daemon that serves the ledger; None if none does."""
-    return holder(config.database_file.with_name(f"{config.database_file.name}.lock"))
+    return holder(config.lock_file)

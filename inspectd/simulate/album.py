@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 
 from inspectd.config.globs import IMAGE_ENDINGS
-from inspectd.config.schema import MOST_PIXELS
 from inspectd.dataset.walk import is_shown
 from inspectd.demo.textures import SIZE, texture
+from inspectd.domain import MOST_PIXELS
 from inspectd.errors import InspectdError
 from inspectd.vision.decode import DecodeError, decode
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from inspectd.ledger.query import Row
+from inspectd.domain import Verdict
+from inspectd.ledger.read.search import Row
 from inspectd.ledger.records import VANISHED, reason_code
-from inspectd.ledger.schema import State, Verdict
+from inspectd.ledger.schema import State
 
 Key = tuple[str, str]  # path in the watch, sha256
 

@@ -15,8 +15,8 @@ from inspectd.config import load
 from inspectd.demo.place import Place
 from inspectd.errors import InspectdError, LedgerError
 from inspectd.ledger.database import open_reader
-from inspectd.ledger.filters import Filter
-from inspectd.ledger.query import Follower, results
+from inspectd.ledger.read.filters import Filter
+from inspectd.ledger.read.search import Follower, results
 from inspectd.ledger.schema import inspections
 from inspectd.simulate.agenda import Act, Agenda
 from inspectd.simulate.album import Album

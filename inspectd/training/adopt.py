@@ -21,11 +21,12 @@ from inspectd.dataset.pictures import Picture, Unreadable, read_pictures
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import FINDINGS, cases_text
 from inspectd.model.backbones import SCALES
-from inspectd.model.backend import SOFTWARE, keras
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
-from inspectd.model.foreign import Architecture, activation_of, read_network, turn_around
-from inspectd.model.front import Front
-from inspectd.model.inspector import Inspector, load_inspector
+from inspectd.model.engine.backend import SOFTWARE, keras
+from inspectd.model.foreign.front import Front
+from inspectd.model.foreign.network import Architecture, activation_of, read_network, turn_around
+from inspectd.model.inspector import Inspector
+from inspectd.model.loading import load_inspector
 from inspectd.model.networks import target_layer
 from inspectd.model.spec import (
     Backbone,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.model.backend import keras
+from inspectd.model.engine.backend import keras
 from inspectd.model.preparation import normalise
 from inspectd.training.recipe import Recipe
 

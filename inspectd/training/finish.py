@@ -16,7 +16,8 @@ from inspectd.evaluation.cases import FINDINGS, cases_text
 from inspectd.evaluation.evaluate import evaluate_split
 from inspectd.evaluation.masks import Masks
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
-from inspectd.model.inspector import Inspector, open_inspector
+from inspectd.model.inspector import Inspector
+from inspectd.model.loading import open_inspector
 from inspectd.model.networks import target_layer
 from inspectd.model.spec import Spec, Thresholds, Tiles
 from inspectd.model.surgery import examine

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from inspectd.errors import DataError
-from inspectd.model.backend import keras
+from inspectd.model.engine.backend import keras
 from inspectd.model.engine.on_tensorflow import tf
 from inspectd.training.batches import Batches
 from inspectd.training.course import Course, Values

@@ -12,6 +12,7 @@ import numpy as np
 
 from inspectd.dataset.manifest import Split
 from inspectd.dataset.pictures import Picture, in_batches
+from inspectd.domain import METHOD_NAMES
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import Case, case
 from inspectd.evaluation.heatscale import HeatScales
@@ -19,7 +20,7 @@ from inspectd.evaluation.judging import warm_up
 from inspectd.evaluation.validation import validate
 from inspectd.model.golden import Sighting, golden_files
 from inspectd.model.inspector import Finding, Inspector
-from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Spec
+from inspectd.model.spec import HeatScale, ImageClass, Spec
 from inspectd.paths import from_text
 
 
@@ -48,7 +49,7 @@ class Measured:
 
 def unmeasured(classes: Sequence[ImageClass]) -> HeatScales:
     """The heat scales of a draft, which mean nothing yet."""
-    return {method: {each.name: HeatScale(0.0, 1.0) for each in classes if not each.ok} for method in ALL_METHODS}
+    return {method: {each.name: HeatScale(0.0, 1.0) for each in classes if not each.ok} for method in METHOD_NAMES}
 
 
 def see(inspector: Inspector, pictures: Iterable[Picture], split: Split) -> Seen:
@@ -59,7 +60,7 @@ def see(inspector: Inspector, pictures: Iterable[Picture], split: Split) -> Seen
     """
     seen = Seen([], [])
     for batch in in_batches(pictures, warm_up(inspector)):
-        findings = inspector.inspect([each.pixels for each in batch], ALL_METHODS)
+        findings = inspector.inspect([each.pixels for each in batch], METHOD_NAMES)
         for each, finding in zip(batch, findings, strict=True):
             seen.cases.append(case(each.path, each.sha256, each.target, split, finding, inspector.bundle.spec))
             seen.findings.append(finding)

@@ -17,8 +17,8 @@ from inspectd.dataset.pictures import Unreadable, in_batches, read_pictures
 from inspectd.evaluation.judging import warm_up
 from inspectd.evaluation.metrics import auc
 from inspectd.model.backbones import SCALES
-from inspectd.model.backend import keras
-from inspectd.model.front import Front
+from inspectd.model.engine.backend import keras
+from inspectd.model.foreign.front import Front
 from inspectd.model.inspector import Inspector
 from inspectd.model.spec import Preparation
 from inspectd.model.surgery import inner_layers

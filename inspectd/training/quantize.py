@@ -19,8 +19,9 @@ from inspectd.evaluation.judging import judge
 from inspectd.evaluation.quantised import compare, told
 from inspectd.model.bundle import INT8, Bundle, write_bundle
 from inspectd.model.golden import read_golden
-from inspectd.model.inspector import Inspector, load_inspector
+from inspectd.model.inspector import Inspector
 from inspectd.model.int8 import convert
+from inspectd.model.loading import load_inspector
 from inspectd.model.mosaic import Mosaic
 from inspectd.model.preparation import prepare, to_channels
 from inspectd.model.proof import prove

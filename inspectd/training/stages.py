@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.model.backend import keras
+from inspectd.domain import Precision
+from inspectd.model.engine.backend import keras
 from inspectd.model.engine.on_tensorflow import tf
-from inspectd.model.spec import Precision
 from inspectd.model.surgery import Anatomy, set_precision
 from inspectd.training.batches import Batches, as_they_are, images
 from inspectd.training.learn import Stage, Witness

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from inspectd.errors import DataError
-from inspectd.model.backend import keras
+from inspectd.model.engine.backend import keras
 from inspectd.model.networks import add_head, open_backbone
 from inspectd.model.weights import is_whole, load_weights_by_name, load_whole
 from inspectd.training.recipe import Recipe

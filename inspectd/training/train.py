@@ -16,12 +16,12 @@ from inspectd.clock import utc_now
 from inspectd.dataset.manifest import Manifest, Split
 from inspectd.dataset.pixels import Dataset, load_dataset
 from inspectd.dataset.survey import survey
+from inspectd.domain import Precision
 from inspectd.evaluation.masks import Masks, find_masks
 from inspectd.evaluation.metrics import answers
-from inspectd.model.backend import SOFTWARE, keras
 from inspectd.model.bundle import Bundle
 from inspectd.model.devices import Device, open_device
-from inspectd.model.spec import Precision
+from inspectd.model.engine.backend import SOFTWARE, keras
 from inspectd.model.surgery import examine
 from inspectd.model.versions import refuse_unfit
 from inspectd.training.batches import class_weights

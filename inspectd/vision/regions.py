@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.region import Region
+from inspectd.domain import Region
 
 __all__ = ["Region", "regions", "strength"]
 

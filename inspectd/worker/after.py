@@ -13,9 +13,10 @@ import stat
 from pathlib import Path
 
 from inspectd.config import Watch
-from inspectd.durable import fsync, make_folder
-from inspectd.ledger.records import Finished, Stat
-from inspectd.ledger.schema import After, Verdict
+from inspectd.domain import Stat, Verdict
+from inspectd.durable import fsync, make_folder, rename_to_free
+from inspectd.ledger.records import Finished
+from inspectd.ledger.schema import After
 from inspectd.paths import from_text, to_text
 
 NAME_BYTES = 180  # of a name's stem, where something is added: the whole stays below the usual limit of 255
@@ -94,7 +95,9 @@ def is_judged(path: Path, judged: Stat) -> bool:
 
 def _put_back(private: Path, source: Path) -> None:
     """Give an unjudged file its name back without destroying a newer file that took the name meanwhile."""
-    if not _rename_to_free(private, source):
+    try:
+        rename_to_free(private, source)
+    except FileExistsError:
         private.rename(source.with_name(_with(source.name, private.stem)))
 
 
@@ -114,28 +117,25 @@ def _with(name: str, addition: str) -> str:
 def _move(private: Path, targets: tuple[Path, Path]) -> Path:
     make_folder(targets[0].parent)
     for target in targets:
-        if _rename_to_free(private, target):
+        if _bring(private, target):
             fsync(private.parent)
             return target
     raise FileExistsError(errno.EEXIST, "another file has the name with the image's id", str(targets[1]))
 
 
-def _rename_to_free(source: Path, target: Path) -> bool:
-    """Rename unless the target exists, across file systems too; False when the name is taken."""
+def _bring(source: Path, target: Path) -> bool:
+    """Rename unless the target exists, across file systems too; False when another file has the name."""
     try:
-        os.link(source, target, follow_symlinks=False)
+        rename_to_free(source, target)
+        return True
     except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EEXIST):
+            raise
         if os.path.lexists(target):
             if not _same(source, target):
                 return False
-        elif error.errno == errno.EXDEV:
-            _copy(source, target)
-        elif error.errno in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
-            source.rename(target)  # a file system without hard links
-            fsync(target.parent)
-            return True
         else:
-            raise
+            _copy(source, target)
     fsync(target.parent)
     source.unlink()
     return True

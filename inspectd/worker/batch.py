@@ -14,9 +14,9 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from inspectd.config import Config
-from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Claim, Failed, Inspected, Outcome, Read, Unsettled
 from inspectd.ledger.schema import State
+from inspectd.ledger.write.queue import Queue
 from inspectd.model.inspector import Inspector
 from inspectd.model.pages import Worst, inspect_pages
 from inspectd.vision.decode import DecodeError

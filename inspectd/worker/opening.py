@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from inspectd.config import Config
-from inspectd.ledger.database import database_file
-from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Replay
+from inspectd.ledger.write.queue import Queue
 from inspectd.model.bundle import Bundle, load_bundle
 from inspectd.model.choices import Choices
-from inspectd.model.inspector import Inspector, open_inspector
+from inspectd.model.inspector import Inspector
+from inspectd.model.loading import open_inspector
+from inspectd.paths import database_file
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 
 from inspectd.config import Watch
 from inspectd.errors import LedgerUnavailable
-from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Finished
+from inspectd.ledger.write.queue import Queue
 from inspectd.worker.after import carry_out
 from inspectd.worker.process import HANG_LEAST
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import cast
 
 from inspectd.config import Config
+from inspectd.domain import Method
 from inspectd.ledger.records import Redraw
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Inspector
-from inspectd.model.spec import Method
 from inspectd.vision.decode import DecodeError, Pages
 from inspectd.vision.overlay import Style
 from inspectd.worker.past import read_again

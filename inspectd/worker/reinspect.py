@@ -20,9 +20,9 @@ from typing import TypeVar
 from inspectd.config import Config
 from inspectd.durable import write_all
 from inspectd.errors import BundleError, InspectdError
-from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Inspected, Past, Request
-from inspectd.ledger.reinspections import OPENINGS
+from inspectd.ledger.write.queue import Queue
+from inspectd.ledger.write.reinspections import OPENINGS
 from inspectd.model.pages import Worst, inspect_pages
 from inspectd.paths import from_text
 from inspectd.vision.decode import DecodeError

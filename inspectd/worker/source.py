@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspectd.ledger.records import VANISHED, Stat
+from inspectd.domain import Stat
+from inspectd.ledger.records import VANISHED
 from inspectd.paths import from_text
 
 CHUNK = 4096  # bytes, at least, that are asked for at a time: room that is not needed costs as much as the reading

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from inspectd.config import Config
 from inspectd.errors import ConfigError, InspectdError, LedgerDamaged
-from inspectd.ledger.queue import Queue
+from inspectd.ledger.write.queue import Queue
 from inspectd.worker.binding import Binding, bind, earlier
 from inspectd.worker.channel import Ready, Wake
 from inspectd.worker.process import LEASE, WorkerProcess, oom_kills

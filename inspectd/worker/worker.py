@@ -24,7 +24,7 @@ from inspectd.config import Config
 from inspectd.durable import write_all
 from inspectd.errors import ConfigError, InspectdError, LedgerDamaged, LedgerUnavailable
 from inspectd.ledger.database import open_writer
-from inspectd.ledger.queue import Queue
+from inspectd.ledger.write.queue import Queue
 from inspectd.worker.batch import Batch, Judged, Pipeline
 from inspectd.worker.brightness import Brightness
 from inspectd.worker.channel import Channel, Progress, Ready, Refused

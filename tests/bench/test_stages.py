@@ -25,14 +25,15 @@ from inspectd.bench.report import (
 )
 from inspectd.bench.site import SEED, Stock, camera_album, pixels_of
 from inspectd.bench.ways import article, compiled, tf_keras_vis
+from inspectd.domain import Precision
 from inspectd.model import devices
-from inspectd.model.backend import keras
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
-from inspectd.model.inspector import open_inspector
+from inspectd.model.engine.backend import keras
+from inspectd.model.loading import open_inspector
 from inspectd.model.networks import build_network
 from inspectd.model.null import write_null_bundle
 from inspectd.model.preparation import prepare
-from inspectd.model.spec import HeatScale, ImageClass, Precision, Preparation, Spec, Thresholds
+from inspectd.model.spec import HeatScale, ImageClass, Preparation, Spec, Thresholds
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support.ledger import Ledger, fill, judged
 
+from inspectd.domain import Verdict
 from inspectd.ledger.database import open_writer
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.schema import Verdict
+from inspectd.ledger.write.queue import Queue
 
 FIRST, SECOND = "demo@aaaaaaaa", "demo@bbbbbbbb"
 AGAIN = {

@@ -15,9 +15,10 @@ import typer
 from support.ledger import EVIL, Ledger
 
 from inspectd.cli.lookup import moment
+from inspectd.domain import Stat
 from inspectd.ledger.database import open_writer
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Failed, Stat
+from inspectd.ledger.records import Arrival, Failed
+from inspectd.ledger.write.queue import Queue
 from inspectd.paths import to_text
 
 

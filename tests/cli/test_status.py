@@ -16,11 +16,12 @@ from inspectd.cli.output import local_time
 from inspectd.cli.status import age
 from inspectd.clock import utc_text
 from inspectd.config import load
+from inspectd.domain import Stat
 from inspectd.ledger import trail
 from inspectd.ledger.database import open_writer
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.recent import Times, times
-from inspectd.ledger.records import Arrival, Stat
+from inspectd.ledger.read.recent import Times, times
+from inspectd.ledger.records import Arrival
+from inspectd.ledger.write.queue import Queue
 
 
 def ask(ledger: Ledger) -> dict[str, Any]:

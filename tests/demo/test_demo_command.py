@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from inspectd.cli.demo import _View
 from inspectd.cli.main import app
 from inspectd.demo.camera import Shot, written
-from inspectd.ledger.query import Row
+from inspectd.ledger.read.search import Row
 
 
 def command(folder: Path, images: int) -> list[str]:

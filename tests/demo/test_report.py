@@ -9,7 +9,7 @@ import pytest
 from inspectd.demo.camera import Shot, Truth, written
 from inspectd.demo.place import Place
 from inspectd.demo.report import Report, audit, worth_seeing, write_sheet
-from inspectd.ledger.query import Row
+from inspectd.ledger.read.search import Row
 
 
 def shot(name: str, truth: Truth = "OK", kind: str = "good") -> Shot:

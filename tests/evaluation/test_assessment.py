@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from inspectd.dataset.manifest import Split
+from inspectd.domain import Verdict
 from inspectd.evaluation import words
 from inspectd.evaluation.assessment import as_numbers, assess
 from inspectd.evaluation.cases import Case
@@ -13,7 +14,6 @@ from inspectd.evaluation.contact import worst
 from inspectd.evaluation.heat import OnMask
 from inspectd.evaluation.judging import Judged
 from inspectd.evaluation.rates import Rate
-from inspectd.ledger.schema import Verdict
 from inspectd.model.spec import ImageClass
 
 OK, CRACK, DENT = ImageClass("ok", True), ImageClass("crack", False), ImageClass("dent", False)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inspectd.domain import Verdict
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import Case, case, cases_text, read_cases
-from inspectd.ledger.schema import Verdict
 from inspectd.model.inspector import Finding
 from inspectd.model.spec import HeatScale, ImageClass, Preparation, Spec, Thresholds
 

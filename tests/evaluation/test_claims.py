@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from support.findings import outcome_of
 
+from inspectd.domain import Verdict
 from inspectd.evaluation.claims import asked, claims, counted, outcome
 from inspectd.evaluation.thresholds import Costs, Limits
-from inspectd.ledger.schema import Verdict
 from inspectd.model.spec import Thresholds
 from inspectd.model.verdict import decide
 

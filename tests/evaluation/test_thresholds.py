@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
+from inspectd.domain import Verdict
 from inspectd.errors import DataError
 from inspectd.evaluation.thresholds import Costs, Limits, Margins, calibrate, choose, choose_threshold
-from inspectd.ledger.schema import Verdict
 from inspectd.model.spec import Thresholds
 from inspectd.model.verdict import decide, score
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from support.findings import OTHERS, REPORTED, cases, model, outcome_of
 
+from inspectd.domain import Verdict
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import cases_text, read_cases
 from inspectd.evaluation.thresholds import Costs, Limits
 from inspectd.evaluation.tune import tune
-from inspectd.ledger.schema import Verdict
 from inspectd.model.bundle import load_bundle, write_bundle
-from inspectd.model.inspector import open_inspector
+from inspectd.model.loading import open_inspector
 from inspectd.model.spec import Thresholds
 from inspectd.model.versions import current, versions
 

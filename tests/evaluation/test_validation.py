@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from inspectd.domain import Verdict
 from inspectd.evaluation.heatscale import heat_scales
 from inspectd.evaluation.validation import validate
-from inspectd.ledger.schema import Verdict
 from inspectd.model.inspector import Finding
 from inspectd.model.spec import HeatScale, ImageClass, Thresholds
 

@@ -11,13 +11,14 @@ import pytest
 from sqlalchemy import Engine, insert, select, update
 from support.queueing import arrivals, inspected, sha256
 
+from inspectd.domain import Verdict
 from inspectd.evaluation.what_if import Errors, Replayed, decide_all, what_if
-from inspectd.ledger.comparing import Span
 from inspectd.ledger.database import open_reader, open_writer, upgrade
-from inspectd.ledger.queue import Queue
+from inspectd.ledger.read.reconcile import Span
+from inspectd.ledger.read.replay import PAGE
 from inspectd.ledger.records import Replay
-from inspectd.ledger.replay import PAGE
-from inspectd.ledger.schema import Verdict, images, inspections, reviews
+from inspectd.ledger.schema import images, inspections, reviews
+from inspectd.ledger.write.queue import Queue
 from inspectd.model.spec import Thresholds
 from inspectd.model.verdict import decide
 

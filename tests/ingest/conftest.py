@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from inspectd.config import Limits, Watch
+from inspectd.domain import Stat
 from inspectd.ingest.intake import Intake
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Claim, Outcome, Stat
+from inspectd.ledger.records import Claim, Outcome
+from inspectd.ledger.write.queue import Queue
 from inspectd.paths import to_text
 
 PATIENCE = 60.0  # seconds after which a test gives up; nothing is judged by it

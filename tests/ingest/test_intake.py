@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from inspectd.domain import Stat
 from inspectd.ingest import gate
-from inspectd.ledger.records import Arrival, Claim, Failed, Stat, Unsettled
+from inspectd.ledger.records import Arrival, Claim, Failed, Unsettled
 
 SETTLE = 2.0
 

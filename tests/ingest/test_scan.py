@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from inspectd.domain import Stat
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import CHUNK, TAIL, Scanner, is_hollow
-from inspectd.ledger.records import Arrival, Stat
+from inspectd.ledger.records import Arrival
 from inspectd.paths import to_text
 
 FOREVER = float("inf")

@@ -2,8 +2,8 @@
 
 import tracemalloc
 
+from inspectd.domain import Stat
 from inspectd.ingest.settle import SECOND_LOOK, Settler, Step
-from inspectd.ledger.records import Stat
 
 SETTLE, STALLED = 2.0, 600.0
 

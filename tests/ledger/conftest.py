@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from support.queueing import HandClock, register
 
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.queue import Queue
+from inspectd.ledger.write.queue import Queue
 
 
 @pytest.fixture

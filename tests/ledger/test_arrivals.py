@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import Engine, select
 from support.queueing import arrivals, enqueue, inspected, read, sha256, stat
 
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Counts, Failed, Stat, Unsettled, Waiting
+from inspectd.domain import Stat
+from inspectd.ledger.records import Arrival, Counts, Failed, Unsettled, Waiting
 from inspectd.ledger.schema import images
+from inspectd.ledger.write.queue import Queue
 from inspectd.paths import from_text, to_text
 
 LINE = ["line"]

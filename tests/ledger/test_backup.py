@@ -17,8 +17,8 @@ from support.site import BRIGHT, DARK, Site, laid_out, picture, until
 from inspectd.errors import LedgerError, LedgerUnavailable
 from inspectd.ledger import database
 from inspectd.ledger.backup import backup, check
-from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Failed
+from inspectd.ledger.write.queue import Queue
 
 DONE = "select path, inspected_at from verdicts where verdict <> 'pending'"
 

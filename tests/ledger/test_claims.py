@@ -7,9 +7,9 @@ from sqlalchemy import Engine, delete, event, select
 from support.queueing import HandClock, arrivals, enqueue, inspected, read, stat
 
 from inspectd.ledger import trail
-from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Claim, Counts, Unsettled
 from inspectd.ledger.schema import events, images
+from inspectd.ledger.write.queue import Queue
 
 LINE = ["line"]
 

@@ -19,10 +19,10 @@ from support.queueing import arrivals, inspected
 from inspectd.errors import LedgerDamaged, LedgerError
 from inspectd.ledger.backup import check
 from inspectd.ledger.database import alembic_config, open_reader, open_writer, unhurried, upgrade
-from inspectd.ledger.mounts import file_system, is_network
-from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Replay
 from inspectd.ledger.schema import REVISION, Base
+from inspectd.ledger.write.queue import Queue
+from inspectd.mounts import file_system, is_network
 from inspectd.resources import resource
 
 OBJECTS = "SELECT name, sql FROM sqlite_master WHERE type = '{}' AND name NOT LIKE 'sqlite_%' ORDER BY name"

@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import Engine, delete, event, select, update
 from support.queueing import arrivals, enqueue, inspected
 
-from inspectd.ledger import feed as feeds
-from inspectd.ledger.feed import Feed, News
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.recent import recent
+from inspectd.domain import Verdict
+from inspectd.ledger.read import feed as feeds
+from inspectd.ledger.read.feed import Feed, News
+from inspectd.ledger.read.recent import recent
 from inspectd.ledger.records import Claim, Failed
-from inspectd.ledger.schema import Verdict, events, images, inspections
+from inspectd.ledger.schema import events, images, inspections
+from inspectd.ledger.write.queue import Queue
 
 SECOND = timedelta(seconds=1)
 

@@ -9,10 +9,11 @@ from sqlalchemy import Engine, select, update
 from support.queueing import HandClock, arrivals, inspected, read, register, sha256, stat
 
 from inspectd.clock import utc_now, utc_text
+from inspectd.domain import Verdict
 from inspectd.ledger.backup import check
-from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Arrival, Claim, Counts, Failed, Read, Unsettled
-from inspectd.ledger.schema import After, Verdict, images, inspections
+from inspectd.ledger.schema import After, images, inspections
+from inspectd.ledger.write.queue import Queue
 
 LINE = ["line"]
 

@@ -13,9 +13,9 @@ from sqlalchemy import Engine, func, select
 from support import queueing as ledger
 
 from inspectd.ledger.database import open_writer
-from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Counts
 from inspectd.ledger.schema import images, inspections
+from inspectd.ledger.write.queue import Queue
 
 SPAWN = multiprocessing.get_context("spawn")
 LINE = ["line"]

@@ -10,14 +10,15 @@ import pytest
 from sqlalchemy import Engine, event, insert, text, update
 from support.queueing import arrivals, inspected, register, stat
 
-from inspectd.ledger import filters
+from inspectd.domain import Verdict
 from inspectd.ledger.database import open_reader
-from inspectd.ledger.filters import Filter
-from inspectd.ledger.query import Follower, image_ids, results, show
-from inspectd.ledger.queue import Queue
+from inspectd.ledger.read import filters
+from inspectd.ledger.read.filters import Filter
+from inspectd.ledger.read.search import Follower, image_ids, results, show
+from inspectd.ledger.read.statistics import StatRow, stats
 from inspectd.ledger.records import Arrival, Failed
-from inspectd.ledger.schema import Verdict, images, inspections, reviews
-from inspectd.ledger.statistics import StatRow, stats
+from inspectd.ledger.schema import images, inspections, reviews
+from inspectd.ledger.write.queue import Queue
 
 KATHMANDU = timezone(timedelta(hours=5, minutes=45))
 NAMES = ["ok-1.png", "crack-1.png", "doubt-1.png", "broken.png", "sub/ok-1.png", "waiting.png"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from sqlalchemy import Engine, text
 from support.queueing import LEASE, arrivals, enqueue, inspected
 
-from inspectd.ledger.queue import Queue
+from inspectd.ledger.write.queue import Queue
 
 
 def judged(queue: Queue, model: int, number: int) -> list[int]:

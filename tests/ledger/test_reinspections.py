@@ -7,16 +7,17 @@ import pytest
 from sqlalchemy import Engine, text
 from support.queueing import LEASE, arrivals, enqueue, inspected, register
 
+from inspectd.domain import Verdict
 from inspectd.ledger.database import open_writer
-from inspectd.ledger.expiry import Expiry
-from inspectd.ledger.feed import Feed
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.recent import recent
+from inspectd.ledger.read.feed import Feed
+from inspectd.ledger.read.recent import recent
+from inspectd.ledger.read.reinspected import NotJudged, not_judged, standings
+from inspectd.ledger.read.status import status
 from inspectd.ledger.records import Asked, Inspected, Past, Place, Request
-from inspectd.ledger.reinspected import NotJudged, not_judged, standings
-from inspectd.ledger.reinspections import CRASHES
-from inspectd.ledger.schema import After, Verdict
-from inspectd.ledger.status import status
+from inspectd.ledger.schema import After
+from inspectd.ledger.write.queue import Queue
+from inspectd.ledger.write.reinspections import CRASHES
+from inspectd.ledger.write.retention import Expiry
 
 OTHER = "cd" * 32
 

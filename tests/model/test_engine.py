@@ -13,10 +13,10 @@ import pytest
 from support.networks import Case, sequential, with_golden_images
 
 from inspectd.errors import BundleError
-from inspectd.model.backend import SOFTWARE, keras
 from inspectd.model.bundle import Bundle
 from inspectd.model.engine import engine
-from inspectd.model.inspector import open_inspector
+from inspectd.model.engine.backend import SOFTWARE, keras
+from inspectd.model.loading import open_inspector
 
 METHODS = ("gradcam", "layercam")
 

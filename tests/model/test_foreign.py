@@ -14,8 +14,8 @@ import pytest
 from keras.src.applications.convnext import LayerScale
 
 from inspectd.errors import BundleError, DataError, InspectdError
-from inspectd.model.backend import keras
-from inspectd.model.foreign import activation_of, read_network, turn_around
+from inspectd.model.engine.backend import keras
+from inspectd.model.foreign.network import activation_of, read_network, turn_around
 from inspectd.model.modelfile import MOST_TEXT
 from inspectd.model.surgery import examine, load_network
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inspectd.model.backend import keras
-from inspectd.model.front import Front
+from inspectd.model.engine.backend import keras
+from inspectd.model.foreign.front import Front
 from inspectd.model.spec import Preparation
 
 layers, ops, applications = keras.layers, keras.ops, keras.applications

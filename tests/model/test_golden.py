@@ -14,7 +14,7 @@ from inspectd.errors import BundleError
 from inspectd.model import golden
 from inspectd.model.bundle import Bundle, load_bundle, write_bundle
 from inspectd.model.golden import INDEX, Sighting, choose, golden_files, grid, logit_gap, read_golden
-from inspectd.model.inspector import open_inspector
+from inspectd.model.loading import open_inspector
 from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import ImageClass
 

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from support.networks import Case, sequential, subclassed, with_golden_images, with_int8
 
+from inspectd.domain import METHOD_NAMES, Precision
 from inspectd.errors import BundleError
 from inspectd.model import devices
-from inspectd.model.backend import keras
 from inspectd.model.bundle import INT8, Bundle, load_bundle, write_bundle
 from inspectd.model.choices import Choices
-from inspectd.model.inspector import load_inspector, open_inspector
+from inspectd.model.engine.backend import keras
 from inspectd.model.int8 import convert
 from inspectd.model.keras_inspector import KerasInspector
+from inspectd.model.loading import load_inspector, open_inspector
 from inspectd.model.proof import cosine, grid
-from inspectd.model.spec import ALL_METHODS, Precision, Tiles
+from inspectd.model.spec import Tiles
 
 layers = keras.layers
 
@@ -72,14 +73,14 @@ def test_it_finds_what_float32_finds_by_every_method_in_batches_of_any_size(
     trial: Case, exact: Bundle, coarse: Bundle
 ) -> None:
     images = trial.images(5)
-    wanted = load_inspector(exact, "cpu", "float32").inspect(images, ALL_METHODS)
+    wanted = load_inspector(exact, "cpu", "float32").inspect(images, METHOD_NAMES)
     inspector = load_inspector(coarse, "cpu", "int8")
     inspector.warm_up(4)
-    for method in ALL_METHODS:
+    for method in METHOD_NAMES:
         found = inspector.inspect(images, (method,))
         alike = load_inspector(exact, "cpu", "float32", method).inspect(images)
         assert all(map(close, found, alike)), method
-    found = inspector.inspect(images, ALL_METHODS)
+    found = inspector.inspect(images, METHOD_NAMES)
     assert all(map(close, found, wanted))
     assert [each.logits for each in found] != [each.logits for each in wanted], "int8 was not used"
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from inspectd.errors import BundleError, DataError, InspectdError
-from inspectd.model.foreign import read_network
+from inspectd.model.foreign.network import read_network
 from inspectd.model.surgery import load_network
 
 ZOO = Path(__file__).parents[1] / "support" / "keras2_zoo.py"

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 from support.networks import CASES, OK_NG, Case, nested, sequential, subclassed
 
+from inspectd.domain import METHOD_NAMES, Method, Verdict
 from inspectd.errors import BundleError
-from inspectd.ledger.schema import Verdict
 from inspectd.model import keras_inspector
-from inspectd.model.backend import keras
 from inspectd.model.bundle import Bundle, write_bundle
+from inspectd.model.engine.backend import keras
 from inspectd.model.engine.on_tensorflow import tf
 from inspectd.model.explanation import explain
-from inspectd.model.inspector import Finding, open_inspector
+from inspectd.model.inspector import Finding
 from inspectd.model.keras_inspector import KerasInspector, batch_sizes, next_batch
-from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Method, Preparation, Thresholds
+from inspectd.model.loading import open_inspector
+from inspectd.model.spec import HeatScale, ImageClass, Preparation, Thresholds
 from inspectd.worker.artifacts import stored_heat
 
 EXACT = 1e-4  # relative to the largest value
@@ -90,8 +91,8 @@ class TestGradCam:
             assert findings[0].method == method
 
     def test_tells_the_maxima_of_all_that_are_asked_for(self, opened: Opened) -> None:
-        finding, _ = opened.inspector.inspect(opened.images, ALL_METHODS)
-        wanted = {each: opened.heat[each][0] for each in ALL_METHODS}
+        finding, _ = opened.inspector.inspect(opened.images, METHOD_NAMES)
+        wanted = {each: opened.heat[each][0] for each in METHOD_NAMES}
         assert difference(finding.heat, wanted["gradcam"]) < EXACT
         assert finding.maxima == pytest.approx({each: heat.max() for each, heat in wanted.items()}, rel=EXACT)
 
@@ -158,10 +159,10 @@ class TestMethods:
     def test_each_has_its_own_scale(self, plain: tuple[Case, Bundle], tmp_path: Path) -> None:
         scales = {
             method: {"ok": HeatScale(low, 9.0), "scratch": HeatScale(low, 9.0)}
-            for low, method in enumerate(ALL_METHODS)
+            for low, method in enumerate(METHOD_NAMES)
         }
         inspector = KerasInspector(plain[0].bundle(tmp_path, heat_scale=scales), "cpu")
-        found = {method: inspector.inspect(plain[0].images(1), [method])[0].scale.low for method in ALL_METHODS}
+        found = {method: inspector.inspect(plain[0].images(1), [method])[0].scale.low for method in METHOD_NAMES}
         assert found == {"gradcam": 0, "layercam": 1, "hirescam": 2}
 
     def test_one_without_a_scale_is_refused(self, plain: tuple[Case, Bundle], tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from support.networks import Case, sequential
 from tf_keras_vis.gradcam import Gradcam
 from tf_keras_vis.utils.scores import CategoricalScore
 
-from inspectd.model.backend import keras
+from inspectd.domain import Method
+from inspectd.model.engine.backend import keras
+from inspectd.model.heat.methods import METHODS
 from inspectd.model.keras_inspector import KerasInspector
-from inspectd.model.methods import METHODS
-from inspectd.model.spec import Method
 
 FORMULAS = {
     "gradcam": lambda a, g: np.maximum(sum(g[..., k].mean() * a[..., k] for k in range(a.shape[-1])), 0),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inspectd.errors import DataError
-from inspectd.model.backend import keras
+from inspectd.model.engine.backend import keras
 from inspectd.model.networks import build_network, open_backbone, target_layer
 from inspectd.model.spec import Backbone, Head, Preparation
 from inspectd.model.surgery import examine

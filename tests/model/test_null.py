@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from support.golden import golden_bundle
 
-from inspectd.ledger.schema import Verdict
+from inspectd.domain import Verdict
 from inspectd.model.bundle import load_bundle
-from inspectd.model.inspector import open_inspector
+from inspectd.model.loading import open_inspector
 from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import Thresholds
 

@@ -70,7 +70,7 @@ def test_brings_pixels_to_scale(to: Preparation, wanted: list[float]) -> None:
     ],
 )
 def test_pixels_are_scaled_as_keras_does_for_each_backbone(backbone: str, module: str) -> None:
-    from inspectd.model.backend import keras
+    from inspectd.model.engine.backend import keras
 
     pixels = np.random.default_rng(1).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
     to = Preparation(8, 8, 3, "backbone", backbone)
@@ -79,7 +79,7 @@ def test_pixels_are_scaled_as_keras_does_for_each_backbone(backbone: str, module
 
 
 def test_every_model_of_keras_applications_is_a_backbone() -> None:
-    from inspectd.model.backend import keras
+    from inspectd.model.engine.backend import keras
 
     models = {name for name in dir(keras.applications) if name[0].isupper()}
     assert models == set(KERAS.values())

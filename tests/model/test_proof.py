@@ -11,14 +11,15 @@ from support.golden import golden_bundle, spoilt, turned
 from support.networks import sequential, with_golden_images
 
 from inspectd.errors import BundleError
-from inspectd.model import backend, devices
+from inspectd.model import devices
 from inspectd.model.bundle import Bundle, write_bundle
 from inspectd.model.choices import Choices
+from inspectd.model.engine import backend
 from inspectd.model.golden import read_golden
-from inspectd.model.inspector import open_inspector
 from inspectd.model.keras_inspector import KerasInspector
+from inspectd.model.loading import open_inspector, verify
 from inspectd.model.null import write_null_bundle
-from inspectd.model.proof import cosine, verify
+from inspectd.model.proof import cosine
 from inspectd.model.spec import Thresholds
 from inspectd.model.verdict import margin
 

@@ -12,15 +12,15 @@ from support.networks import Case
 
 import inspectd
 from inspectd.demo.textures import SIZE, texture
-from inspectd.ledger.schema import Verdict
-from inspectd.model.backend import keras
+from inspectd.domain import METHOD_NAMES, Verdict
 from inspectd.model.bundle import Bundle, load_bundle, write_bundle
+from inspectd.model.engine.backend import keras
 from inspectd.model.explanation import explain
 from inspectd.model.golden import Sighting, golden_files
-from inspectd.model.inspector import Finding, Inspector, open_inspector
+from inspectd.model.inspector import Finding, Inspector
+from inspectd.model.loading import open_inspector, verify
 from inspectd.model.null import STEEPNESS, write_null_bundle
-from inspectd.model.proof import verify
-from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Thresholds, Tiles
+from inspectd.model.spec import HeatScale, ImageClass, Thresholds, Tiles
 from inspectd.vision.regions import strength
 
 DEMO = Path(inspectd.__file__).parent / "demo" / "model"
@@ -117,7 +117,7 @@ def brightness(folder: Path, *, root: bool = False, scales: tuple[float, float] 
     answer.kernel.assign(np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]], np.float32))
     answer.bias.assign(np.array([0.25, -0.25, -0.25], np.float32))
     heat_scale = {
-        method: {"stain": HeatScale(0.0, scales[0]), "scratch": HeatScale(0.005, scales[1])} for method in ALL_METHODS
+        method: {"stain": HeatScale(0.0, scales[0]), "scratch": HeatScale(0.005, scales[1])} for method in METHOD_NAMES
     }
     return Case(network, lambda _: (None, None), "maps", 32, "softmax").bundle(
         folder,
@@ -146,7 +146,7 @@ def test_tiles_that_explain_different_classes_are_stitched_on_one_scale(tmp_path
         wanted = strength(alone[colour].heat, alone[colour].scale.low, alone[colour].scale.high)
         assert np.allclose(shown[:, 8 * number : 8 * number + 8], wanted, atol=1e-4)
     assert 0 < shown[:, 8:].min() < 1
-    measured = inspector.inspect([inspector.prepare(coloured(dark, red, green))], ALL_METHODS)[0].maxima
+    measured = inspector.inspect([inspector.prepare(coloured(dark, red, green))], METHOD_NAMES)[0].maxima
     assert measured["gradcam"] == pytest.approx(finding.heat.max(), rel=1e-5)
 
 

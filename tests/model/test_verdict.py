@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from inspectd.ledger.schema import Verdict
+from inspectd.domain import Verdict
 from inspectd.model.spec import Calibration, ImageClass, Thresholds
 from inspectd.model.verdict import decide, label, margin, score
 

@@ -13,10 +13,11 @@ import pytest
 from support.queueing import inspected
 from support.site import BRIGHT, DARK, Daemon, Site, picture
 
+from inspectd.domain import Stat
 from inspectd.ledger.backup import backup, check
 from inspectd.ledger.database import CHECK_MOST, open_writer, upgrade
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Stat
+from inspectd.ledger.records import Arrival
+from inspectd.ledger.write.queue import Queue
 
 PAGE = 4096
 ALL = "select rootpage from sqlite_master where rootpage > 0"

@@ -20,9 +20,9 @@ from support.site import BRIGHT, Site, deep_picture, laid_out, picture
 
 from inspectd.config import load
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.queue import Queue
+from inspectd.ledger.read.vitals import vitals
 from inspectd.ledger.schema import REVISION
-from inspectd.ledger.vitals import vitals
+from inspectd.ledger.write.queue import Queue
 from inspectd.model.bundle import write_bundle
 from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import Preparation

@@ -15,8 +15,8 @@ from support.site import BRIGHT, DARK, Daemon, Site, picture, stopped, until
 
 from inspectd.ingest.gate import Counters
 from inspectd.ledger import trail
-from inspectd.ledger.feed import Backlog, News, Verdicted
-from inspectd.service.metrics import Metrics, Standing
+from inspectd.ledger.read.feed import Backlog, News, Verdicted
+from inspectd.service.metrics.metrics import Metrics, Standing
 from inspectd.worker.channel import Ready
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"

@@ -22,20 +22,21 @@ from typer.testing import CliRunner
 
 from inspectd import config
 from inspectd.cli.main import app
+from inspectd.domain import Stat
 from inspectd.durable import write_all
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Walk
-from inspectd.ledger.comparing import Span, bundles
 from inspectd.ledger.database import open_reader, open_writer, upgrade
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Stat
+from inspectd.ledger.read.reconcile import Span, bundles
+from inspectd.ledger.records import Arrival
+from inspectd.ledger.write.queue import Queue
 from inspectd.model.bundle import load_bundle
-from inspectd.model.inspector import open_inspector
+from inspectd.model.loading import open_inspector
 from inspectd.model.null import write_null_bundle
 from inspectd.paths import to_text
-from inspectd.service.gaps import Gap
-from inspectd.service.reconcile import Comparison
-from inspectd.service.repair import Repairs
+from inspectd.service.reconcile.gaps import Gap
+from inspectd.service.reconcile.reconcile import Comparison
+from inspectd.service.reconcile.repair import Repairs
 from inspectd.worker.after import carry_out
 from inspectd.worker.batch import Batch, Pipeline
 

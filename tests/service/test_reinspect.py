@@ -12,7 +12,7 @@ from support.site import BRIGHT, DARK, Site, picture, stopped, until
 from typer.testing import CliRunner
 
 from inspectd.cli.main import app
-from inspectd.ledger.reinspections import CRASHES
+from inspectd.ledger.write.reinspections import CRASHES
 from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import Thresholds
 

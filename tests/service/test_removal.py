@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inspectd.ledger.records import Removal
-from inspectd.service.removal import is_gone, look, remove, tidy
+from inspectd.service.retention.removal import is_gone, look, remove, tidy
 
 
 @pytest.fixture

@@ -20,18 +20,17 @@ from support.site import DARK, Site, picture, until
 
 from inspectd.clock import utc_text
 from inspectd.config import Config, load
-from inspectd.ledger import expiry
+from inspectd.domain import Stat, Verdict
 from inspectd.ledger.backup import check
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.pins import pin
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Expirable, Failed, Stat
+from inspectd.ledger.records import Arrival, Expirable, Failed
 from inspectd.ledger.records import Place as From
-from inspectd.ledger.schema import Verdict
+from inspectd.ledger.write.pins import pin
+from inspectd.ledger.write.queue import Queue
 from inspectd.paths import from_text
-from inspectd.service import removal, retention
-from inspectd.service.expiring import Found, choose, preview
-from inspectd.service.retention import AgeClock, Retention
+from inspectd.service.retention import removal, upkeep
+from inspectd.service.retention.candidates import Found, choose, preview
+from inspectd.service.retention.upkeep import AgeClock, Retention
 from inspectd.worker.after import carry_out
 
 OLD = 400  # days
@@ -121,7 +120,7 @@ class Place:
         return started
 
     def start(self) -> Retention:
-        return Retention(self.config, expiry.Expiry(self.keyless))
+        return Retention(self.config, upkeep.Expiry(self.keyless))
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         with sqlite3.connect(f"file:{self.root}/inspectd.db?mode=ro", uri=True) as connection:
@@ -383,7 +382,7 @@ def test_after_rows_are_gone_nothing_that_lies_in_a_watch_is_judged_again(site: 
     (site.incoming / "1.png").unlink()
     site.write(retention={"rows": {"days": 1}})
     engine = open_writer(f"sqlite:///{site.root}/inspectd.db", foreign_keys=False)
-    Retention(load(site.config), expiry.Expiry(engine)).run_once()
+    Retention(load(site.config), upkeep.Expiry(engine)).run_once()
     engine.dispose()
     before = site.rows("select id, image_id from inspections")
     assert len(before) == 2
@@ -425,7 +424,7 @@ def run_until_line(step: int, call: Callable[[], Any]) -> bool:
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal seen
-        if frame.f_code.co_filename not in (retention.__file__, removal.__file__, expiry.__file__):
+        if frame.f_code.co_filename not in (upkeep.__file__, removal.__file__, upkeep.__file__):
             return None
         place = (frame.f_code.co_filename, frame.f_lineno)
         visits[place] += event == "line"
@@ -502,7 +501,7 @@ def test_a_disk_that_refuses_is_told_once_and_made_good_later(place: Place, monk
 
 
 def test_batches_are_bounded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inspectd.service.expiring.PAGE", 3)
+    monkeypatch.setattr("inspectd.service.retention.candidates.PAGE", 3)
     for number in range(8):
         place.judge(f"{number}.png", OLD)
     place.configure(overlays={"days": 90})
@@ -523,7 +522,7 @@ def test_the_oldest_are_found_by_their_index(place: Place) -> None:
     def _note(_c: object, _cursor: object, statement: str, values: tuple[Any, ...], *_: object) -> None:
         asked.append((statement, values))
 
-    ledger = expiry.Expiry(place.engine)
+    ledger = upkeep.Expiry(place.engine)
     for page, index in (
         (ledger.overlays, "inspections_overlay (inspected_at>?)"),
         (ledger.sources, "images_moved (finished_at>?)"),

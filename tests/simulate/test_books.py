@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from inspectd.ledger.query import Row
+from inspectd.ledger.read.search import Row
 from inspectd.simulate.books import Audit, Books, Fate, audit
 
 ROW = Row(1, "ok", None, None, "line", "a.png", None, "2026-11-24T10:00:02.500Z", "ok", 0.2, "null@1", "a.jpg", "aa")

@@ -7,7 +7,7 @@ from support.site import picture
 
 from inspectd.model.bundle import Bundle, write_bundle
 from inspectd.model.golden import INDEX, Sighting, golden_files
-from inspectd.model.inspector import open_inspector
+from inspectd.model.loading import open_inspector
 from inspectd.model.null import STEEPNESS, write_null_bundle
 
 

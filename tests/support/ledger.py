@@ -8,12 +8,12 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from inspectd.cli.main import app
+from inspectd.domain import Region, Stat, Verdict
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Claim, Failed, Inspected, Outcome, Stat, Unsettled
-from inspectd.ledger.schema import After, Verdict
+from inspectd.ledger.records import Arrival, Claim, Failed, Inspected, Outcome, Unsettled
+from inspectd.ledger.schema import After
+from inspectd.ledger.write.queue import Queue
 from inspectd.paths import to_text
-from inspectd.region import Region
 
 EVIL = "evil\n\x1b[31m[red]\udce9.png"  # a newline, a terminal escape, markup, and a byte that is no UTF-8
 CONFIG = """\

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 from inspectd.config import Config
-from inspectd.ledger.queue import Queue
 from inspectd.ledger.records import Counts
+from inspectd.ledger.write.queue import Queue
 from inspectd.worker.channel import Progress, Settings
 from inspectd.worker.worker import Line, Worker
 

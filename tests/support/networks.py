@@ -12,14 +12,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from inspectd.model.backend import keras
+from inspectd.domain import METHOD_NAMES, Method
 from inspectd.model.bundle import INT8, NETWORK, Bundle, write_bundle
+from inspectd.model.engine.backend import keras
 from inspectd.model.engine.on_tensorflow import tf
 from inspectd.model.golden import Sighting, golden_files
-from inspectd.model.inspector import load_inspector
 from inspectd.model.int8 import convert
+from inspectd.model.loading import load_inspector
 from inspectd.model.networks import build_network
-from inspectd.model.spec import ALL_METHODS, HeatScale, ImageClass, Method, Preparation, Quantised, Spec, Thresholds
+from inspectd.model.spec import HeatScale, ImageClass, Preparation, Quantised, Spec, Thresholds
 
 OK_NG = (ImageClass("ok", True), ImageClass("scratch", False))
 
@@ -43,7 +44,7 @@ class Case:
             "thresholds": Thresholds(0.0),
             "heat_scale": {
                 method: {each.name: HeatScale(0.0, 1.0) for each in changes.get("classes", OK_NG)}
-                for method in ALL_METHODS
+                for method in METHOD_NAMES
             },
             "layer": self.layer,
         }
@@ -66,7 +67,7 @@ class Case:
     def references(self, images: list[np.ndarray]) -> tuple[np.ndarray, dict[Method, np.ndarray]]:
         """Logits, and the heat of the NG class by the papers' formulas, one image at a time."""
         found = [self._reference(image) for image in images]
-        heats = {method: np.stack([by_method[method] for _, by_method in found]) for method in ALL_METHODS}
+        heats = {method: np.stack([by_method[method] for _, by_method in found]) for method in METHOD_NAMES}
         return np.stack([logits for logits, _ in found]), heats
 
     def _reference(self, image: np.ndarray) -> tuple[np.ndarray, dict[Method, np.ndarray]]:
@@ -76,7 +77,7 @@ class Case:
         gradients = tape.gradient(defect, activations).numpy()[0].astype(np.float64)
         weights = {"gradcam": gradients.mean(axis=(0, 1)), "layercam": np.maximum(gradients, 0), "hirescam": gradients}
         maps = activations.numpy()[0].astype(np.float64)
-        return logits.numpy()[0], {each: np.maximum((maps * weights[each]).sum(axis=-1), 0) for each in ALL_METHODS}
+        return logits.numpy()[0], {each: np.maximum((maps * weights[each]).sum(axis=-1), 0) for each in METHOD_NAMES}
 
 
 def _positive(*layers: Any) -> None:

@@ -5,11 +5,10 @@ import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
+from inspectd.domain import Region, Stat, Verdict
 from inspectd.ledger.database import open_writer
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Claim, Heat, Inspected, Read, Stat
-from inspectd.ledger.schema import Verdict
-from inspectd.region import Region
+from inspectd.ledger.records import Arrival, Claim, Heat, Inspected, Read
+from inspectd.ledger.write.queue import Queue
 
 LEASE = 60.0
 

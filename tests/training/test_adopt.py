@@ -13,13 +13,13 @@ from support.witness import Witness
 from typer.testing import CliRunner
 
 from inspectd.cli.main import app
+from inspectd.domain import METHOD_NAMES, Verdict
 from inspectd.errors import InspectdError
-from inspectd.ledger.schema import Verdict
-from inspectd.model.backend import keras
 from inspectd.model.bundle import load_bundle
+from inspectd.model.engine.backend import keras
 from inspectd.model.golden import read_golden
-from inspectd.model.inspector import open_inspector
-from inspectd.model.spec import ALL_METHODS, HeatScale
+from inspectd.model.loading import open_inspector
+from inspectd.model.spec import HeatScale
 from inspectd.training.adopt import UNMEASURED, Statement, adopt
 from inspectd.vision.decode import decode
 
@@ -78,7 +78,7 @@ def test_with_images_everything_is_measured(name: str, data: Path, tmp_path: Pat
     assert (spec.preparation.width, spec.preparation.height, spec.preparation.channels) == (48, 48, 3)
     assert (spec.metrics["auc"], spec.metrics["good"], spec.metrics["defects"]) == (1.0, 20, 12)
     assert spec.metrics["good_max"] < spec.thresholds.defect < spec.metrics["defect_min"]
-    assert all(spec.heat_scale[method]["bar"] != HeatScale(0.0, 1.0) for method in ALL_METHODS)
+    assert all(spec.heat_scale[method]["bar"] != HeatScale(0.0, 1.0) for method in METHOD_NAMES)
     assert spec.training["imported_from"] == name
     assert {"findings.csv", "card.md", "model.keras"} <= bundle.files
     golden = read_golden(bundle)

@@ -11,7 +11,7 @@ import pytest
 from support.witness import Witness
 
 from inspectd.errors import DataError
-from inspectd.model.backend import keras
+from inspectd.model.engine.backend import keras
 from inspectd.model.networks import open_backbone
 from inspectd.training.recipe import Recipe
 from inspectd.training.train import train

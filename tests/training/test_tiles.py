@@ -13,15 +13,15 @@ from inspectd.cli.main import app
 from inspectd.dataset.division import Wish
 from inspectd.dataset.manifest import Split
 from inspectd.dataset.survey import survey
+from inspectd.domain import Verdict
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import read_cases
 from inspectd.evaluation.evaluate import evaluate_folder
 from inspectd.evaluation.masks import find_masks
-from inspectd.ledger.schema import Verdict
-from inspectd.model.backend import keras
 from inspectd.model.bundle import Bundle, load_bundle
+from inspectd.model.engine.backend import keras
 from inspectd.model.golden import read_golden
-from inspectd.model.inspector import open_inspector
+from inspectd.model.loading import open_inspector
 from inspectd.model.mosaic import starts
 from inspectd.model.spec import Preparation, Tiles
 from inspectd.training.tiles import load_tiles

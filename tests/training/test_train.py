@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 from inspectd.cli.main import app
 from inspectd.dataset.manifest import read_manifest
+from inspectd.domain import Verdict
 from inspectd.errors import DataError, InspectdError
 from inspectd.evaluation.cases import read_cases
-from inspectd.ledger.schema import Verdict
-from inspectd.model.backend import keras
 from inspectd.model.bundle import load_bundle
+from inspectd.model.engine.backend import keras
 from inspectd.model.golden import golden_bits, read_golden
-from inspectd.model.inspector import open_inspector
+from inspectd.model.loading import open_inspector
 from inspectd.training.recipe import Recipe
 from inspectd.training.train import train
 from inspectd.vision.decode import decode

@@ -4,7 +4,7 @@ import pytest
 from support.site import Site
 
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.queue import Queue
+from inspectd.ledger.write.queue import Queue
 from inspectd.model.null import write_null_bundle
 
 

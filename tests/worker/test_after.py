@@ -9,7 +9,8 @@ from typing import Any, Literal
 import pytest
 
 from inspectd.config import Watch
-from inspectd.ledger.records import Finished, Stat
+from inspectd.domain import Stat
+from inspectd.ledger.records import Finished
 from inspectd.ledger.schema import After
 from inspectd.worker import after
 from inspectd.worker.after import carry_out

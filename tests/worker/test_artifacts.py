@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from inspectd.ledger.records import Claim, Failed, Stat
+from inspectd.domain import Stat
+from inspectd.ledger.records import Claim, Failed
 from inspectd.paths import to_text
 from inspectd.worker.artifacts import sidecar, stored_heat
 from inspectd.worker.names import artifact_path

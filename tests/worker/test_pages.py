@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 
 from inspectd import config
 from inspectd.cli.main import app
+from inspectd.domain import Stat
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Redraw, Stat
-from inspectd.model.inspector import open_inspector
+from inspectd.ledger.records import Arrival, Redraw
+from inspectd.ledger.write.queue import Queue
+from inspectd.model.loading import open_inspector
 from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import Thresholds, Tiles
 from inspectd.worker import judge

@@ -14,7 +14,7 @@ from support.site import BRIGHT, DARK, Site, laid_out, picture
 
 from inspectd import config
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.queue import Queue
+from inspectd.ledger.write.queue import Queue
 from inspectd.model import devices
 from inspectd.worker import worker
 from inspectd.worker.worker import Line, Worker

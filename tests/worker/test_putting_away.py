@@ -9,8 +9,9 @@ from support.line import StubLine, work_off
 from support.site import DARK, Site, picture, until
 
 from inspectd import config
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Counts, Failed, Stat
+from inspectd.domain import Stat
+from inspectd.ledger.records import Arrival, Counts, Failed
+from inspectd.ledger.write.queue import Queue
 from inspectd.worker import putting_away
 from inspectd.worker.putting_away import PuttingAway
 

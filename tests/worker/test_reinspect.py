@@ -13,11 +13,13 @@ from support.line import StubLine, work_off
 from support.site import DARK, Site, laid_out, picture, until
 
 from inspectd import config
+from inspectd.domain import Stat
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Inspected, Request, Stat
+from inspectd.ledger.records import Arrival, Inspected, Request
+from inspectd.ledger.write.queue import Queue
 from inspectd.model.bundle import Bundle
-from inspectd.model.inspector import Inspector, open_inspector
+from inspectd.model.inspector import Inspector
+from inspectd.model.loading import open_inspector
 from inspectd.model.null import NullInspector, write_null_bundle
 from inspectd.model.spec import Thresholds
 from inspectd.vision.decode import decode

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from inspectd.ledger.records import Stat
+from inspectd.domain import Stat
 from inspectd.paths import to_text
 from inspectd.worker.source import SourceError, read
 

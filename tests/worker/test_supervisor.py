@@ -13,10 +13,11 @@ from support.mounts import Space
 from support.site import BRIGHT, DARK, PATIENCE, Site, picture, until
 
 from inspectd import config
+from inspectd.domain import Stat
 from inspectd.errors import LedgerUnavailable
 from inspectd.ledger.database import BUSY_SECONDS
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Stat
+from inspectd.ledger.records import Arrival
+from inspectd.ledger.write.queue import Queue
 from inspectd.worker import process, supervisor
 from inspectd.worker.channel import Channel, Progress, pair
 from inspectd.worker.process import WorkerProcess

@@ -12,9 +12,10 @@ from support.line import StubLine, work_off
 from support.site import BRIGHT, DARK, Site, picture, until
 
 from inspectd import config
+from inspectd.domain import Stat
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.queue import Queue
-from inspectd.ledger.records import Arrival, Claim, Counts, Stat
+from inspectd.ledger.records import Arrival, Claim, Counts
+from inspectd.ledger.write.queue import Queue
 from inspectd.model.null import NullInspector, write_null_bundle
 from inspectd.vision.decode import Pages
 from inspectd.worker import batch as way

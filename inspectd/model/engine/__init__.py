@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from inspectd.model.backend import BACKEND
+from inspectd.model.engine.backend import BACKEND
 from inspectd.model.engine.gpu import Gpu
 
 

@@ -11,9 +11,9 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.model.backend import keras
+from inspectd.model.engine.backend import keras
 from inspectd.model.engine.gpu import Gpu
-from inspectd.model.observing import observed, only_maps
+from inspectd.model.engine.observing import observed, only_maps
 
 INSTALL = "Install the JAX for your device, such as `pip install 'jax[cuda13]'`, and see that `nvidia-smi` lists it"
 USES_INT8 = False

@@ -9,9 +9,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from inspectd.errors import ConfigError, DeviceError
-from inspectd.model.backend import BACKEND
+from inspectd.model.engine.backend import BACKEND
 from inspectd.model.engine.gpu import Gpu
-from inspectd.model.observing import observed, only_maps
+from inspectd.model.engine.observing import observed, only_maps
 
 if BACKEND != "tensorflow":
     raise ConfigError(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from inspectd.config import Watch
 from inspectd.ingest.observe import backend_of, needs_polling
-from inspectd.ledger.mounts import file_system, is_network, mountinfo
+from inspectd.mounts import file_system, is_network, mountinfo
 from inspectd.service.doctor.finding import Finding, Site, archive, fault, is_folder, ok, standing, warn
-from inspectd.service.space import places
+from inspectd.service.metrics.space import places
 from inspectd.sizes import size_text
 
 # The overlay of a 512×512 image takes up to 0.1 MB: at one image in two seconds these last a day, ...

@@ -26,8 +26,7 @@ def examine(site: Site) -> Iterator[Finding]:
 
 def site_of(path: Path, config: Config) -> Site:
     """The site of a configuration that was read from `path`, and the daemon that serves it now."""
-    ledger = config.database_file
-    return Site(path, config, holder(ledger.with_name(f"{ledger.name}.lock")))
+    return Site(path, config, holder(config.lock_file))
 
 
 CHECKS: tuple[Callable[[Site], Iterator[Finding]], ...] = (

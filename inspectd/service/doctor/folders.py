@@ -71,7 +71,7 @@ def check_folders(site: Site) -> Iterator[Finding]:
     yield check_rights(user, f"output, {config.output}", config.output, WRITE)
     ledger = config.database_file
     yield check_rights(user, f"folder of the ledger, {ledger.parent}", ledger.parent, WRITE)
-    for file in (ledger, *(ledger.with_name(f"{ledger.name}{end}") for end in ("-wal", "-shm", ".lock"))):
+    for file in (ledger, *(ledger.with_name(f"{ledger.name}{end}") for end in ("-wal", "-shm")), config.lock_file):
         if exists(file) and not may(file, os.R_OK | os.W_OK):
             yield check_rights(user, f"ledger, {file}", file, os.R_OK | os.W_OK)
     yield from _shared({"output": config.output, "folder of the ledger": ledger.parent})

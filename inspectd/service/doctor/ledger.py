@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from inspectd.errors import LedgerError
 from inspectd.ledger.backup import RESTORE
+from inspectd.ledger.read.vitals import vitals
 from inspectd.ledger.schema import REVISION
-from inspectd.ledger.vitals import vitals
 from inspectd.service.doctor.clock import after_newest
 from inspectd.service.doctor.finding import Finding, Site, fault, is_folder, ok, standing, warn
 from inspectd.sizes import size_text

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspectd.ledger.mounts import mount_of, mountinfo
+from inspectd.mounts import mount_of, mountinfo
 from inspectd.service.doctor.finding import (
     Finding,
     Site,

@@ -1,0 +1,248 @@
+"""What the ledger says of images, for those who hold it against the disk. Reads only, for `open_reader`.
+
+A ledger of years is read in pages by id, each a short transaction, so that it takes little memory and keeps nobody
+from tidying the log. What was read may be old when it is looked at: `again` reads the same images anew.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, Select, func, select
+
+from inspectd.clock import utc_text
+from inspectd.domain import Stat, Verdict
+from inspectd.ledger.database import reading
+from inspectd.ledger.records import Claim, Failed, Finished, Inspected
+from inspectd.ledger.schema import FINISHED_STATES, State, images, inspections, models, removals
+from inspectd.ledger.transactions import CHUNK, IS_CLAIMED, IS_OPEN, Found, chunks
+
+
+@dataclass(frozen=True)
+class Span:
+    """When something must have arrived to be looked at: half-open; None is without end."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def holds(self, moment: datetime) -> bool:
+        """Whether a moment is within."""
+        return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)
+
+    def holds_day(self, day: str) -> bool:
+        """Whether any of a UTC day, as ``2026-11-23``, is within."""
+        since = utc_text(self.since)[:10] if self.since else ""
+        return day >= since and (self.until is None or f"{day}T00:00:00.000Z" < utc_text(self.until))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict in force on an image, as far as its overlay and sidecar need it."""
+
+    inspection_id: int
+    verdict: str
+    label: str
+    score: float
+    overlay: str | None
+    bundle: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image as the ledger has it."""
+
+    image_id: int
+    watch: str
+    path: str
+    stat: Stat
+    seen_at: str
+    part: str | None
+    sha256: str | None
+    state: str
+    reason: str | None
+    finished_at: str | None
+    after: str | None
+    moved_to: str | None
+    judgement: Judgement | None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has its outcome."""
+        return self.state in FINISHED_STATES
+
+    def claim(self) -> Claim:
+        """As a worker held it, for what is named and written by its claim."""
+        return Claim(
+            image_id=self.image_id,
+            attempt=0,
+            watch=self.watch,
+            path=self.path,
+            stat=self.stat,
+            seen_at=self.seen_at,
+            part=self.part,
+            fields={},
+            sha256=self.sha256,
+            reason=None,
+            alone=False,
+        )
+
+    def finished(self) -> Finished:
+        """As `after` needs it, once there is an outcome."""
+        outcome = self.judgement.verdict if self.judgement else State.FAILED
+        return Finished(self.image_id, self.watch, self.path, self.stat, outcome, self.finished_at or "")
+
+    def outcome(self) -> Inspected | Failed:
+        """As a sidecar tells it, once there is an outcome."""
+        said = self.judgement
+        if said is None:
+            return Failed(self.claim(), self.reason or "", self.sha256)
+        return Inspected(
+            claim=self.claim(),
+            sha256=self.sha256 or "",
+            verdict=Verdict(said.verdict),
+            label=said.label,
+            logits=(),
+            score=said.score,
+            thresholds={},
+            precision="",
+            device="",
+            reason=self.reason,
+            overlay=said.overlay,
+        )
+
+
+def records(engine: Engine, span: Span, watch: str | None) -> Iterator[list[Record]]:
+    """The images that were first seen in the span, in pages, oldest first."""
+    wanted = [images.c.watch == watch] if watch else []
+    wanted += [images.c.seen_at >= utc_text(span.since)] if span.since else []
+    wanted += [images.c.seen_at < utc_text(span.until)] if span.until else []
+    beyond = 0
+    while page := _read(engine, _RECORDS.where(images.c.id > beyond, *wanted).order_by(images.c.id).limit(CHUNK)):
+        yield page
+        beyond = page[-1].image_id
+
+
+def again(engine: Engine, ids: Sequence[int]) -> list[Record]:
+    """The same images as they stand now; those that have been folded into others are gone. At most 500."""
+    return _read(engine, _RECORDS.where(images.c.id.in_(ids)).order_by(images.c.id))
+
+
+def superseded(engine: Engine, asked: Sequence[Record]) -> set[int]:
+    """Those of the images whose path has a newer row, which speaks for what lies there now. At most 500."""
+    newest = select(images.c.watch, images.c.path, func.max(images.c.id)).where(
+        images.c.path.in_({record.path for record in asked})
+    )
+    with reading(engine).connect() as connection:
+        found = connection.execute(newest.group_by(images.c.path, images.c.watch)).all()
+    last = {(watch, path): image_id for watch, path, image_id in found}
+    return {each.image_id for each in asked if last.get((each.watch, each.path), 0) > each.image_id}
+
+
+def unfinished(engine: Engine, watch: str, paths: Iterable[str]) -> set[str]:
+    """Those of the paths that have a row without an outcome."""
+    query = select(images.c.path).where(images.c.watch == watch)
+    with reading(engine).connect() as connection:
+        return {
+            path
+            for chunk in chunks(paths)
+            for condition in (IS_OPEN, IS_CLAIMED)
+            for path in connection.scalars(query.where(condition, images.c.path.in_(chunk)))
+        }
+
+
+def heard_of(engine: Engine, watch: str, paths: Iterable[str]) -> set[str]:
+    """Those of the paths that have any row."""
+    query = select(images.c.path).where(images.c.watch == watch).distinct()
+    with reading(engine).connect() as connection:
+        return {path for chunk in chunks(paths) for path in connection.scalars(query.where(images.c.path.in_(chunk)))}
+
+
+def watches(engine: Engine) -> list[str]:
+    """The watches that the ledger has images of."""
+    with reading(engine).connect() as connection:
+        return list(connection.scalars(select(images.c.watch).distinct().order_by(images.c.watch)))
+
+
+def bundles(engine: Engine) -> list[str]:
+    """The identities of all models that were ever in service here."""
+    with reading(engine).connect() as connection:
+        return list(connection.scalars(select(models.c.bundle).order_by(models.c.id)))
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What the ledger says of an image id that stands in a file's name."""
+
+    state: str
+    bundles: frozenset[str]  # identities of the models that have judged it
+    overlays: frozenset[str]
+
+
+def behind(engine: Engine, ids: Iterable[int]) -> dict[int, Claimed]:
+    """What stands behind image ids; an id without an image is not in it."""
+    found: dict[int, list[Found]] = {}
+    with reading(engine).connect() as connection:
+        for chunk in chunks(ids):
+            for row in connection.execute(_BEHIND.where(images.c.id.in_(chunk))):
+                found.setdefault(row.id, []).append(row)
+    return {
+        image_id: Claimed(
+            state=rows[0].state,
+            bundles=frozenset(row.bundle for row in rows if row.bundle),
+            overlays=frozenset(row.overlay for row in rows if row.overlay),
+        )
+        for image_id, rows in found.items()
+    }
+
+
+def let_go(engine: Engine, paths: Iterable[str]) -> set[str]:
+    """Those of the overlays and sidecars that retention has let go of and is about to remove."""
+    with reading(engine).connect() as connection:
+        return {
+            path
+            for chunk in chunks(paths)
+            for path in connection.scalars(select(removals.c.path).where(removals.c.path.in_(chunk)))
+        }
+
+
+_JUDGED = images.outerjoin(inspections, inspections.c.id == images.c.inspection_id).outerjoin(
+    models, models.c.id == inspections.c.model_id
+)
+_RECORDS: Select[Any] = select(
+    *(images.c[name] for name in ("id", "watch", "path", "size", "mtime_ns", "ctime_ns", "seen_at", "part", "sha256")),
+    *(images.c[name] for name in ("state", "reason", "finished_at", "after", "moved_to", "inspection_id")),
+    *(inspections.c[name] for name in ("verdict", "label", "score", "overlay")),
+    models.c.bundle,
+).select_from(_JUDGED)
+_BEHIND = select(images.c.id, images.c.state, inspections.c.overlay, models.c.bundle).select_from(
+    images.outerjoin(inspections, inspections.c.image_id == images.c.id).outerjoin(
+        models, models.c.id == inspections.c.model_id
+    )
+)
+
+
+def _read(engine: Engine, query: Select[Any]) -> list[Record]:
+    with reading(engine).connect() as connection:
+        return [_record(row) for row in connection.execute(query)]
+
+
+def _record(row: Found) -> Record:
+    judged = row.verdict is not None
+    return Record(
+        image_id=row.id,
+        watch=row.watch,
+        path=row.path,
+        stat=Stat(row.size, row.mtime_ns, row.ctime_ns),
+        seen_at=row.seen_at,
+        part=row.part,
+        sha256=row.sha256,
+        state=row.state,
+        reason=row.reason,
+        finished_at=row.finished_at,
+        after=row.after,
+        moved_to=row.moved_to,
+        judgement=Judgement(row.inspection_id, row.verdict, row.label, row.score, row.overlay, row.bundle)
+        if judged
+        else None,
+    )

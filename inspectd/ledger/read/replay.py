@@ -1,0 +1,95 @@
+"""Past verdicts with the logits they were decided from, for those who ask what other thresholds would have said.
+
+Reads only, for `open_reader`: in pages along the index of times, each a short transaction, so that millions of verdicts
+take little memory and keep nobody from tidying the log.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, Select, select, tuple_
+
+from inspectd.clock import utc_text
+from inspectd.ledger.database import reading
+from inspectd.ledger.read.filters import model_is
+from inspectd.ledger.read.reconcile import Span
+from inspectd.ledger.read.search import MODEL, REVIEWED_AS
+from inspectd.ledger.schema import images, inspections, models
+from inspectd.ledger.transactions import not_searched
+
+PAGE = 5000
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A model that has judged images here; `ok` (by class) and `activation` are None where only the name is known."""
+
+    id: int
+    title: str  # name@first 8 of the bundle's hash
+    classes: list[str]
+    ok: list[bool] | None
+    activation: str | None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One verdict as it stands.
+
+    Attributes:
+        logits: float32 values as they were decided from; None in place of one that was no number.
+        reason: Why it is for review where no score has decided that; and the page, of several.
+        reviewed_as: What a person last said of the image.
+    """
+
+    model_id: int
+    verdict: str
+    logits: list[float | None]
+    reason: str | None
+    reviewed_as: str | None
+
+
+def judges(engine: Engine, model: str | None = None) -> list[Judge]:
+    """The models that have judged images here, the oldest first; or those that `NAME` or `NAME@HASH` names."""
+    query = select(models.c.id, MODEL, models.c.classes, models.c.ok, models.c.activation).order_by(models.c.id)
+    with reading(engine).connect() as connection:
+        return [Judge(*tuple(row)) for row in connection.execute(query.where(*([model_is(model)] if model else [])))]
+
+
+def stored(engine: Engine, span: Span, watch: str | None, model_ids: Sequence[int]) -> Iterator[list[Stored]]:
+    """The verdicts of these models that were given in the span, in pages, the oldest first.
+
+    Each is the model's own, in force on the image or not.
+    """
+    query = _VERDICTS.where(*_conditions(span, watch), (inspections.c.model_id + 0).in_(model_ids))
+    beyond: tuple[str, int] = ("", 0)
+    while page := _page(engine, query.where(tuple_(inspections.c.inspected_at, inspections.c.id) > beyond)):
+        yield [Stored(*tuple(row)[2:]) for row in page]
+        beyond = (page[-1].inspected_at, page[-1].id)
+
+
+_VERDICTS: Select[Any] = (
+    select(
+        *(inspections.c[name] for name in ("inspected_at", "id", "model_id", "verdict", "logits")),
+        images.c.reason,
+        REVIEWED_AS,
+    )
+    .join(images, images.c.id == inspections.c.image_id)
+    .order_by(inspections.c.inspected_at, inspections.c.id)
+    .limit(PAGE)
+)
+
+
+def _conditions(span: Span, watch: str | None) -> Iterator[ColumnElement[bool]]:
+    """No index but that of times may serve them: the pages must come in its order."""
+    if span.since:
+        yield inspections.c.inspected_at >= utc_text(span.since)
+    if span.until:
+        yield inspections.c.inspected_at < utc_text(span.until)
+    if watch:
+        yield not_searched(images.c.watch) == watch
+
+
+def _page(engine: Engine, query: Select[Any]) -> Sequence[Any]:
+    with reading(engine).connect() as connection:
+        return connection.execute(query).all()

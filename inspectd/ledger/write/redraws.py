@@ -1,0 +1,67 @@
+"""Overlays that are to be drawn again: asked for by a repair, taken by a worker that has nothing else to do.
+
+The verdict stands all the while: only its picture is missing, so nothing goes through the queue and nothing is judged.
+What a worker takes is off the list before it draws, so that an image that is too much for it is not tried for ever; a
+picture that a crash took is found missing by the next comparison.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import and_, delete, exists, func, insert, select
+
+from inspectd.domain import DEFAULT_METHOD
+from inspectd.ledger.records import Redraw
+from inspectd.ledger.schema import images, inspections, redraws
+from inspectd.ledger.transactions import Transactions, chunks, not_searched
+
+_has_overlay = select(inspections.c.id).where(inspections.c.overlay.is_not(None))
+_listed = exists().where(redraws.c.inspection_id == inspections.c.id)
+_WANTED = (
+    redraws.join(inspections, and_(inspections.c.id == redraws.c.inspection_id, inspections.c.overlay.is_not(None)))
+).join(images, images.c.id == inspections.c.image_id)
+
+
+class Redraws(Transactions):
+    """The list of overlays that are to be drawn again."""
+
+    def redraw(self, inspection_ids: Iterable[int]) -> None:
+        """Put the overlays of these verdicts on the list; one that is on it stays."""
+        with self._writing() as connection:
+            # Verdicts that retention has removed, or whose overlay it has let go of.
+            gone = ~_has_overlay.where(inspections.c.id == redraws.c.inspection_id).exists()
+            connection.execute(delete(redraws).where(gone))
+            for chunk in chunks(inspection_ids):
+                wanted = _has_overlay.where(inspections.c.id.in_(chunk), ~_listed)
+                connection.execute(insert(redraws).from_select(["inspection_id"], wanted))
+
+    def redraws(self, watches: Sequence[str]) -> int:
+        """How many overlays of these watches are on the list."""
+        query = select(func.count()).select_from(_WANTED).where(not_searched(images.c.watch).in_(watches))
+        with self._reading() as connection:
+            return connection.scalar(query) or 0
+
+    def take_redraws(self, watches: Sequence[str], limit: int) -> list[Redraw]:
+        """Take up to `limit` overlays of these watches off the list, oldest first. Without any nothing is written."""
+        if not self.redraws(watches):
+            return []
+        query = (
+            select(
+                *(
+                    inspections.c.id.label("inspection_id"),
+                    inspections.c.model_id,
+                    inspections.c.overlay,
+                    inspections.c.page,
+                ),
+                *(images.c.watch, images.c.path, images.c.moved_to, images.c.sha256),
+                func.coalesce(inspections.c.method, DEFAULT_METHOD).label("method"),  # what older versions knew alone
+            )
+            .select_from(_WANTED)
+            .where(not_searched(images.c.watch).in_(watches))
+            .order_by(redraws.c.inspection_id)
+            .limit(limit)
+        )
+        with self._writing() as connection:
+            taken = [Redraw(**row) for row in connection.execute(query).mappings()]
+            ids = [each.inspection_id for each in taken]
+            connection.execute(delete(redraws).where(redraws.c.inspection_id.in_(ids)))
+        return taken

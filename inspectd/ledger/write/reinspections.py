@@ -1,0 +1,251 @@
+"""Past images that a model judges again: asked for by a person, judged by a worker that has nothing else to do.
+
+A request names a model; its list holds images whose verdict stands. An image leaves the list in the transaction that
+records the new inspection, or stays on it with the reason why it cannot be judged again. The verdict that was acted
+upon does not change, and nothing goes through the queue: live images neither wait for this nor are blamed for it.
+
+Attempts are counted before the work, on an image and on the opening of a model, so that what kills workers is given up.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import takewhile
+from logging import INFO, WARNING
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Update,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from inspectd.clock import utc_now
+from inspectd.ledger import trail
+from inspectd.ledger.records import Asked, Inspected, Past, Request, reason_code
+from inspectd.ledger.schema import After, State, images, inspections, models, reinspection_images, reinspections
+from inspectd.ledger.transactions import Found, Transactions
+from inspectd.ledger.write.claims import to_claim
+from inspectd.ledger.write.outcomes import insert_inspections
+
+DONE, REFUSED = "reinspect", "reinspect-refused"  # kinds of events
+ATTEMPTS = 3  # at an image, before it is given up
+OPENINGS = 5  # of a model with nothing judged between them: more than one image alone can cost
+GONE = {
+    After.DELETED: "deleted: the file was deleted after its verdict, as `after: delete` says",
+    After.EXPIRED: "expired: the file was moved after its verdict, and removed by retention since",
+}
+CRASHES = f"crashes the worker: {ATTEMPTS} workers ended while they judged it again"
+CANCELLED = "cancelled: a person took it off the list"
+
+_listed, _requests = reinspection_images, reinspections
+IS_OPEN = _requests.c.finished_at.is_(None)
+WAITS = _listed.c.reason.is_(None)
+_OF_REQUEST = _listed.join(_requests, _requests.c.id == _listed.c.reinspection_id)
+_WAITING = select(func.count()).select_from(_OF_REQUEST).where(IS_OPEN, WAITS)
+
+
+class Reinspections(Transactions):
+    """The list of past images that are to be judged again."""
+
+    def reinspect(self, bundle: str, path: str, image_ids: Sequence[int]) -> Asked:
+        """Put these images, at most 500, on the list for a model; repeated, it adds what is missing.
+
+        Args:
+            bundle: the identity of the model.
+            path: the folder of its bundle, absolute, as ledger text.
+        """
+        with self._writing() as connection:
+            rows = connection.execute(_standing(bundle).where(images.c.id.in_(image_ids))).all()
+            new = [row for row in rows if row.state == State.DONE and not row.is_judged and not row.is_waiting]
+            if new:
+                _forget(connection, bundle, [row.id for row in new])
+                of = {"reinspection_id": _request(connection, bundle, path), "attempts": 0}
+                entries = [of | {"image_id": row.id, "reason": GONE.get(row.after)} for row in new]
+                connection.execute(insert(_listed), entries)
+        gone = sum(row.after in GONE for row in new)
+        return Asked(
+            listed=len(new) - gone,
+            gone=gone,
+            judged=sum(bool(row.is_judged) for row in rows),
+            waiting=sum(bool(row.is_waiting) for row in rows if not row.is_judged),
+            without=sum(row.state != State.DONE for row in rows),
+        )
+
+    def cancel_reinspections(self, bundle: str | None = None) -> int:
+        """Take off the list what waits for a model, or for any; returns how many images."""
+        which = IS_OPEN if bundle is None else and_(IS_OPEN, _requests.c.bundle == bundle)
+        with self._writing() as connection:
+            waited = connection.scalar(_WAITING.where(which)) or 0
+            connection.execute(update(_requests).where(which).values(finished_at=utc_now(), reason=CANCELLED))
+        return waited
+
+    def reinspecting(self) -> int:
+        """How many images wait on the list."""
+        with self._reading() as connection:
+            return reinspecting(connection)
+
+    def next_reinspection(self) -> Request | None:
+        """The oldest request that is open."""
+        waits = exists().where(_listed.c.reinspection_id == _requests.c.id, WAITS)
+        query = select(_requests.c.id, _requests.c.bundle, _requests.c.path, waits).where(IS_OPEN)
+        with self._reading() as connection:
+            row = connection.execute(query.order_by(_requests.c.id).limit(1)).one_or_none()
+        return Request(*row) if row else None
+
+    def begin_opening(self, request: Request) -> bool:
+        """Note that its model is about to be opened; False when too many workers have ended over it in a row."""
+        this = update(_requests).where(_requests.c.id == request.id)
+        with self._writing() as connection:
+            opened = connection.execute(
+                this.values(openings=_requests.c.openings + 1).returning(_requests.c.openings)
+            ).scalar_one()
+        return bool(opened <= OPENINGS)
+
+    def break_off_opening(self, request: Request) -> None:
+        """The worker was asked to end meanwhile: its model is not to blame."""
+        with self._writing() as connection:
+            connection.execute(update(_requests).where(_requests.c.id == request.id).values(openings=0))
+
+    def take_past(self, request: Request, limit: int) -> list[Past]:
+        """Up to `limit` of its images, oldest first; one whose last attempt came to no end is taken alone.
+
+        They stay on the list until `judge_again`. Those that were tried too often are given up.
+        """
+        query = (
+            select(images, _listed.c.attempts.label("attempts"))
+            .join(_listed, _listed.c.image_id == images.c.id)
+            .where(_listed.c.reinspection_id == request.id, WAITS)
+            .order_by(_listed.c.image_id)
+            .limit(limit)
+        )
+        with self._writing() as connection:
+            rows = connection.execute(query).all()
+            while hopeless := [row.id for row in rows if row.attempts >= ATTEMPTS]:
+                connection.execute(_entries(request, hopeless).values(reason=CRASHES))
+                rows = connection.execute(query).all()
+            taken = _together(rows)
+            counted = {"attempts": _listed.c.attempts + 1}
+            connection.execute(_entries(request, [row.id for row in taken]).values(counted))
+        return [Past(to_claim(row), row.moved_to) for row in taken]
+
+    def judge_again(
+        self, request: Request, model_id: int, inspected: Sequence[Inspected], failed: Sequence[tuple[int, str]]
+    ) -> int:
+        """Record what came of images that were taken, in one transaction; returns how many were judged.
+
+        What is no longer on the list counts no more: another worker has judged it, or retention has removed it.
+
+        Args:
+            failed: image ids, each with "code: sentence".
+        """
+        with self._writing() as connection:
+            now = utc_now()
+            this = _listed.c.reinspection_id == request.id
+            ids = [each.claim.image_id for each in inspected]
+            listed = set(connection.scalars(select(_listed.c.image_id).where(this, _listed.c.image_id.in_(ids))))
+            judged = [each for each in inspected if each.claim.image_id in listed]
+            insert_inspections(connection, model_id, judged, now)
+            connection.execute(delete(_listed).where(this, _listed.c.image_id.in_(listed)))
+            if judged:
+                counted = {"judged": _requests.c.judged + len(judged), "openings": 0}
+                connection.execute(update(_requests).where(_requests.c.id == request.id).values(counted))
+            for image_id, reason in failed:
+                connection.execute(_entries(request, [image_id]).values(reason=reason))
+        return len(judged)
+
+    def close_reinspection(self, request: Request) -> None:
+        """Nothing of it waits any more: say in the audit trail what came of it."""
+        reasons = select(_listed.c.reason).where(_listed.c.reinspection_id == request.id, _listed.c.reason.is_not(None))
+        with self._writing() as connection:
+            codes = Counter(reason_code(reason) for reason in connection.scalars(reasons))
+            judged = _finish(connection, request, None)
+            if judged is None:
+                return
+            detail = f"{_title(connection, request.bundle)} has judged {judged} past images again"
+            if codes:
+                listed = ", ".join(f"{number} {code}" for code, number in codes.most_common())
+                detail += f"; {codes.total()} could not be: {listed}"
+            trail.write(connection, DONE, detail)
+        trail.say(DONE, detail, WARNING if codes else INFO)
+
+    def refuse_reinspection(self, request: Request, reason: str) -> None:
+        """Its model cannot be used: give up all that waits for it, and say so in the audit trail."""
+        of_this = and_(_listed.c.reinspection_id == request.id, WAITS)
+        with self._writing() as connection:
+            waits = connection.scalar(select(func.count()).select_from(_listed).where(of_this))
+            if _finish(connection, request, reason) is None:
+                return
+            detail = f"{waits} past images are not judged again by {_title(connection, request.bundle)}: {reason}"
+            trail.write(connection, REFUSED, detail)
+        trail.say(REFUSED, detail, WARNING)
+
+
+def reinspecting(connection: Connection) -> int:
+    """How many past images are still to be judged again."""
+    return connection.scalar(_WAITING) or 0
+
+
+def _standing(bundle: str) -> Select[Any]:
+    """Images, and whether a model has judged them or is to do so."""
+    judged = exists().where(
+        inspections.c.image_id == images.c.id, inspections.c.model_id == models.c.id, models.c.bundle == bundle
+    )
+    waiting = exists().where(
+        _listed.c.image_id == images.c.id, WAITS, _requests.c.id == _listed.c.reinspection_id, _is_open_for(bundle)
+    )
+    return select(images.c.id, images.c.state, images.c.after, judged.label("is_judged"), waiting.label("is_waiting"))
+
+
+def _is_open_for(bundle: str) -> ColumnElement[bool]:
+    return and_(IS_OPEN, _requests.c.bundle == bundle)
+
+
+def _forget(connection: Connection, bundle: str, image_ids: Sequence[int]) -> None:
+    """Strike off what earlier requests of the model could not do: it is tried again."""
+    of_model = select(_requests.c.id).where(_requests.c.bundle == bundle)
+    connection.execute(
+        delete(_listed).where(_listed.c.image_id.in_(image_ids), _listed.c.reinspection_id.in_(of_model))
+    )
+
+
+def _request(connection: Connection, bundle: str, path: str) -> int:
+    """The open request of a model, made if there is none."""
+    known = connection.scalar(select(_requests.c.id).where(_is_open_for(bundle)))
+    if known is not None:
+        return int(known)
+    row = {"bundle": bundle, "path": path, "requested_at": utc_now(), "judged": 0, "openings": 0}
+    return int(connection.execute(insert(_requests).values(row).returning(_requests.c.id)).scalar_one())
+
+
+def _finish(connection: Connection, request: Request, reason: str | None) -> int | None:
+    """Close a request; how many images it has judged, or None if it is closed already."""
+    this = update(_requests).where(_requests.c.id == request.id, IS_OPEN)
+    judged: int | None = connection.scalar(
+        this.values(finished_at=utc_now(), reason=reason).returning(_requests.c.judged)
+    )
+    return judged
+
+
+def _title(connection: Connection, bundle: str) -> str:
+    """A model as people name it, by the name it had in service if it ever was."""
+    name = connection.scalar(select(models.c.name).where(models.c.bundle == bundle))
+    return f"{name or 'the model '}{'@' if name else ''}{bundle[:8]}"
+
+
+def _entries(request: Request, image_ids: Sequence[int]) -> Update:
+    return update(_listed).where(_listed.c.reinspection_id == request.id, _listed.c.image_id.in_(image_ids))
+
+
+def _together(rows: Sequence[Found]) -> Sequence[Found]:
+    """Those of the oldest that are taken at once: one that has been tried before is taken by itself."""
+    if rows and rows[0].attempts:
+        return rows[:1]
+    return list(takewhile(lambda row: not row.attempts, rows))

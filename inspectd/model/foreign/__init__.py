@@ -1,0 +1,1 @@
+"""Networks that other programs saved: read, understood, and brought into the form that bundles have."""

@@ -1,0 +1,283 @@
+"""Operators of the graph: functions of TensorFlow that Keras 2 wrote down by name, as Keras 3's operators.
+
+The file gives the name and the arguments. What is called is chosen here, from a table: nothing that a file names is
+looked up in TensorFlow. Each row is a function with the parameters of TensorFlow's, which says what Keras 3 is to call.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from inspectd.errors import BundleError
+from inspectd.model.foreign.keras2.layers import LAYERS, WAY_OUT, Json, hard_sigmoid, plain
+
+NUMPY, NN, CORE, MATH, IMAGE = (f"keras.src.ops.{part}" for part in ("numpy", "nn", "core", "math", "image"))
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an operator or layer of Keras 3.
+
+    Attributes:
+        kind: Its class.
+        inputs: What it is called with: tensors and constants.
+        options: What it is made with.
+        module: Where the class is.
+        following: Layers that are called with its output, one after the other.
+    """
+
+    kind: str
+    inputs: tuple[Any, ...]
+    options: Json = field(default_factory=dict)
+    module: str = NUMPY
+    following: tuple[Json, ...] = ()
+
+
+Row = Callable[..., Call]
+
+
+def _binary(kind: str) -> Row:
+    return lambda x, y: Call(kind, (constant(x), constant(y)))
+
+
+def _unary(kind: str, module: str = NUMPY) -> Row:
+    return lambda x: Call(kind, (x,), module=module)
+
+
+def _reduced(kind: str) -> Row:
+    return lambda x, axis=None, keepdims=False: Call(kind, (x,), {"axis": axis, "keepdims": bool(keepdims)})
+
+
+def _same(x: Any, dtype: Any = None) -> Call:
+    return Call("Identity", (x,), module=LAYERS) if dtype is None else _cast(x, dtype)
+
+
+def _cast(x: Any, dtype: Any) -> Call:
+    return Call("Cast", (x,), {"dtype": dtype["config"] if isinstance(dtype, dict) else dtype}, CORE)
+
+
+def _get_item(x: Any, slice_spec: Any) -> Call:
+    keys = slice_spec if isinstance(slice_spec, list) else [slice_spec]
+    return Call("GetItem", (x, [_index(each) for each in keys]))
+
+
+def _index(value: Any) -> Any:
+    if isinstance(value, dict) and "class_name" not in value:
+        return {"class_name": "__slice__", "config": value}
+    return {"class_name": "__ellipsis__", "config": {}} if isinstance(value, dict) else value
+
+
+def _bias_add(x: Any, bias: Any, data_format: str = "NHWC") -> Call:
+    if data_format not in ("NHWC", "channels_last"):
+        raise TypeError(f"data_format={data_format}")
+    return Call("Add", (x, constant(bias)))
+
+
+def _split(x: Any, num_or_size_splits: Any, axis: int = 0) -> Call:
+    sizes = num_or_size_splits
+    where = [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)] if isinstance(sizes, list) else sizes
+    return Call("Split", (x,), {"indices_or_sections": where, "axis": axis})
+
+
+def _pad(x: Any, paddings: Any, mode: str = "CONSTANT", constant_values: float = 0) -> Call:
+    value = (constant_values,) if mode.upper() == "CONSTANT" else ()
+    return Call("Pad", (x, *value), {"pad_width": paddings, "mode": mode.lower()})
+
+
+def _resize(
+    x: Any, size: Any, method: str = "bilinear", preserve_aspect_ratio: bool = False, antialias: bool = False
+) -> Call:
+    if preserve_aspect_ratio:
+        raise TypeError("preserve_aspect_ratio")
+    options = {"size": size, "interpolation": method, "antialias": antialias, "data_format": "channels_last"}
+    return Call("Resize", (x,), options, IMAGE)
+
+
+def _softmax(x: Any, axis: int = -1) -> Call:
+    return Call("Softmax", (x,), {"axis": axis}, NN)
+
+
+def _relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Call:
+    return Call("ReLU", (x,), {"negative_slope": alpha, "max_value": max_value, "threshold": threshold}, LAYERS)
+
+
+def _silu(x: Any, beta: float = 1.0) -> Call:
+    if beta != 1:
+        raise TypeError(f"beta={beta}")
+    return Call("Silu", (x,), module=NN)
+
+
+def _hard_sigmoid(x: Any) -> Call:
+    scale, cut = hard_sigmoid("hard_sigmoid")
+    return Call("Rescaling", (x,), _but_name(scale["config"]), LAYERS, (cut,))
+
+
+def _but_name(config: Json) -> Json:
+    return {key: value for key, value in config.items() if key != "name"}
+
+
+def _transpose(x: Any, perm: Any = None, conjugate: bool = False) -> Call:
+    if conjugate:
+        raise TypeError("conjugate")
+    return Call("Transpose", (x,), {"axes": perm})
+
+
+def _pooling(kind: str) -> Row:
+    def pooled(x: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC") -> Call:
+        if data_format != "NHWC":
+            raise TypeError(f"data_format={data_format}")
+        sizes = {"pool_size": _height_and_width(ksize), "strides": _height_and_width(strides)}
+        return Call(kind, (x,), sizes | {"padding": padding.lower()}, LAYERS)
+
+    return pooled
+
+
+def _height_and_width(size: Any) -> Any:
+    return size[1:3] if isinstance(size, list) and len(size) == 4 else size
+
+
+def _crop(x: Any, offset_height: int, offset_width: int, target_height: int, target_width: int) -> Call:
+    starts, sizes = (0, offset_height, offset_width), (None, target_height, target_width)
+    cuts = [
+        {"start": start, "stop": size and start + size, "step": None} for start, size in zip(starts, sizes, strict=True)
+    ]
+    return _get_item(x, cuts)
+
+
+def _matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> Call:
+    if transpose_a or transpose_b:
+        raise TypeError("transpose_a or transpose_b")
+    return Call("Matmul", (constant(a), constant(b)))
+
+
+ROWS: dict[str, Row] = {
+    "__operators__.add": _binary("Add"),
+    "__operators__.getitem": _get_item,
+    **{
+        f"math.{name}": _binary(kind)
+        for name, kind in {
+            **{"add": "Add", "subtract": "Subtract", "multiply": "Multiply", "truediv": "TrueDivide"},
+            **{"divide": "TrueDivide", "divide_no_nan": "DivideNoNan", "floordiv": "FloorDivide", "floormod": "Mod"},
+            **{"pow": "Power", "maximum": "Maximum", "minimum": "Minimum", "greater": "Greater", "less": "Less"},
+            **{"greater_equal": "GreaterEqual", "less_equal": "LessEqual", "equal": "Equal", "not_equal": "NotEqual"},
+        }.items()
+    },
+    **{
+        f"math.{name}": _unary(kind)
+        for name, kind in {
+            **{"abs": "Absolute", "negative": "Negative", "sqrt": "Sqrt", "square": "Square", "exp": "Exp"},
+            **{"log": "Log", "log1p": "Log1p", "floor": "Floor", "ceil": "Ceil", "round": "Round", "sign": "Sign"},
+            **{"tanh": "Tanh", "reciprocal": "Reciprocal", "sin": "Sin", "cos": "Cos"},
+        }.items()
+    },
+    **{
+        f"math.reduce_{name}": _reduced(kind)
+        for name, kind in {
+            **{"mean": "Mean", "sum": "Sum", "max": "Max", "min": "Min", "std": "Std", "variance": "Var"},
+            **{"prod": "Prod"},
+        }.items()
+    },
+    "math.rsqrt": _unary("Rsqrt", MATH),
+    "math.sigmoid": _unary("Sigmoid", NN),
+    "math.softplus": _unary("Softplus", NN),
+    "math.add_n": lambda inputs: Call("Add", (inputs,), module=LAYERS),
+    "math.l2_normalize": lambda x, axis: Call("UnitNormalization", (x,), {"axis": axis}, LAYERS),
+    "linalg.matmul": _matmul,
+    "nn.relu": _unary("Relu", NN),
+    "nn.relu6": _unary("Relu6", NN),
+    "nn.silu": _silu,
+    "nn.swish": _silu,
+    "nn.elu": lambda x, alpha=1.0: Call("Elu", (x,), {"alpha": alpha}, NN),
+    "nn.selu": _unary("Selu", NN),
+    "nn.softsign": _unary("Softsign", NN),
+    "nn.softmax": _softmax,
+    "nn.log_softmax": lambda x, axis=-1: Call("LogSoftmax", (x,), {"axis": axis}, NN),
+    "nn.leaky_relu": lambda x, alpha=0.2: Call("LeakyRelu", (x,), {"negative_slope": alpha}, NN),
+    "nn.gelu": lambda x, approximate=False: Call("Gelu", (x,), {"approximate": approximate}, NN),
+    "nn.bias_add": _bias_add,
+    "cast": _cast,
+    "identity": _same,
+    "stop_gradient": _same,
+    "convert_to_tensor": _same,
+    "expand_dims": lambda x, axis=-1: Call("ExpandDims", (x,), {"axis": axis}),
+    "squeeze": lambda x, axis=None: Call("Squeeze", (x,), {"axis": axis}),
+    "reshape": lambda x, shape: Call("Reshape", (x,), {"newshape": shape}),
+    "transpose": _transpose,
+    "concat": lambda values, axis=-1: Call("Concatenate", (values,), {"axis": axis}),
+    "stack": lambda values, axis=0: Call("Stack", (values,), {"axis": axis}),
+    "unstack": lambda x, num=None, axis=0: Call("Unstack", (x,), {"num": num, "axis": axis}, CORE),
+    "split": _split,
+    "tile": lambda x, multiples: Call("Tile", (x,), {"repeats": multiples}),
+    "repeat": lambda x, repeats, axis=None: Call("Repeat", (x,), {"repeats": repeats, "axis": axis}),
+    "pad": _pad,
+    "reverse": lambda x, axis: Call("Flip", (x,), {"axis": axis}),
+    "where": lambda condition, x, y: Call("Where", (condition, constant(x), constant(y))),
+    "clip_by_value": lambda x, clip_value_min, clip_value_max: Call(
+        "Clip", (x,), {"x_min": clip_value_min, "x_max": clip_value_max}
+    ),
+    "floor_div": _binary("FloorDivide"),
+    **dict.fromkeys(("nn.max_pool", "nn.max_pool2d"), _pooling("MaxPooling2D")),
+    **dict.fromkeys(("nn.avg_pool", "nn.avg_pool2d"), _pooling("AveragePooling2D")),
+    "nn.space_to_depth": lambda x, block_size: Call("SpaceToDepth", (x,), {"block_size": block_size}, NN),
+    "nn.depth_to_space": lambda x, block_size: Call("DepthToSpace", (x,), {"block_size": block_size}, NN),
+    "image.resize": _resize,
+    "image.flip_left_right": lambda x: Call("Flip", (x,), {"axis": -2}),
+    "image.flip_up_down": lambda x: Call("Flip", (x,), {"axis": -3}),
+    "image.crop_to_bounding_box": _crop,
+    "image.grayscale_to_rgb": lambda x: Call("Concatenate", ([x, x, x],), {"axis": -1}),
+    "image.rgb_to_grayscale": lambda x: Call("RGBToGrayscale", (x,), {"data_format": "channels_last"}, IMAGE),
+    "keras.activations.relu": _relu,
+    "keras.activations.hard_sigmoid": _hard_sigmoid,
+    "keras.activations.linear": _same,
+    "keras.backend.permute_dimensions": lambda x, pattern: Call("Transpose", (x,), {"axes": pattern}),
+    "keras.backend.concatenate": lambda values, axis=-1: Call("Concatenate", (values,), {"axis": axis}),
+    "keras.backend.reverse": lambda x, axes: Call("Flip", (x,), {"axis": axes}),
+    "keras.backend.pow": lambda x, a: Call("Power", (x, a)),
+    "keras.backend.clip": lambda x, min_value, max_value: Call("Clip", (x,), {"x_min": min_value, "x_max": max_value}),
+    "keras.backend.relu": _relu,
+    "keras.backend.hard_sigmoid": _hard_sigmoid,
+}
+
+
+def call_of(function: str, first: Any, arguments: Json) -> Call:
+    """What Keras 3 is to call in place of a function of TensorFlow.
+
+    Args:
+        function: TensorFlow's public name of it, without `tf.`.
+        first: Its first argument, tensors being described already.
+        arguments: The others, by their names in TensorFlow.
+
+    Raises:
+        BundleError: the table has no such function, or not with these arguments.
+    """
+    row = _row(function)
+    given = {key: plain(value) for key, value in arguments.items() if value is not None and key != "name"}
+    if row is not None:
+        try:
+            return row(first, **given)
+        except TypeError:
+            pass
+    options = ", ".join(f"{key}={value}" for key, value in given.items() if not isinstance(value, dict))
+    raise BundleError(f"Keras 3 has no counterpart of its operator tf.{function}({options}). {WAY_OUT}")
+
+
+def _row(function: str) -> Row | None:
+    """The row of a function, or of TensorFlow's that a function of Keras or of TensorFlow 1 stands for."""
+    names = [function, function.removeprefix("compat.v1.")]
+    if function.startswith("keras."):
+        name = function.rpartition(".")[2]
+        names += [name, f"nn.{name}", f"math.{name}", f"math.reduce_{name}"]
+    return next((ROWS[each] for each in names if each in ROWS), None)
+
+
+def constant(value: Any) -> Any:
+    """A constant as Keras 3 describes it: numbers as they are, lists of them as an array."""
+    if not isinstance(value, list):
+        return value
+    kinds = {type(each) for each in _flat(value)}
+    dtype = "float32" if float in kinds else "int32"
+    return {"class_name": "__numpy__", "config": {"value": value, "dtype": dtype}}
+
+
+def _flat(value: Any) -> list[Any]:
+    return [leaf for each in value for leaf in _flat(each)] if isinstance(value, list) else [value]

@@ -1,0 +1,1 @@
+"""The figures that a monitoring system scrapes, and what they are counted from."""

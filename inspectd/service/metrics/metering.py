@@ -1,0 +1,125 @@
+"""The metrics' part in the daemon: nothing at all unless configured; then a look at the ledger every few seconds, and
+an endpoint on 127.0.0.1 that answers scrapes.
+
+It is never a reason not to inspect: while another program has the port, that is said once, and tried again.
+"""
+
+import logging
+import socketserver
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine
+
+from inspectd.config import Config
+from inspectd.ingest.intake import Intake
+from inspectd.ledger.read.feed import Feed
+from inspectd.ledger.write.queue import Queue
+from inspectd.service.metrics.space import places
+from inspectd.worker.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from inspectd.service.metrics.metrics import Metrics, Standing
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"  # and no setting: nobody outside this machine is let in
+EVERY = 2.0  # seconds between two looks
+RETRY = 60.0  # seconds between two tries at a port that is taken
+NEVER = float("inf")
+PATIENCE = 2.0  # seconds that a scraper may be silent; scrapes wait for one another
+
+
+class Meter:
+    """Counts from the first moment of a configuration with `metrics.port`."""
+
+    def __init__(self, engine: Engine, queue: Queue) -> None:
+        self._engine = engine
+        self._queue = queue
+        self._port: int | None = None
+        self._feed: Feed
+        self._metrics: Metrics
+        self._server: _Server | None = None
+        self._refused = False
+        self._look_at = 0.0
+        self._open_at = 0.0
+
+    def tick(self, now: float, config: Config, intake: Intake, supervisor: Supervisor) -> float:
+        """Do what is due; returns when to come again (monotonic seconds)."""
+        if config.metrics.port != self._port:
+            self._begin(config, intake, supervisor)
+        if self._port is None:
+            return NEVER
+        if now >= self._look_at:
+            moment = datetime.now(UTC)
+            news = self._feed.look(moment)
+            self._metrics.take(news, _standing(moment, config, intake, supervisor))
+            self._look_at = now if news.more else now + EVERY
+        if self._server is None and now >= self._open_at:
+            self._open_at = now + RETRY
+            self._open()
+        return self._look_at
+
+    def _begin(self, config: Config, intake: Intake, supervisor: Supervisor) -> None:
+        """Another port, or none any more, or the first; what was counted goes on to be."""
+        if self._server:
+            self._server.end()
+        self._server = None
+        if self._port is None:
+            from inspectd.service.metrics.metrics import Metrics  # imports what only metrics need
+
+            moment = datetime.now(UTC)
+            self._feed = Feed(self._engine, moment)
+            self._metrics = Metrics(places(config), _standing(moment, config, intake, supervisor))
+        self._port = config.metrics.port
+        self._refused = False
+        self._look_at = self._open_at = 0.0
+
+    def _open(self) -> None:
+        try:
+            self._server = _Server(self._port or 0, self._metrics)
+        except OSError as error:
+            if not self._refused:
+                why = f"port {self._port} on {HOST} cannot be had ({error.strerror})"
+                sentence = f"no metrics yet: {why}; trying on: free it, or set metrics.port to another"
+                self._queue.event("metrics", sentence, logging.WARNING, port=self._port)
+            self._refused = True
+        else:
+            log.info("metrics: http://%s:%s/metrics", HOST, self._port)
+
+
+def _standing(at: datetime, config: Config, intake: Intake, supervisor: Supervisor) -> "Standing":
+    from inspectd.service.metrics.metrics import Standing
+
+    names = [watch.name for watch in config.watch]
+    return Standing(at, names, intake.missing, supervisor.ready, intake.counters)
+
+
+class _Server(socketserver.TCPServer):
+    """One scrape at a time, in one thread: however many ask, no more than this is spent on them."""
+
+    allow_reuse_address = True  # after a restart the port is ours at once
+    request_queue_size = 16
+
+    def __init__(self, port: int, metrics: "Metrics") -> None:
+        from prometheus_client.exposition import MetricsHandler
+
+        class Handler(MetricsHandler):
+            registry = metrics.registry
+            timeout = PATIENCE
+
+        super().__init__((HOST, port), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True, name="metrics").start()
+
+    def handle_error(self, *_: Any) -> None:
+        """A scraper that hangs up is no news, and nothing that one asks ends this thread."""
+        log.debug("a scrape failed", exc_info=True)
+
+    def end(self) -> None:
+        """Let go of the port once the scrape in hand is answered; nobody waits for that."""
+        threading.Thread(target=self._end, daemon=True).start()
+
+    def _end(self) -> None:
+        self.shutdown()
+        self.server_close()

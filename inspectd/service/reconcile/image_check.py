@@ -1,0 +1,103 @@
+"""What one image of the ledger should have on the disk: its source, its overlay, its sidecar."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from inspectd.config import Config, Watch
+from inspectd.ledger.read.reconcile import Record
+from inspectd.ledger.records import VANISHED, reason_code
+from inspectd.ledger.schema import After, State
+from inspectd.paths import from_text
+from inspectd.service.reconcile.gaps import Gap, Kind, grace, lies
+from inspectd.worker.after import is_judged, places
+from inspectd.worker.names import artifact_path
+
+_STAYS = (None, After.KEPT)  # what `after` says of a source that is still where it was dropped
+
+
+class Traces:
+    """Holds images against the disk.
+
+    Args:
+        there: The watches whose folder is there; of others nobody knows what is missing.
+        output_there: Whether `output` is.
+        now: The present time.
+    """
+
+    def __init__(self, config: Config, there: Mapping[str, Watch], *, output_there: bool, now: datetime) -> None:
+        self._config = config
+        self._served: Collection[str] = {watch.name for watch in config.watch}
+        self._there = there
+        self._output_there = output_there
+        self._now = now
+
+    def gaps(self, record: Record, bundles: Sequence[str]) -> Iterator[Gap]:
+        """Hold one image against the disk as it is now.
+
+        Args:
+            bundles: The models that were ever in service: one of them stands in the name of a failure's sidecar.
+        """
+
+        def gap(kind: Kind, detail: str) -> Gap:
+            return Gap(kind, record.watch, record.path, detail, record=record)
+
+        try:
+            if missing := self._source_missing(record):
+                yield gap(Kind.ROW, missing)
+            elif changed := self._moved_and_changed(record):
+                yield gap(Kind.CHANGED, changed)
+            elif waits := self._waits(record):
+                yield gap(Kind.WAITING, waits)
+            if not self._output_there:
+                return
+            overlay = record.judgement and record.judgement.overlay
+            if overlay and not lies(self._config.output / overlay):
+                yield gap(Kind.OVERLAY, f"{overlay} is not there")
+            if self._owes_sidecar(record):
+                said = record.judgement
+                models = [said.bundle] if said else bundles
+                names = [artifact_path(record.claim(), model[:8], ".json") for model in models]
+                if not any(lies(self._config.output / name) for name in names):
+                    yield gap(Kind.SIDECAR, f"{said.verdict if said else State.FAILED} without one")
+        except OSError as error:
+            yield gap(Kind.UNREADABLE, f"{error.filename} cannot be looked at: {error.strerror}")
+
+    def _owes_sidecar(self, record: Record) -> bool:
+        """Whether an image has an outcome that should stand in a sidecar: retention removes it with its overlay."""
+        said = record.judgement
+        is_expired = said and said.overlay is None and self._config.overlay.is_wanted(said.verdict)
+        return self._config.sidecar and record.is_finished and not is_expired
+
+    def _source_missing(self, record: Record) -> str | None:
+        """Where the source should lie and does not; None where it does, or where none is owed."""
+        watch = self._there.get(record.watch)
+        if watch is None or (record.state == State.FAILED and reason_code(record.reason or "") == VANISHED):
+            return None
+        if not record.is_finished and self._age(record) <= grace(watch):
+            return None
+        if record.after == After.MOVED and record.moved_to:
+            gone = not lies(Path(from_text(record.moved_to)))
+            return f"{record.state}, and gone from {record.moved_to}" if gone else None
+        if record.after == After.PENDING:
+            gone = not any(map(lies, places(watch, record.finished())))
+            return f"{record.state}, and gone before it could be put away" if gone else None
+        gone = record.after in _STAYS and not lies(watch.path / from_text(record.path))
+        return f"{record.state}, and the file is gone" if gone else None
+
+    def _moved_and_changed(self, record: Record) -> str | None:
+        """Where a moved source was written to since it was judged; None where it was not, or was not moved."""
+        if record.watch not in self._there or record.after != After.MOVED or not record.moved_to:
+            return None
+        same = is_judged(Path(from_text(record.moved_to)), record.stat)
+        return None if same else f"{record.state}, and {record.moved_to} was written to since, or replaced"
+
+    def _waits(self, record: Record) -> str | None:
+        patience = timedelta(seconds=self._config.limits.stalled)
+        if record.is_finished or (record.state != State.STALLED and self._age(record) <= patience):
+            return None
+        unserved = "" if record.watch in self._served else ", and the configuration has no such watch"
+        return f"{record.state}, seen {record.seen_at}{unserved}"
+
+    def _age(self, record: Record) -> timedelta:
+        return self._now - datetime.fromisoformat(record.seen_at)

@@ -1,0 +1,142 @@
+"""Gaps put right as far as the ledger and the disk still allow it. Nothing is ever removed, judged or decided here.
+
+A file without a row is enqueued like any arrival, a missing sidecar is written from the ledger, and a missing overlay
+is put on the list that the daemon draws from. Each step may be repeated, beside the running daemon too.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from inspectd.config import Config
+from inspectd.durable import write_all
+from inspectd.errors import BundleError
+from inspectd.ledger.read.reconcile import Record
+from inspectd.ledger.transactions import REST, chunks
+from inspectd.ledger.write.queue import Queue
+from inspectd.model.bundle import Bundle, load_bundle
+from inspectd.paths import from_text, to_text
+from inspectd.service.reconcile.gaps import Gap, Kind
+from inspectd.worker.artifacts import sidecar
+from inspectd.worker.names import artifact_path
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What became of a gap: `problem` says why it could not be put right, and is None where it was, or will be."""
+
+    gap: Gap
+    done: str
+    problem: str | None = None
+
+
+_BY_HAND = {
+    Kind.UNREADABLE: "make it readable, and compare again",
+    Kind.ROW: "nothing brings a file back; the row stays, as what is known of it",
+    Kind.CHANGED: "what lies there now was not judged; bring it into the watch to have it judged",
+    Kind.WAITING: "the daemon sees to it; inspectd status and its log say what holds it up",
+    Kind.STRAY: "nothing is removed here; look at it, and remove it by hand",
+    Kind.NUMBER: "it never arrived; ask the camera",
+}
+
+
+class _Cannot(Exception):
+    """Why a gap cannot be put right."""
+
+
+class Repairs:
+    """The repair of one site.
+
+    Args:
+        queue: The ledger, open for writing.
+        bundles: The identities of the models that were ever in service.
+    """
+
+    def __init__(self, config: Config, queue: Queue, bundles: Sequence[str]) -> None:
+        self._config = config
+        self._watches = {watch.name: watch for watch in config.watch}
+        self._queue = queue
+        self._known = bundles
+        self._bundles: dict[Path, Bundle] = {}
+
+    def repair(self, gaps: Iterable[Gap]) -> Iterator[Repaired]:
+        """Put each gap right, or say why not, and write the sum of it into the audit trail."""
+        found = repaired = 0
+        for (kind, watch), run in groupby(gaps, key=lambda gap: (gap.kind, gap.watch)):
+            for chunk in chunks(run):
+                for each in self._together(kind, watch, chunk):
+                    found += 1
+                    repaired += each.problem is None
+                    yield each
+        if found:
+            self._queue.event("reconcile", f"{found} gaps between disk and ledger, {repaired} of them repaired")
+
+    def _together(self, kind: Kind, watch: str, gaps: Sequence[Gap]) -> list[Repaired]:
+        """Gaps of one kind in one watch, at most 500."""
+        if kind is Kind.FILE:
+            self._queue.enqueue(watch, [gap.arrival for gap in gaps if gap.arrival])
+            time.sleep(REST)
+            return [Repaired(gap, "queued") for gap in gaps]
+        if kind is Kind.SIDECAR:
+            return [_tried(gap, self._write_sidecar) for gap in gaps]
+        if kind is Kind.OVERLAY:
+            tried = [_tried(gap, self._may_be_drawn) for gap in gaps]
+            drawable = [each.gap.record for each in tried if each.problem is None]
+            self._queue.redraw(record.judgement.inspection_id for record in drawable if record and record.judgement)
+            return tried
+        return [Repaired(gap, "", _BY_HAND[kind]) for gap in gaps]
+
+    def _may_be_drawn(self, record: Record) -> str:
+        """Whether the daemon can draw an overlay again, as far as one sees without reading the source.
+
+        Raises:
+            _Cannot: it can not.
+        """
+        bundle = self._bundle(record.watch)
+        if record.judgement is None or bundle.identity != record.judgement.bundle:
+            raise _Cannot(f"another model judged it than {bundle.title}, which the watch has now")
+        watch = self._watches[record.watch]
+        source = Path(from_text(record.moved_to)) if record.moved_to else watch.path / from_text(record.path)
+        now = source.stat(follow_symlinks=watch.follow_links)
+        if (now.st_size, now.st_mtime_ns) != (record.stat.size, record.stat.mtime_ns):
+            raise _Cannot(f"{to_text(str(source))} was written or touched since it was judged")
+        return "to be drawn again by the daemon"
+
+    def _write_sidecar(self, record: Record) -> str:
+        """Write what a worker would have written; a failure's gets the name of the model that the watch has now.
+
+        Raises:
+            _Cannot: no model was ever in service here that could stand in the name.
+            OSError: the disk refuses.
+        """
+        bundle = record.judgement.bundle if record.judgement else self._bundle(record.watch).identity
+        if bundle not in self._known:
+            raise _Cannot(f"the model {bundle[:8]} of the watch was never in service: start the daemon first")
+        name = artifact_path(record.claim(), bundle[:8], ".json")
+        write_all([(self._config.output / name, sidecar(record.outcome(), self._config.output))])
+        return f"{name} written"
+
+    def _bundle(self, name: str) -> Bundle:
+        """The model of a watch."""
+        watch = self._watches.get(name)
+        if watch is None:
+            raise _Cannot("the configuration has no such watch")
+        if watch.model not in self._bundles:
+            try:
+                self._bundles[watch.model] = load_bundle(watch.model)
+            except BundleError as error:
+                raise _Cannot(str(error)) from error
+        return self._bundles[watch.model]
+
+
+def _tried(gap: Gap, attempt: Callable[[Record], str]) -> Repaired:
+    if gap.record is None:
+        raise AssertionError(f"a gap of the kind {gap.kind} is of an image")
+    try:
+        return Repaired(gap, attempt(gap.record))
+    except _Cannot as error:
+        return Repaired(gap, "", str(error))
+    except OSError as error:
+        return Repaired(gap, "", f"{error.filename}: {error.strerror}")

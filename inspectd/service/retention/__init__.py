@@ -1,0 +1,1 @@
+"""Removes old files and ledger rows by the rules of the configuration."""

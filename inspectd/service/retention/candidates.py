@@ -1,0 +1,250 @@
+"""What retention removes: the oldest overlays, moved source images and rows, by age and by free space.
+
+It only chooses and changes nothing. What is pinned, reviewed, a `review` or a failure never goes, nor a row whose file
+may still be there. It walks from the oldest on, in short reads.
+"""
+
+import os
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from inspectd.clock import utc_text
+from inspectd.config import Config, Watch, free_bytes
+from inspectd.ledger.records import Expirable, Place, Removal
+from inspectd.ledger.schema import After
+from inspectd.ledger.write.retention import Expiry
+from inspectd.paths import from_text, to_text
+from inspectd.service.retention.removal import is_gone, look
+from inspectd.sizes import size_text
+from inspectd.worker.names import artifact_path
+
+PAGE = 200  # candidates in one read, and at most in one transaction
+
+Short = dict[int, int]  # by device, the bytes that are missing to what must stay free
+
+
+@dataclass(frozen=True)
+class Found:
+    """A candidate that is there and may go: its files, and what they hold of which disk."""
+
+    candidate: Expirable
+    removals: tuple[Removal, ...]
+    size: int  # bytes on the disk
+    device: int
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule at work: where its candidates come from, what of them is there, and how the ledger lets go of them."""
+
+    name: str  # as in the configuration
+    noun: str
+    days: int | None
+    free: str | None
+    roots: tuple[Path, ...]  # whose disks `free` is about
+    page: Callable[[Place, int], list[Expirable]]
+    find: Callable[[Sequence[Expirable]], list[Found]]
+    let_go: Callable[[Mapping[int, Sequence[Removal]]], None]
+
+
+@dataclass
+class Tally:
+    """What goes by one rule, and why."""
+
+    by_age: int = 0
+    by_space: int = 0
+    bytes: int = 0
+
+    def add(self, going: Sequence[Found], before: str) -> None:
+        aged = sum(each.candidate.at < before for each in going)
+        self.by_age += aged
+        self.by_space += len(going) - aged
+        self.bytes += sum(each.size for each in going)
+
+    def text(self, noun: str) -> str:
+        """``12 overlays (10 by age, 2 for free space; 3.1 MB)``."""
+        why = f"{self.by_age} by age, {self.by_space} for free space"
+        return f"{self.by_age + self.by_space} {noun} ({why}; {size_text(self.bytes)})"
+
+
+def rules(config: Config, expiry: Expiry) -> list[Rule]:
+    """The rules that are in force, in the order in which they work: large files first, rows last."""
+    wanted, watches = config.retention, {watch.name: watch for watch in config.watch}
+    archives = tuple({watch.archive for watch in config.watch if watch.after == "move"})
+    made = [
+        Rule(
+            "sources",
+            "source images",
+            *(wanted.sources.days, wanted.sources.free, archives),
+            expiry.sources,
+            lambda page: list(_sources(page, watches, expiry.shared([each.id for each in page]))),
+            expiry.expire_sources,
+        ),
+        Rule(
+            "overlays",
+            "overlays",
+            *(wanted.overlays.days, wanted.overlays.free, (config.output,)),
+            expiry.overlays,
+            lambda page: list(_overlays(page, config.output)),
+            expiry.expire_overlays,
+        ),
+        Rule(
+            "rows",
+            "rows",
+            *(wanted.rows.days, None, ()),
+            expiry.rows,
+            lambda page: list(_rows(page, config, watches, expiry)),
+            expiry.remove_rows,
+        ),
+    ]
+    return [rule for rule in made if rule.days or rule.free]
+
+
+def cutoff(rule: Rule, now: datetime) -> str:
+    """What had its outcome before this goes by age; an empty text where nothing does."""
+    return utc_text(now - timedelta(days=rule.days)) if rule.days else ""
+
+
+def walk(rule: Rule, before: str, missing: Short) -> Iterator[list[Found]]:
+    """What a rule removes, from the oldest on, a page at a time; `missing` is reduced by what that frees.
+
+    The disks are measured once, before: some free the space of a removed file only later.
+    """
+    beyond = Place()
+    while True:
+        is_short = max(missing.values(), default=0) > 0
+        page = rule.page(beyond, PAGE)
+        due = page if is_short else [each for each in page if each.at < before]
+        yield choose(rule.find([each for each in due if not each.is_protected]), before, missing)
+        if len(page) < PAGE or len(due) < len(page):
+            return
+        beyond = Place(page[-1].at, page[-1].id)
+
+
+def choose(found: Sequence[Found], before: str, missing: Short) -> list[Found]:
+    """Of candidates in the order of age: those that are older than a time, and as many as a disk too full needs."""
+    going = []
+    for each in found:
+        if each.candidate.at < before or missing.get(each.device, 0) > 0:
+            going.append(each)
+            if each.device in missing:
+                missing[each.device] -= each.size
+    return going
+
+
+def shortage(rule: Rule) -> Short:
+    """The disks of a rule's folders on which less is free than it asks for."""
+    short: Short = {}
+    for root in rule.roots if rule.free else ():
+        try:
+            disk, device = os.statvfs(root), root.stat().st_dev
+        except OSError:  # not there yet, or away
+            continue
+        missing = free_bytes(rule.free or "", disk.f_blocks * disk.f_frsize) - disk.f_bavail * disk.f_frsize
+        if missing > 0:
+            short[device] = missing
+    return short
+
+
+def _sources(page: Sequence[Expirable], watches: Mapping[str, Watch], shared: Container[str]) -> Iterator[Found]:
+    """Moved files that lie in the archive of their watch, in no watch, and are still the very files of one image."""
+    watched = [watch.path.resolve() for watch in watches.values()]
+    for each in page:
+        watch, path = watches.get(each.watch), Path(from_text(each.file or ""))
+        if watch is None or each.file in shared or not path.is_relative_to(watch.archive):
+            continue
+        if any(path.resolve().is_relative_to(folder) for folder in watched):
+            continue
+        there = look(watch.archive, path)
+        if there and (there.st_size, there.st_mtime_ns) == (each.size, each.mtime_ns):
+            removal = _removal(watch.archive, path, each.size, each.mtime_ns)
+            dropped = utc_text(
+                datetime.fromtimestamp(each.ctime_ns / 1e9, UTC)
+            )  # perhaps again, long after its outcome
+            yield Found(replace(each, at=max(each.at, dropped)), (removal,), there.st_blocks * 512, there.st_dev)
+
+
+def _overlays(page: Sequence[Expirable], output: Path) -> Iterator[Found]:
+    for each in page:
+        root, path = output / each.watch, output / (each.file or "")
+        if there := look(root, path):
+            drawn = (_removal(root, path), _removal(root, path.with_suffix(".json")))
+            yield Found(each, drawn, there.st_blocks * 512, there.st_dev)
+
+
+def _rows(page: Sequence[Expirable], config: Config, watches: Mapping[str, Watch], expiry: Expiry) -> Iterator[Found]:
+    """Rows whose file is certainly gone: were the file still there, the next scan would take it for a new one."""
+    gone = [each for each in page if each.watch in watches and _source_is_gone(each, watches[each.watch])]
+    drawn = expiry.drawn([each.id for each in gone])
+    for each in gone:
+        root = config.output / each.watch
+        names = [artifact_path(each, model, ".json") for _, model in drawn[each.id]]  # it may stand without an overlay
+        names += [Path(overlay) for overlay, _ in drawn[each.id] if overlay]
+        paths = [config.output / name for name in names]
+        yield Found(each, tuple(_removal(root, path) for path in paths if look(root, path)), 0, 0)
+
+
+def _source_is_gone(row: Expirable, watch: Watch) -> bool:
+    source = watch.path / from_text(row.path)
+    if row.after == After.MOVED:
+        moved_to = Path(from_text(row.file or ""))
+        return not os.path.lexists(source) and is_gone(watch.archive, moved_to)
+    if os.path.lexists(source):
+        return row.is_superseded and not _is(source, row)
+    return row.after in (After.DELETED, After.EXPIRED) or is_gone(watch.path, source)
+
+
+def _is(source: Path, row: Expirable) -> bool:
+    """Whether a file there may be the one of the row, followed or not."""
+    held = (row.size, row.mtime_ns, row.ctime_ns)
+    try:
+        stats = [source.lstat(), source.stat()]
+    except OSError:
+        return True
+    return any((each.st_size, each.st_mtime_ns, each.st_ctime_ns) == held for each in stats)
+
+
+def _removal(root: Path, path: Path, size: int | None = None, mtime_ns: int | None = None) -> Removal:
+    return Removal(to_text(str(root)), to_text(str(path.relative_to(root))), size, mtime_ns)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What one rule would remove now."""
+
+    name: str
+    days: int | None
+    free: str | None
+    by_age: int
+    by_space: int
+    bytes: int
+    still_short: bool  # even so less would be free than the rule asks for
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What retention would do if it began now."""
+
+    rules: tuple[Outlook, ...]
+    protected: dict[str, int]  # images that never go, by the reason
+    pending: int  # files that are let go of and not yet removed
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def preview(config: Config, engine: Engine, now: datetime) -> Preview:
+    """Walk as retention would, and change nothing."""
+    expiry = Expiry(engine)
+    outlooks = []
+    for rule in rules(config, expiry):
+        tally, before, missing = Tally(), cutoff(rule, now), shortage(rule)
+        for going in walk(rule, before, missing):
+            tally.add(going, before)
+        still_short = max(missing.values(), default=0) > 0
+        outlooks.append(Outlook(rule.name, rule.days, rule.free, **vars(tally), still_short=still_short))
+    return Preview(tuple(outlooks), expiry.protected(), expiry.pending())
