@@ -124,7 +124,8 @@ def test_commands_that_look_up_import_nothing_heavy(name: str) -> None:
         f"load_command({name!r})\n"
         "import inspectd.config, inspectd.cli.output\n"
         f"if {name!r} in ('status', 'results', 'show', 'stats', 'db'):\n"
-        "    import inspectd.ledger.query, inspectd.ledger.database, inspectd.ledger.status, inspectd.ledger.backup\n"
+        "    import inspectd.ledger.read.search, inspectd.ledger.database, inspectd.ledger.read.status\n"
+        "    import inspectd.ledger.backup\n"
         "print(*sorted({'tensorflow', 'keras', 'numpy', 'cv2', 'PIL', 'alembic', 'watchdog'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -180,7 +180,7 @@ def test_a_locked_ledger_is_a_sentence_and_no_endless_wait(
 
 
 def test_a_file_system_without_hard_links(filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(*_: object) -> None:
+    def link(*_: object, **_options: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", link)

@@ -63,7 +63,7 @@ def test_no_list_of_flags_means_none(tmp_path: Path) -> None:
 def test_tensorflow_starts_without_a_word() -> None:
     program = """
 import os
-from inspectd.model.backend import keras
+from inspectd.model.engine.backend import keras
 from inspectd.model.engine.on_tensorflow import tf
 from inspectd.model.devices import open_device
 open_device("auto")

@@ -25,7 +25,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from inspectd.model.bundle import load_bundle
-from inspectd.model.inspector import open_inspector
+from inspectd.model.loading import open_inspector
 
 def findings(folder):
     inspector = open_inspector(load_bundle(folder / "bundle"), "auto")
@@ -46,7 +46,7 @@ def findings(folder):
     }
 
 told = {folder: findings(Path(folder)) for folder in sys.argv[1:]}
-from inspectd.model.backend import SOFTWARE, keras
+from inspectd.model.engine.backend import SOFTWARE, keras
 from inspectd.model.engine import engine
 layer = keras.layers.Conv2D(2, 3)
 layer.build((None, 8, 8, 3))

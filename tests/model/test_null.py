@@ -49,7 +49,7 @@ import sys
 from pathlib import Path
 from inspectd.model.bundle import load_bundle
 from inspectd.model.choices import Choices
-from inspectd.model.inspector import open_inspector
+from inspectd.model.loading import open_inspector
 here = Path({str(tmp_path)!r})
 for name in ("null", "golden"):
     open_inspector(load_bundle(here / name), choices=Choices(here / "precisions.json")).warm_up(16)

@@ -192,7 +192,7 @@ from pathlib import Path
 import numpy as np
 from inspectd.model.bundle import load_bundle
 from inspectd.model.explanation import explain
-from inspectd.model.inspector import open_inspector
+from inspectd.model.loading import open_inspector
 from inspectd.worker.artifacts import stored_heat
 inspector = open_inspector(load_bundle(Path(sys.argv[1])), "cpu", "float32")
 inspector.warm_up(8)
