@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +19,58 @@ def outcome_of(outcome: Inspected | Failed) -> str:
     return outcome.verdict if isinstance(outcome, Inspected) else State.FAILED
 
 
+class SidecarImage(Protocol):
+    """What a sidecar says about the image itself."""
+
+    @property
+    def part(self) -> str | None: ...
+    @property
+    def watch(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+
+
+class SidecarVerdict(Protocol):
+    """What a sidecar says about a verdict; `overlay` is relative to `output`."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def score(self) -> float: ...
+    @property
+    def overlay(self) -> str | None: ...
+
+
 def sidecar(outcome: Inspected | Failed, output: Path) -> bytes:
-    """What a PLC or MES reads: the same keys for every outcome, null where a failure has nothing to say."""
-    claim = outcome.claim
-    inspected = outcome if isinstance(outcome, Inspected) else None
+    """The sidecar of an outcome that a worker has just found."""
+    verdict = outcome if isinstance(outcome, Inspected) else None
+    return sidecar_json(outcome.claim, outcome_of(outcome), outcome.reason, outcome.sha256, verdict, output)
+
+
+def sidecar_json(
+    image: SidecarImage,
+    outcome: str,
+    reason: str | None,
+    sha256: str | None,
+    verdict: SidecarVerdict | None,
+    output: Path,
+) -> bytes:
+    """What a PLC or MES reads: the same keys for every outcome, null where a failure has nothing to say.
+
+    Args:
+        outcome: The verdict, or ``failed``.
+        verdict: None for a failure.
+    """
     record = {
-        "verdict": outcome_of(outcome),
-        "reason": outcome.reason,
-        "label": inspected and inspected.label,
-        "score": inspected and inspected.score,
-        "part": claim.part,
-        "watch": claim.watch,
-        "path": claim.path,
-        "overlay": str(output / inspected.overlay) if inspected and inspected.overlay else None,
-        "sha256": outcome.sha256,
+        "verdict": outcome,
+        "reason": reason,
+        "label": verdict.label if verdict else None,
+        "score": verdict.score if verdict else None,
+        "part": image.part,
+        "watch": image.watch,
+        "path": image.path,
+        "overlay": str(output / verdict.overlay) if verdict and verdict.overlay else None,
+        "sha256": sha256,
     }
     return json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n"
 

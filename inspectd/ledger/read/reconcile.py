@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Engine, Select, func, select
 
 from inspectd.clock import utc_text
-from inspectd.domain import Stat, Verdict
+from inspectd.domain import Stat
 from inspectd.ledger.database import reading
-from inspectd.ledger.records import Claim, Failed, Finished, Inspected
+from inspectd.ledger.records import Finished
 from inspectd.ledger.schema import FINISHED_STATES, State, images, inspections, models, removals
 from inspectd.ledger.transactions import CHUNK, IS_CLAIMED, IS_OPEN, Found, chunks
 
@@ -37,7 +37,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class VerdictInForce:
     """The verdict in force on an image, as far as its overlay and sidecar need it."""
 
     inspection_id: int
@@ -64,52 +64,21 @@ class Record:
     finished_at: str | None
     after: str | None
     moved_to: str | None
-    judgement: Judgement | None
+    in_force: VerdictInForce | None
 
     @property
     def is_finished(self) -> bool:
         """Whether it has its outcome."""
         return self.state in FINISHED_STATES
 
-    def claim(self) -> Claim:
-        """As a worker held it, for what is named and written by its claim."""
-        return Claim(
-            image_id=self.image_id,
-            attempt=0,
-            watch=self.watch,
-            path=self.path,
-            stat=self.stat,
-            seen_at=self.seen_at,
-            part=self.part,
-            fields={},
-            sha256=self.sha256,
-            reason=None,
-            alone=False,
-        )
+    @property
+    def outcome(self) -> str:
+        """The verdict in force, or ``failed``. Only a finished image has one."""
+        return self.in_force.verdict if self.in_force else State.FAILED
 
     def finished(self) -> Finished:
-        """As `after` needs it, once there is an outcome."""
-        outcome = self.judgement.verdict if self.judgement else State.FAILED
-        return Finished(self.image_id, self.watch, self.path, self.stat, outcome, self.finished_at or "")
-
-    def outcome(self) -> Inspected | Failed:
-        """As a sidecar tells it, once there is an outcome."""
-        said = self.judgement
-        if said is None:
-            return Failed(self.claim(), self.reason or "", self.sha256)
-        return Inspected(
-            claim=self.claim(),
-            sha256=self.sha256 or "",
-            verdict=Verdict(said.verdict),
-            label=said.label,
-            logits=(),
-            score=said.score,
-            thresholds={},
-            precision="",
-            device="",
-            reason=self.reason,
-            overlay=said.overlay,
-        )
+        """The image as `after` takes it. Only for a finished image."""
+        return Finished(self.image_id, self.watch, self.path, self.stat, self.outcome, self.finished_at or "")
 
 
 def records(engine: Engine, span: Span, watch: str | None) -> Iterator[list[Record]]:
@@ -242,7 +211,7 @@ def _record(row: Found) -> Record:
         finished_at=row.finished_at,
         after=row.after,
         moved_to=row.moved_to,
-        judgement=Judgement(row.inspection_id, row.verdict, row.label, row.score, row.overlay, row.bundle)
+        in_force=VerdictInForce(row.inspection_id, row.verdict, row.label, row.score, row.overlay, row.bundle)
         if judged
         else None,
     )

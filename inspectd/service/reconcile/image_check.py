@@ -51,13 +51,13 @@ class Traces:
                 yield gap(Kind.WAITING, waits)
             if not self._output_there:
                 return
-            overlay = record.judgement and record.judgement.overlay
+            overlay = record.in_force and record.in_force.overlay
             if overlay and not lies(self._config.output / overlay):
                 yield gap(Kind.OVERLAY, f"{overlay} is not there")
             if self._owes_sidecar(record):
-                said = record.judgement
+                said = record.in_force
                 models = [said.bundle] if said else bundles
-                names = [artifact_path(record.claim(), model[:8], ".json") for model in models]
+                names = [artifact_path(record, model[:8], ".json") for model in models]
                 if not any(lies(self._config.output / name) for name in names):
                     yield gap(Kind.SIDECAR, f"{said.verdict if said else State.FAILED} without one")
         except OSError as error:
@@ -65,7 +65,7 @@ class Traces:
 
     def _owes_sidecar(self, record: Record) -> bool:
         """Whether an image has an outcome that should stand in a sidecar: retention removes it with its overlay."""
-        said = record.judgement
+        said = record.in_force
         is_expired = said and said.overlay is None and self._config.overlay.is_wanted(said.verdict)
         return self._config.sidecar and record.is_finished and not is_expired
 

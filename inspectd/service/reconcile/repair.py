@@ -19,7 +19,7 @@ from inspectd.ledger.write.queue import Queue
 from inspectd.model.bundle import Bundle, load_bundle
 from inspectd.paths import from_text, to_text
 from inspectd.service.reconcile.gaps import Gap, Kind
-from inspectd.worker.artifacts import sidecar
+from inspectd.worker.artifacts import sidecar_json
 from inspectd.worker.names import artifact_path
 
 
@@ -84,7 +84,7 @@ class Repairs:
         if kind is Kind.OVERLAY:
             tried = [_tried(gap, self._may_be_drawn) for gap in gaps]
             drawable = [each.gap.record for each in tried if each.problem is None]
-            self._queue.redraw(record.judgement.inspection_id for record in drawable if record and record.judgement)
+            self._queue.redraw(record.in_force.inspection_id for record in drawable if record and record.in_force)
             return tried
         return [Repaired(gap, "", _BY_HAND[kind]) for gap in gaps]
 
@@ -95,7 +95,7 @@ class Repairs:
             _Cannot: it can not.
         """
         bundle = self._bundle(record.watch)
-        if record.judgement is None or bundle.identity != record.judgement.bundle:
+        if record.in_force is None or bundle.identity != record.in_force.bundle:
             raise _Cannot(f"another model judged it than {bundle.title}, which the watch has now")
         watch = self._watches[record.watch]
         source = Path(from_text(record.moved_to)) if record.moved_to else watch.path / from_text(record.path)
@@ -111,11 +111,13 @@ class Repairs:
             _Cannot: no model was ever in service here that could stand in the name.
             OSError: the disk refuses.
         """
-        bundle = record.judgement.bundle if record.judgement else self._bundle(record.watch).identity
+        bundle = record.in_force.bundle if record.in_force else self._bundle(record.watch).identity
         if bundle not in self._known:
             raise _Cannot(f"the model {bundle[:8]} of the watch was never in service: start the daemon first")
-        name = artifact_path(record.claim(), bundle[:8], ".json")
-        write_all([(self._config.output / name, sidecar(record.outcome(), self._config.output))])
+        name = artifact_path(record, bundle[:8], ".json")
+        output = self._config.output
+        content = sidecar_json(record, record.outcome, record.reason, record.sha256, record.in_force, output)
+        write_all([(output / name, content)])
         return f"{name} written"
 
     def _bundle(self, name: str) -> Bundle:
