@@ -19,10 +19,8 @@ FLOORS = [
     {"config", "ledger", "model"},
     {"dataset", "ingest", "worker"},
     {"evaluation", "service"},
-    {"training"},
-    {"demo"},
-    {"simulate"},
-    {"bench"},
+    {"rehearsal", "training"},
+    {"bench", "demo", "simulate"},
     {"cli"},
     {"__main__"},
 ]

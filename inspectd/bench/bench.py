@@ -14,15 +14,15 @@ from inspectd.bench.daemon import Idle, idle_daemon, run_once
 from inspectd.bench.host import HostPath, LedgerAlone
 from inspectd.bench.machine import cores, describe
 from inspectd.bench.proposal import fastest, propose, threads
-from inspectd.bench.report import Report
-from inspectd.bench.rounds import Budget, Clock, Line, Measure, Numbers, interleave, middle
-from inspectd.bench.site import Stock, article_bundle, camera_album, lay_out, pixels_of
+from inspectd.bench.report import BenchReport
+from inspectd.bench.rounds import Budget, Clock, Measure, Measurement, Numbers, interleave, middle
+from inspectd.bench.site import Stock, article_bundle, camera_album, lay_out_bench, pixels_of
 from inspectd.config import Config, load
-from inspectd.demo.place import Place
 from inspectd.domain import Precision
 from inspectd.model.bundle import Bundle, load_bundle
 from inspectd.model.golden import read_golden
-from inspectd.simulate.album import album_of
+from inspectd.rehearsal.album import album_of
+from inspectd.rehearsal.site import RehearsalSite
 
 if TYPE_CHECKING:
     from inspectd.bench.network import Network
@@ -40,7 +40,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BenchOptions:
     """What is to be measured, and for how long.
 
     Attributes:
@@ -59,34 +59,34 @@ def model_of(config: Path) -> Path:
     return load(config).watch[0].model
 
 
-def bench(wanted: Wanted, say: Say, clock: Clock = time.monotonic) -> Report:
+def bench(options: BenchOptions, say: Say, clock: Clock = time.monotonic) -> BenchReport:
     """Measure this machine. Everything is made in a temporary folder (of $TMPDIR), which is removed.
 
     Raises:
         InspectdError: the model or the images cannot be used, or the daemon does not serve.
     """
     with tempfile.TemporaryDirectory(prefix="inspectd-bench-") as folder:
-        return _Bench(Path(folder), wanted, say, clock).go()
+        return _Benchmark(Path(folder), options, say, clock).go()
 
 
-class _Bench:
+class _Benchmark:
     """One benchmark."""
 
-    def __init__(self, root: Path, wanted: Wanted, say: Say, clock: Clock) -> None:
+    def __init__(self, root: Path, options: BenchOptions, say: Say, clock: Clock) -> None:
         self._clock = clock
         self._began = clock()
         self._load = os.getloadavg()
         self._root = root
-        self._wanted = wanted
+        self._options = options
         self._say = say
-        self._budget = Budget(wanted.minutes * 60, SHARES, clock)
-        self._album = album_of(wanted.images, PICTURES) if wanted.images else camera_album()
+        self._budget = Budget(options.minutes * 60, SHARES, clock)
+        self._album = album_of(options.images, PICTURES) if options.images else camera_album()
         self._numbers: Numbers = {}
         self._left_out: list[str] = []
         self._network: Network | None = None
         self._bundle = self._open()
 
-    def go(self) -> Report:
+    def go(self) -> BenchReport:
         """All stages, and the report."""
         self._stage(NETWORK, self._alone)
         precision, batch = fastest(self._numbers)
@@ -96,8 +96,8 @@ class _Bench:
         self._stage(LEDGER, self._ledger)
         self._stage(END_TO_END, self._end_to_end)
         self._stage(LATENCY, self._latency)
-        proven = self._wanted.model is None or read_golden(self._bundle) is not None
-        return Report(
+        proven = self._options.model is None or read_golden(self._bundle) is not None
+        return BenchReport(
             machine=describe(self._root, self._network.device if self._network else "cpu", self._load),
             model=self._model(),
             images=self._images(),
@@ -108,10 +108,10 @@ class _Bench:
         )
 
     def _open(self) -> Bundle:
-        if self._wanted.model is not None:
-            return load_bundle(self._wanted.model)
+        if self._options.model is not None:
+            return load_bundle(self._options.model)
         self._say("Making the article's network with random weights …")
-        return article_bundle(self._root, self._wanted.size, self._album)
+        return article_bundle(self._root, self._options.size, self._album)
 
     def _stage(self, name: str, work: Callable[[], None]) -> None:
         if not self._budget.has_time(name):
@@ -165,16 +165,18 @@ class _Bench:
             measures.append(partial(self._network.article, lines.ARTICLE_BESIDE))
         self._rounds(END_TO_END, measures)
 
-    def _run(self, precision: Precision, place: Place, config: Config, stock: Stock) -> Mapping[Line, float]:
+    def _run(
+        self, precision: Precision, site: RehearsalSite, config: Config, stock: Stock
+    ) -> Mapping[Measurement, float]:
         """The daemon between two looks at the bare network."""
         before = self._beside(precision)
-        ready, rate = run_once(place, config, stock)
+        ready, rate = run_once(site, config, stock)
         after = self._beside(precision)
         settings = (precision, self._batch, threads(self._numbers))
-        found = {Line(lines.END_TO_END, *settings): rate, Line(lines.READY, *settings): ready}
+        found = {Measurement(lines.END_TO_END, *settings): rate, Measurement(lines.READY, *settings): ready}
         return found | {line: (before[line] + after[line]) / 2 for line in before}
 
-    def _beside(self, precision: Precision) -> Mapping[Line, float]:
+    def _beside(self, precision: Precision) -> Mapping[Measurement, float]:
         """The bare forward pass; once before it counts, because others have had the caches since."""
         if not self._network:
             return {}
@@ -185,23 +187,23 @@ class _Bench:
         with idle_daemon(*self._site("idle", self._precision), self._album) as idle:
             self._rounds(LATENCY, [partial(self._single, idle)])
 
-    def _single(self, idle: Idle) -> Mapping[Line, float]:
+    def _single(self, idle: Idle) -> Mapping[Measurement, float]:
         """One image through the daemon, then through the network alone; both in milliseconds."""
-        found = {Line(lines.LATENCY, self._precision, 1): 1000 * idle.judge()}
+        found = {Measurement(lines.LATENCY, self._precision, 1): 1000 * idle.judge()}
         if self._network:
             rates = self._network.gradcam(lines.NETWORK_BESIDE, self._precision, 1)
             found |= {line: 1000 / rate for line, rate in rates.items()}
         return found
 
-    def _site(self, name: str, precision: Precision) -> tuple[Place, Config]:
+    def _site(self, name: str, precision: Precision) -> tuple[RehearsalSite, Config]:
         worker = {"batch": self._batch, "threads": threads(self._numbers), "precision": precision}
-        return lay_out(self._root / name, self._bundle.path, **worker)
+        return lay_out_bench(self._root / name, self._bundle.path, **worker)
 
     def _model(self) -> dict[str, Any]:
         spec, to = self._bundle.spec, self._bundle.spec.preparation
         return {
             "title": self._bundle.title,
-            "random_weights": self._wanted.model is None,
+            "random_weights": self._options.model is None,
             "size": [to.width, to.height],
             "layer": spec.layer,
             "evaluated_in": spec.evaluated_in,
@@ -210,7 +212,7 @@ class _Bench:
     def _images(self) -> dict[str, Any]:
         height, width = pixels_of(self._album, 1)[0].shape[:2]
         return {
-            "from": str(self._wanted.images) if self._wanted.images else "the demo's camera",
+            "from": str(self._options.images) if self._options.images else "the demo's camera",
             "distinct": len(self._album),
             "first": {"size": [width, height], "bytes": len(self._album.picture(0)[1])},
         }

@@ -15,8 +15,8 @@ from pathlib import Path
 import cv2
 
 from inspectd.bench.report import CLAIM, ENQUEUE, HOST, HOST_CORE
-from inspectd.bench.rounds import Line
-from inspectd.bench.site import WATCH, Stock, lay_out
+from inspectd.bench.rounds import Measurement
+from inspectd.bench.site import WATCH, Stock, lay_out_bench
 from inspectd.domain import Region, Stat, Verdict
 from inspectd.durable import write_all
 from inspectd.errors import InspectdError
@@ -41,19 +41,19 @@ class HostPath:
     def __init__(self, root: Path, spec: Spec, stock: Stock, batch: int) -> None:
         cv2.setNumThreads(1)  # as in the worker
         bundle = write_null_bundle(root.with_name("null"), preparation=spec.preparation, tiles=spec.tiles)
-        self._place, self._config = lay_out(root, bundle.path, batch=batch)
+        self._site, self._config = lay_out_bench(root, bundle.path, batch=batch)
         self._stock = stock
         self._inspector = load_inspector(bundle, "cpu", "float32")
         self._queue = Queue(open_writer(self._config.database))
         self._model = register(self._queue, bundle)
 
-    def measure(self, threads: int) -> Mapping[Line, float]:
+    def measure(self, threads: int) -> Mapping[Measurement, float]:
         """Take every file of the stock from the queue to its committed verdict.
 
         Raises:
             InspectdError: one of them got none.
         """
-        incoming, batch = self._place.incoming, self._config.worker.batch
+        incoming, batch = self._site.incoming, self._config.worker.batch
         names = self._stock.move(incoming)
         arrivals = [Arrival(name, Stat.of((incoming / name).stat())) for name in names]
         for chunk in chunks(arrivals):
@@ -79,8 +79,8 @@ class HostPath:
         if judged < len(names):
             raise InspectdError(f"only {judged} of {len(names)} images were judged: give --images that are all whole.")
         return {
-            Line(HOST, batch=batch, threads=threads): judged / wall,
-            Line(HOST_CORE, batch=batch, threads=threads): judged / processor,
+            Measurement(HOST, batch=batch, threads=threads): judged / wall,
+            Measurement(HOST_CORE, batch=batch, threads=threads): judged / processor,
         }
 
     def _judge(self, pipeline: Pipeline, claims: list[Claim]) -> int:
@@ -96,14 +96,14 @@ class LedgerAlone:
 
     def __init__(self, root: Path, batch: int, rows: int) -> None:
         bundle = write_null_bundle(root.with_name("null-ledger"))
-        config = lay_out(root, bundle.path)[1]
+        config = lay_out_bench(root, bundle.path)[1]
         self._queue = Queue(open_writer(config.database))
         self._model = register(self._queue, bundle)
         self._batch = batch
         self._rows = rows
         self._round = 0
 
-    def measure(self) -> Mapping[Line, float]:
+    def measure(self) -> Mapping[Measurement, float]:
         """Enqueue so many rows, then claim and finish all of them."""
         self._round += 1
         stat = Stat(200_000, 1_700_000_000_000_000_000, 1_700_000_000_000_000_000)
@@ -116,8 +116,8 @@ class LedgerAlone:
             self._queue.finish(OWNER, self._model, _verdicts(claims))
         finished = time.perf_counter()
         return {
-            Line(ENQUEUE): self._rows / (enqueued - began),
-            Line(CLAIM, batch=self._batch): self._rows / (finished - enqueued),
+            Measurement(ENQUEUE): self._rows / (enqueued - began),
+            Measurement(CLAIM, batch=self._batch): self._rows / (finished - enqueued),
         }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspectd.bench.report import ARTICLE, FORWARD, GRADCAM, VIS
-from inspectd.bench.rounds import Line, Measure, pace
+from inspectd.bench.rounds import Measure, Measurement, pace
 from inspectd.bench.ways import article, compiled, tf_keras_vis
 from inspectd.domain import Precision
 from inspectd.errors import BundleError
@@ -75,10 +75,10 @@ class Network:
 
     def _open(self, bundle: Bundle) -> str:
         """Every precision that the device has and the bundle allows; returns the device in words."""
-        place, spec = open_device("auto"), bundle.spec
+        site, spec = open_device("auto"), bundle.spec
         for precision in get_args(Precision):
-            if precision != "float32" and not getattr(place, precision):
-                self.left_out.append(f"{precision}: {place.text} has none of its own.")
+            if precision != "float32" and not getattr(site, precision):
+                self.left_out.append(f"{precision}: {site.text} has none of its own.")
                 continue
             if precision == "int8" and INT8 not in bundle.files:
                 self.left_out.append("int8: the model has no int8 part; `inspectd model quantize` makes one.")
@@ -102,7 +102,7 @@ class Network:
             self.left_out.append(
                 f"tiles: the network's own lines are of one tile of {tile}; an image of end to end has several."
             )
-        return place.text
+        return site.text
 
     def _warm(self, sizes: Sequence[int], until: float) -> tuple[int, ...]:
         """Run the bare network in one size after the other, as long as all that these sizes cost ends by `until`."""
@@ -134,26 +134,26 @@ class Network:
             found.append(self._tf_keras_vis)
         return found
 
-    def forward(self, name: str, precision: Precision, batch: int) -> Mapping[Line, float]:
+    def forward(self, name: str, precision: Precision, batch: int) -> Mapping[Measurement, float]:
         """The bare forward pass, warm."""
         rate = pace(partial(self._forwards[precision], self._pixels[:batch]), batch, self._least)
-        return {Line(name, precision, batch): rate}
+        return {Measurement(name, precision, batch): rate}
 
-    def gradcam(self, name: str, precision: Precision, batch: int) -> Mapping[Line, float]:
+    def gradcam(self, name: str, precision: Precision, batch: int) -> Mapping[Measurement, float]:
         """What the worker calls."""
         rate = pace(partial(self._inspectors[precision].inspect, self._images[:batch]), batch, self._least)
-        return {Line(name, precision, batch): rate}
+        return {Measurement(name, precision, batch): rate}
 
-    def article(self, name: str) -> Mapping[Line, float]:
+    def article(self, name: str) -> Mapping[Measurement, float]:
         """The article's way with one image; nothing where it cannot be gone."""
         if not self._article:
             return {}
-        return {Line(name, "float32", 1): pace(partial(self._article, self._pixels[0]), 1, self._least)}
+        return {Measurement(name, "float32", 1): pace(partial(self._article, self._pixels[0]), 1, self._least)}
 
-    def _tf_keras_vis(self) -> Mapping[Line, float]:
+    def _tf_keras_vis(self) -> Mapping[Measurement, float]:
         assert self._vis
         pixels = self._pixels[:VIS_BATCH]
-        return {Line(VIS, "float32", len(pixels)): pace(partial(self._vis, pixels), len(pixels), self._least)}
+        return {Measurement(VIS, "float32", len(pixels)): pace(partial(self._vis, pixels), len(pixels), self._least)}
 
     def _openable(
         self,

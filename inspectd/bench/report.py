@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from inspectd.bench.rounds import Line, Numbers, by_round, middle
+from inspectd.bench.rounds import Measurement, Numbers, by_round, middle
 from inspectd.domain import Precision
 
 FORWARD, GRADCAM, ARTICLE, VIS = "forward", "forward + Grad-CAM", "the article's way", "tf-keras-vis"
@@ -74,7 +74,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Report:
+class BenchReport:
     """The end of a benchmark.
 
     Attributes:
@@ -121,7 +121,7 @@ class Report:
         }
 
 
-def unit(line: Line) -> str:
+def unit(line: Measurement) -> str:
     return UNITS.get(line.name, RATE)
 
 
@@ -137,11 +137,11 @@ def compare(numbers: Numbers) -> list[Ratio]:
     return ratios
 
 
-def _partner(line: Line, name: str) -> Line:
+def _partner(line: Measurement, name: str) -> Measurement:
     """The line of that name that this one is held against: of the same settings, or the one that has no choice."""
     if name in (ARTICLE, ARTICLE_BESIDE):
-        return Line(name, "float32", 1)
-    return Line(name, line.precision, line.batch)
+        return Measurement(name, "float32", 1)
+    return Measurement(name, line.precision, line.batch)
 
 
 def _short(value: float) -> float:

@@ -18,7 +18,7 @@ Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
-class Line:
+class Measurement:
     """One line of the table: what is measured, and with which settings. `name` is a key of `report.MEANING`."""
 
     name: str
@@ -27,8 +27,8 @@ class Line:
     threads: int | None = None
 
 
-Numbers = dict[Line, tuple[float, ...]]  # one for each round
-Measure = Callable[[], Mapping[Line, float]]
+Numbers = dict[Measurement, tuple[float, ...]]  # one for each round
+Measure = Callable[[], Mapping[Measurement, float]]
 
 
 def interleave(measures: Sequence[Measure], until: float, clock: Clock = time.monotonic) -> Numbers:
@@ -37,7 +37,7 @@ def interleave(measures: Sequence[Measure], until: float, clock: Clock = time.mo
     Args:
         until: On `clock`, in seconds.
     """
-    found: defaultdict[Line, list[float]] = defaultdict(list)
+    found: defaultdict[Measurement, list[float]] = defaultdict(list)
     began = clock()
     for done in range(1, MOST + 1):
         for measure in measures:

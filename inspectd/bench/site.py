@@ -6,18 +6,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import yaml
 
 from inspectd.config import Config, load
-from inspectd.demo.place import Place
-from inspectd.demo.textures import texture
 from inspectd.domain import MOST_PIXELS
 from inspectd.durable import write_all
 from inspectd.ledger.database import upgrade
 from inspectd.model.bundle import INT8, NETWORK, Bundle, write_bundle
 from inspectd.model.loading import load_inspector
 from inspectd.model.spec import HeatScale, ImageClass, Preparation, Spec, Thresholds
-from inspectd.simulate.album import Album
+from inspectd.rehearsal.album import Album
+from inspectd.rehearsal.site import RehearsalSite, lay_out
+from inspectd.rehearsal.textures import texture
 from inspectd.vision.decode import decode
 
 WATCH = "bench"
@@ -104,14 +103,9 @@ def pixels_of(album: Album, count: int) -> list[np.ndarray]:
     return [decode(album.picture(number)[1], MOST_PIXELS).pixels for number in range(count)]
 
 
-def lay_out(root: Path, model: Path, **worker: str | int | None) -> tuple[Place, Config]:
+def lay_out_bench(root: Path, model: Path, **worker: str | int | None) -> tuple[RehearsalSite, Config]:
     """A site in a new folder, with a ledger; every image gets an overlay."""
-    place = Place(root)
-    for folder in (place.incoming, place.output):
-        folder.mkdir(parents=True)
-    watch = {"name": WATCH, "path": "incoming", "model": str(model.absolute())}
-    document = {"database": "sqlite:///inspectd.db", "output": "output", "watch": [watch], "worker": worker}
-    place.config.write_text(yaml.safe_dump(document, allow_unicode=True))
-    config = load(place.config)
+    site = lay_out(root, {"name": WATCH, "model": str(model.absolute())}, lambda _: None, {"worker": worker})
+    config = load(site.config)
     upgrade(config.database)
-    return place, config
+    return site, config

@@ -11,7 +11,7 @@ from inspectd.cli.options import ConfigOption, JsonOption, config_path
 from inspectd.cli.progress import screen
 
 if TYPE_CHECKING:
-    from inspectd.bench.report import Report
+    from inspectd.bench.report import BenchReport
 
 
 def bench(
@@ -37,7 +37,7 @@ def bench(
 
     It works in a temporary folder with a daemon of its own. Compare ratios: times drift where others work too.
     """
-    from inspectd.bench.bench import SIZE, Wanted, bench, model_of
+    from inspectd.bench.bench import SIZE, BenchOptions, bench, model_of
     from inspectd.config import set_worker
 
     tuned = config_path(config) if tune else None
@@ -49,7 +49,7 @@ def bench(
         signal.signal(stop, signal.default_int_handler)
     try:
         with screen(stderr=True) as shown:
-            report = bench(Wanted(model, images, size or SIZE, minutes), shown.say)
+            report = bench(BenchOptions(model, images, size or SIZE, minutes), shown.say)
     except KeyboardInterrupt:
         output.say("Interrupted. Nothing is left running.")
         raise typer.Exit(130) from None
@@ -63,7 +63,7 @@ def bench(
             output.say(f"Written into {tuned}. A running daemon takes it on a reload (SIGHUP).")
 
 
-def _tell(report: "Report") -> None:
+def _tell(report: "BenchReport") -> None:
     """The report for people: on what, every line and what it is, the ratios, the settings."""
     from inspectd.bench.report import MEANING, unit
     from inspectd.bench.rounds import middle

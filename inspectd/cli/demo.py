@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inspectd.demo.camera import Shot
-    from inspectd.demo.report import Report
+    from inspectd.demo.report import DemoReport
     from inspectd.ledger.read.search import Row
 
 VERDICTS = ("ok", "defect", "review", "failed")
@@ -123,9 +123,11 @@ def _screen() -> "Iterator[_Plain | _View]":
         yield view
 
 
-def _tell(report: "Report") -> None:
+def _tell(report: "DemoReport") -> None:
     """The counts against the truth, where the pictures are, and how to ask the ledger."""
-    place = report.place
+    from inspectd.demo.site import sheet_of
+
+    site, sheet = report.site, sheet_of(report.site)
     output.say("")
     rows = [
         (kind, str(counts.total()), *(str(counts[verdict] or "") for verdict in VERDICTS))
@@ -141,10 +143,10 @@ def _tell(report: "Report") -> None:
     for shot, row in report.pairs:
         if row.verdict == "failed":
             output.say(f"{shot.name} failed: {row.reason}")
-    if place.sheet.exists():
-        output.say(f"Contact sheet: {place.sheet}    Overlays: {place.output}    Log: {place.log}")
+    if sheet.exists():
+        output.say(f"Contact sheet: {sheet}    Overlays: {site.output}    Log: {site.log}")
     output.say("Ask the ledger:")
-    config, ledger = shlex.quote(str(place.config)), shlex.quote(str(place.ledger))
+    config, ledger = shlex.quote(str(site.config)), shlex.quote(str(site.ledger))
     program = output.program()
     output.say(f"  {program} results -c {config} --verdict defect")
     output.say(f"  {program} show -c {config} {report.taken[0].name}")

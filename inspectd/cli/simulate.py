@@ -12,7 +12,7 @@ from inspectd.cli import output
 from inspectd.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from inspectd.simulate.report import Report
+    from inspectd.simulate.report import SimulationReport
 
 SHOWN = 20  # paths of a broken promise, for people
 
@@ -40,10 +40,10 @@ def simulate(
 
     It works in a folder of its own with a daemon of its own. Exits 0 only if no image was lost, doubled or misjudged.
     """
-    from inspectd.simulate.album import album_of, own_album
-    from inspectd.simulate.plan import EVERY_FAULT, Wanted
+    from inspectd.rehearsal.album import album_of, own_album
+    from inspectd.simulate.fault_plan import EVERY_FAULT, SimulationOptions
+    from inspectd.simulate.mount_namespace import enter
     from inspectd.simulate.simulate import simulate
-    from inspectd.simulate.space import enter
 
     no_disk = enter() if count >= EVERY_FAULT else None
     for stop in (signal.SIGINT, signal.SIGTERM):
@@ -51,7 +51,7 @@ def simulate(
     try:
         album = album_of(images) if images else own_album(seed)
         say = _nothing if as_json else _line
-        report = simulate(Wanted(count, rate, kills, seed, no_disk), album, directory, say)
+        report = simulate(SimulationOptions(count, rate, kills, seed, no_disk), album, directory, say)
     except KeyboardInterrupt:
         if not as_json:
             output.say("Interrupted. The daemon is stopped.")
@@ -73,7 +73,7 @@ def _line(sentence: str) -> None:
     sys.stdout.flush()
 
 
-def _tell(report: "Report") -> None:
+def _tell(report: "SimulationReport") -> None:
     """The report for people: what was dropped, what came of it, the faults, and the promises."""
     audit = report.audit
     latency = ", ".join(

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from inspectd.demo.camera import TRUTHS, Shot
-from inspectd.demo.place import Place
+from inspectd.demo.site import sheet_of
 from inspectd.ledger.read.search import Row
+from inspectd.rehearsal.site import RehearsalSite
 from inspectd.vision.contact import Colour, Tile, contact_sheet
 
 DEFECT_TILES, OK_TILES = 15, 5
@@ -20,7 +21,7 @@ Pair = tuple[Shot, Row]
 
 
 @dataclass(frozen=True)
-class Report:
+class DemoReport:
     """What became of every file, beside what is true of it.
 
     Attributes:
@@ -28,7 +29,7 @@ class Report:
         seconds: From the first file to the last outcome.
     """
 
-    place: Place
+    site: RehearsalSite
     taken: tuple[Shot, ...]
     rows: tuple[Row, ...]
     seconds: float
@@ -77,11 +78,11 @@ def audit(taken: Sequence[Shot], rows: Sequence[Row]) -> Iterator[str]:
         yield f"{path} is in the ledger, but the camera never took it."
 
 
-def write_sheet(report: Report) -> bool:
+def write_sheet(report: DemoReport) -> bool:
     """Draw the contact sheet into the working folder; False when there was no overlay to show."""
     tiles = []
     for shot, row in worth_seeing(report.pairs):
-        picture = cv2.imread(str(report.place.output / str(row.overlay)))
+        picture = cv2.imread(str(report.site.output / str(row.overlay)))
         if picture is not None:
             rgb = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
             tiles.append(Tile(rgb, *_words(shot, row)))
@@ -92,7 +93,7 @@ def write_sheet(report: Report) -> bool:
         "Errors first, then defects of each kind, then the good surfaces with the highest scores.",
         tiles,
     )
-    return cv2.imwrite(str(report.place.sheet), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    return cv2.imwrite(str(sheet_of(report.site)), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
 
 
 def worth_seeing(pairs: Sequence[Pair]) -> list[Pair]:

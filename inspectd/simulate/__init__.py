@@ -1,1 +1,1 @@
-"""The commissioning test: files arrive in every way, faults happen, and books are kept of what was dropped."""
+"""The commissioning test: files arrive in every way, faults happen, and notes are kept of what was dropped."""

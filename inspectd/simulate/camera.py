@@ -2,8 +2,8 @@
 
 import random
 
-from inspectd.simulate.agenda import Agenda
-from inspectd.simulate.arrivals import MOST, WAYS, Scene, Way, burst, in_place
+from inspectd.rehearsal.acts import Acts
+from inspectd.simulate.arrivals import MOST, WAYS, Scene, Way, burst, drop_one
 
 BURSTS = 2
 BURST_SHARE = 5  # a burst is this part of all files,
@@ -24,7 +24,7 @@ class Camera:
         self._rate = rate
         self._rng = rng
         self._round: list[Way] = []
-        self._arriving = Agenda()
+        self._arriving = Acts()
         self._next = 0.0
         self._bursts = [count * (number + 1) // (BURSTS + 1) for number in range(BURSTS)]
 
@@ -58,7 +58,7 @@ class Camera:
 
     def _way(self) -> Way:
         if self._count - self.dropped < MOST:
-            return in_place
+            return drop_one
         if not self._round:
             self._round = self._rng.sample(WAYS, len(WAYS))
         return self._round.pop()

@@ -14,13 +14,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspectd.demo.place import Place
 from inspectd.errors import InspectdError
-from inspectd.simulate.agenda import Act
+from inspectd.rehearsal.acts import Act
+from inspectd.rehearsal.daemon import DaemonProcess, is_alive
+from inspectd.rehearsal.site import RehearsalSite
 from inspectd.simulate.arrivals import burst
 from inspectd.simulate.camera import Camera
-from inspectd.simulate.service import Service, is_alive
-from inspectd.simulate.space import full_disk
+from inspectd.simulate.mount_namespace import full_disk
 
 POLL = 0.05  # seconds between two looks at the daemon
 RECOVERY = 120.0  # seconds for it to be ready again
@@ -35,72 +35,72 @@ QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 
 
 @dataclass(frozen=True)
-class Stage:
+class FaultTarget:
     """What a fault may lay hands on."""
 
-    site: Place
-    service: Service
+    site: RehearsalSite
+    daemon: DaemonProcess
     camera: Camera
     rng: random.Random
 
 
-Fault = Callable[[Stage], Act]
+Fault = Callable[[FaultTarget], Act]
 
 
-def kill_worker(stage: Stage) -> Act:
+def kill_worker(target: FaultTarget) -> Act:
     """SIGKILL of the worker, whatever it has in hand."""
-    worker = yield from _find(lambda: stage.service.worker)
-    yield from _kill(stage, worker)
+    worker = yield from _find(lambda: target.daemon.worker)
+    yield from _kill(target, worker)
 
 
-def kill_supervisor(stage: Stage) -> Act:
+def kill_supervisor(target: FaultTarget) -> Act:
     """SIGKILL of the supervisor; it is started again as systemd would."""
-    supervisor = yield from _find(lambda: stage.service.pid)
-    yield from _kill(stage, supervisor)
+    supervisor = yield from _find(lambda: target.daemon.pid)
+    yield from _kill(target, supervisor)
 
 
-def worker_stopped(stage: Stage) -> Act:
+def worker_stopped(target: FaultTarget) -> Act:
     """The worker stands still for some seconds, less than a hang, and goes on."""
-    with _stopped((yield from _find(lambda: stage.service.ready_worker))):
-        burst(stage.camera.scene, SOME)
+    with _stopped((yield from _find(lambda: target.daemon.ready_worker))):
+        burst(target.camera.scene, SOME)
         yield STOPPED
 
 
-def worker_hung(stage: Stage) -> Act:
+def worker_hung(target: FaultTarget) -> Act:
     """The worker stands still until the supervisor kills and replaces it."""
-    worker = yield from _find(lambda: stage.service.ready_worker)  # one that warms up may be silent for minutes
-    ready = stage.service.readies
+    worker = yield from _find(lambda: target.daemon.ready_worker)  # one that warms up may be silent for minutes
+    ready = target.daemon.readies
     patience = time.monotonic() + HANG
     with _stopped(worker):
-        burst(stage.camera.scene, SOME)
+        burst(target.camera.scene, SOME)
         while is_alive(worker):
             if time.monotonic() > patience:
                 raise InspectdError(f"a hung worker was not replaced within {HANG:.0f} s.")
             yield POLL
-    yield from _recovered(stage, ready)
+    yield from _recovered(target, ready)
 
 
-def ledger_locked(stage: Stage) -> Act:
+def ledger_locked(target: FaultTarget) -> Act:
     """Another process holds a transaction open on the ledger, for longer than the daemon waits without a word."""
-    ledger = sqlite3.connect(stage.site.ledger, isolation_level=None, timeout=30)
+    ledger = sqlite3.connect(target.site.ledger, isolation_level=None, timeout=30)
     try:
         ledger.execute("begin immediate")
-        burst(stage.camera.scene, SOME)
+        burst(target.camera.scene, SOME)
         yield LOCKED
     finally:
         ledger.close()
 
 
-def disk_full(stage: Stage) -> Act:
+def disk_full(target: FaultTarget) -> Act:
     """The disk of the overlays has not a byte left for some seconds."""
-    with full_disk(stage.site.output):
-        burst(stage.camera.scene, SOME)
+    with full_disk(target.site.output):
+        burst(target.camera.scene, SOME)
         yield FULL
 
 
-def root_renamed(stage: Stage) -> Act:
+def root_renamed(target: FaultTarget) -> Act:
     """The watched folder is renamed and made anew, files come into both, and the old ones are brought back later."""
-    camera, scene, incoming = stage.camera, stage.camera.scene, stage.site.incoming
+    camera, scene, incoming = target.camera, target.camera.scene, target.site.incoming
     away = incoming.with_name("incoming.away")
     camera.held = True
     patience = time.monotonic() + RECOVERY
@@ -108,7 +108,7 @@ def root_renamed(stage: Stage) -> Act:
         while camera.arriving:
             _lose_patience(patience)
             yield POLL
-        scene.books.vanish(path for path, _ in scene.books.fates)
+        scene.notes.vanish(path for path, _ in scene.notes.expected)
         incoming.rename(away)
         incoming.mkdir()
         burst(scene, SOME)
@@ -124,18 +124,18 @@ def root_renamed(stage: Stage) -> Act:
         camera.held = False
 
 
-def events_lost(stage: Stage) -> Act:
+def events_lost(target: FaultTarget) -> Act:
     """While the supervisor stands still the kernel's queue of events overflows; then files arrive, told by no event."""
-    yield from _find(lambda: stage.service.ready_worker)
-    supervisor = yield from _find(lambda: stage.service.pid)
+    yield from _find(lambda: target.daemon.ready_worker)
+    supervisor = yield from _find(lambda: target.daemon.pid)
     with _stopped(supervisor):
-        here, there = stage.site.incoming / "noise.tmp", stage.site.incoming / "more-noise.tmp"
+        here, there = target.site.incoming / "noise.tmp", target.site.incoming / "more-noise.tmp"
         here.touch()
         for _ in range(int(QUEUE.read_text()) // 2 + 1):  # a rename is two events
             here.rename(there)
             here, there = there, here
         here.unlink()
-        burst(stage.camera.scene, SOME)
+        burst(target.camera.scene, SOME)
         yield 1.0
 
 
@@ -151,18 +151,18 @@ def _find(process: Callable[[], int | None]) -> Generator[float, None, int]:
     return pid
 
 
-def _kill(stage: Stage, pid: int) -> Act:
-    ready = stage.service.readies
+def _kill(target: FaultTarget, pid: int) -> Act:
+    ready = target.daemon.readies
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    if stage.rng.random() > HASTE:
-        yield from _recovered(stage, ready)
+    if target.rng.random() > HASTE:
+        yield from _recovered(target, ready)
 
 
-def _recovered(stage: Stage, readies: int) -> Act:
+def _recovered(target: FaultTarget, readies: int) -> Act:
     """Until the daemon has said READY once more."""
     patience = time.monotonic() + RECOVERY
-    while stage.service.readies <= readies:
+    while target.daemon.readies <= readies:
         _lose_patience(patience)
         yield POLL
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from inspectd.simulate.books import Audit, Fate
+from inspectd.simulate.audit import Audit, Expected
 
 PERCENTILES = (50, 95, 99)
 
 
 @dataclass(frozen=True)
-class Report:
+class SimulationReport:
     """The end of a simulation.
 
     Attributes:
@@ -26,7 +26,7 @@ class Report:
     """
 
     audit: Audit
-    dropped: Counter[Fate]
+    dropped: Counter[Expected]
     faults: Counter[str]
     not_made: dict[str, str]
     seconds: float

@@ -15,25 +15,25 @@ from inspectd.bench.report import (
     HOST,
     MEANING,
     READY,
-    Report,
+    BenchReport,
     compare,
     unit,
 )
-from inspectd.bench.rounds import Line, Numbers
+from inspectd.bench.rounds import Measurement, Numbers
 
 NUMBERS: Numbers = {
-    Line(FORWARD, "float32", 16): (10.0, 20.0, 12.0),
-    Line(GRADCAM, "float32", 16): (9.0, 18.0, 6.0),
-    Line(GRADCAM, "bfloat16", 4): (10.0, 20.0, 30.0),
-    Line(GRADCAM, "bfloat16", 16): (19.8, 39.8, 59.6),
-    Line(GRADCAM, "bfloat16", 64): (20.0, 40.0, 60.0),
-    Line(ARTICLE, "float32", 1): (1.0, 2.0, 3.0),
-    Line(HOST, batch=16, threads=1): (100.0, 50.0, 100.0),
-    Line(HOST, batch=16, threads=2): (199.0, 99.0, 199.0),
-    Line(HOST, batch=16, threads=4): (200.0, 100.0, 200.0),
-    Line(FORWARD_BESIDE, "bfloat16", 16): (30.0, 40.0),
-    Line(END_TO_END, "bfloat16", 16, 2): (27.0, 38.0),
-    Line(READY, "bfloat16", 16, 2): (8.0, 9.0),
+    Measurement(FORWARD, "float32", 16): (10.0, 20.0, 12.0),
+    Measurement(GRADCAM, "float32", 16): (9.0, 18.0, 6.0),
+    Measurement(GRADCAM, "bfloat16", 4): (10.0, 20.0, 30.0),
+    Measurement(GRADCAM, "bfloat16", 16): (19.8, 39.8, 59.6),
+    Measurement(GRADCAM, "bfloat16", 64): (20.0, 40.0, 60.0),
+    Measurement(ARTICLE, "float32", 1): (1.0, 2.0, 3.0),
+    Measurement(HOST, batch=16, threads=1): (100.0, 50.0, 100.0),
+    Measurement(HOST, batch=16, threads=2): (199.0, 99.0, 199.0),
+    Measurement(HOST, batch=16, threads=4): (200.0, 100.0, 200.0),
+    Measurement(FORWARD_BESIDE, "bfloat16", 16): (30.0, 40.0),
+    Measurement(END_TO_END, "bfloat16", 16, 2): (27.0, 38.0),
+    Measurement(READY, "bfloat16", 16, 2): (8.0, 9.0),
 }
 
 
@@ -55,7 +55,7 @@ def test_what_was_not_measured_is_not_proposed() -> None:
 
 def test_one_size_of_batch_alone_is_no_choice() -> None:
     settings = propose(
-        {Line(GRADCAM, "float32", 1): (5.0,), Line(GRADCAM, "bfloat16", 1): (9.0,)}, proven=True
+        {Measurement(GRADCAM, "float32", 1): (5.0,), Measurement(GRADCAM, "bfloat16", 1): (9.0,)}, proven=True
     ).settings
     assert settings == {"precision": "bfloat16"}
 
@@ -75,7 +75,7 @@ def test_lines_are_compared_within_their_round_and_settings() -> None:
 
 
 def test_json_has_every_line_with_its_unit_and_its_rounds() -> None:
-    report = Report({}, {}, {}, NUMBERS, propose(NUMBERS, proven=True), ("bfloat16: none.",), 12.34)
+    report = BenchReport({}, {}, {}, NUMBERS, propose(NUMBERS, proven=True), ("bfloat16: none.",), 12.34)
     document: dict[str, Any] = json.loads(json.dumps(report.as_dict()))
     lines = {(line["name"], line["precision"], line["batch"], line["threads"]): line for line in document["lines"]}
     assert len(lines) == len(NUMBERS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from inspectd.bench.rounds import MOST, Budget, Line, Measure, by_round, interleave, middle, pace
+from inspectd.bench.rounds import MOST, Budget, Measure, Measurement, by_round, interleave, middle, pace
 
 
 class Clock:
@@ -16,10 +16,10 @@ class Clock:
         return self.now
 
     def measure(self, name: str, seconds: float) -> Measure:
-        def measure() -> Mapping[Line, float]:
+        def measure() -> Mapping[Measurement, float]:
             self.now += seconds
             self.order.append(name)
-            return {Line(name): self.now}
+            return {Measurement(name): self.now}
 
         return measure
 
@@ -28,13 +28,13 @@ def test_variants_take_turns_until_another_round_would_end_too_late() -> None:
     clock = Clock()
     found = interleave([clock.measure("a", 1.0), clock.measure("b", 2.0)], until=10.0, clock=clock)
     assert clock.order == ["a", "b"] * 3
-    assert found == {Line("a"): (1.0, 4.0, 7.0), Line("b"): (3.0, 6.0, 9.0)}
+    assert found == {Measurement("a"): (1.0, 4.0, 7.0), Measurement("b"): (3.0, 6.0, 9.0)}
 
 
 def test_there_is_one_round_whatever_it_takes_and_an_end_whatever_there_is() -> None:
     clock = Clock()
-    assert len(interleave([clock.measure("a", 100.0)], until=0.0, clock=clock)[Line("a")]) == 1
-    assert len(interleave([clock.measure("a", 1e-6)], until=1e6, clock=clock)[Line("a")]) == MOST
+    assert len(interleave([clock.measure("a", 100.0)], until=0.0, clock=clock)[Measurement("a")]) == 1
+    assert len(interleave([clock.measure("a", 1e-6)], until=1e6, clock=clock)[Measurement("a")]) == MOST
 
 
 def test_a_pace_is_of_whole_calls() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.networks import with_int8
 
-from inspectd.bench.bench import Wanted, bench, thread_counts
+from inspectd.bench.bench import BenchOptions, bench, thread_counts
 from inspectd.bench.network import Network
 from inspectd.bench.report import (
     ARTICLE,
@@ -66,9 +66,9 @@ def test_every_way_computes_what_the_inspector_finds(tiny: Bundle) -> None:
     judge, explain = article(tiny), tf_keras_vis(tiny)
     for image, finding in zip(images, findings, strict=True):
         assert finding.heat.max() > 0
-        wanted = finding.heat / finding.heat.max()
+        expected = finding.heat / finding.heat.max()
         heat = judge(image)
-        np.testing.assert_allclose(heat / heat.max(), wanted, atol=1e-3)
+        np.testing.assert_allclose(heat / heat.max(), expected, atol=1e-3)
         enlarged = explain(image[np.newaxis])[0]
         assert enlarged.shape == (32, 32)
 
@@ -109,7 +109,7 @@ def test_all_around_the_network_is_measured_once_through_the_real_daemon(tmp_pat
     """The null network has the daemon's whole way and no TensorFlow; a clock that stands still gives one round each."""
     bundle = write_null_bundle(tmp_path / "null")
     said: list[str] = []
-    report = bench(Wanted(model=bundle.path, minutes=0), said.append, clock=lambda: 0.0)
+    report = bench(BenchOptions(model=bundle.path, minutes=0), said.append, clock=lambda: 0.0)
     rounds = {line.name: values for line, values in report.numbers.items()}
     assert set(rounds) == {HOST, HOST_CORE, ENQUEUE, CLAIM, END_TO_END, READY, LATENCY}
     assert all(len(values) == 1 and values[0] > 0 for values in rounds.values())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inspectd.demo.camera import FIELDS, WAYS, run_camera, shots
+from inspectd.demo.camera import ARRIVALS, FIELDS, run_camera, shots
 from inspectd.vision.decode import DecodeError, decode
 
 
@@ -39,8 +39,8 @@ def test_every_file_arrives_whole_whatever_its_way(tmp_path: Path) -> None:
     incoming, aside = tmp_path / "incoming", tmp_path / "aside"
     incoming.mkdir()
     aside.mkdir()
-    taken = shots(len(WAYS), 3)
-    assert {shot.way for shot in taken} == set(WAYS)
+    taken = shots(len(ARRIVALS), 3)
+    assert {shot.arrival for shot in taken} == set(ARRIVALS)
     run_camera(taken, incoming, aside, threading.Event())
     assert {path.name: path.read_bytes() for path in incoming.iterdir()} == {shot.name: shot.data for shot in taken}
     assert not list(aside.iterdir())

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from inspectd.cli.demo import _View
 from inspectd.cli.main import app
-from inspectd.demo.camera import Shot, written
+from inspectd.demo.camera import Shot
 from inspectd.ledger.read.search import Row
+from inspectd.rehearsal.arrivals import in_place
 
 
 def command(folder: Path, images: int) -> list[str]:
@@ -104,7 +105,7 @@ def test_the_live_view_shows_outcomes_counts_and_what_happens() -> None:
     for number in range(1, 31):
         name = f"{4700 + number}_cam1.png"
         row = Row(number, "ok", None, None, "demo", name, name[:4], None, "ok", 0.25, "m@1", None, None)
-        view.show(Shot(name, "OK", "good", b"", written), row, number, 40)
+        view.show(Shot(name, "OK", "good", b"", in_place), row, number, 40)
     console = Console(file=io.StringIO(), width=100)
     console.print(view)
     shown = console.file.getvalue()  # type: ignore[attr-defined]

@@ -1,7 +1,8 @@
 """The shipped demo model, through the real inspector, on a camera that nobody has seen."""
 
-from inspectd.demo.build import MEASURING_SEED, RECIPE, TRAINING_SEED, measure
-from inspectd.demo.place import MODEL
+from build_demo_model import MEASURING_SEED, RECIPE, TRAINING_SEED, measure
+
+from inspectd.demo.site import MODEL
 from inspectd.model.bundle import load_bundle
 
 SEED = 2027

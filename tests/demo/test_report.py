@@ -6,14 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from inspectd.demo.camera import Shot, Truth, written
-from inspectd.demo.place import Place
-from inspectd.demo.report import Report, audit, worth_seeing, write_sheet
+from inspectd.demo.camera import Shot, Truth
+from inspectd.demo.report import DemoReport, audit, worth_seeing, write_sheet
+from inspectd.demo.site import sheet_of
 from inspectd.ledger.read.search import Row
+from inspectd.rehearsal.arrivals import in_place
+from inspectd.rehearsal.site import RehearsalSite
 
 
 def shot(name: str, truth: Truth = "OK", kind: str = "good") -> Shot:
-    return Shot(name, truth, kind, b"", written)
+    return Shot(name, truth, kind, b"", in_place)
 
 
 def row(path: str, verdict: str = "ok", score: float | None = 0.1, reason: str | None = None) -> Row:
@@ -40,7 +42,7 @@ def test_anything_else_is_named(rows: list[Row], problem: str) -> None:
 
 
 @pytest.fixture
-def report(tmp_path: Path) -> Report:
+def report(tmp_path: Path) -> DemoReport:
     taken = (
         shot("0001"),
         shot("0002"),
@@ -59,26 +61,26 @@ def report(tmp_path: Path) -> Report:
         row("0006", "defect", 0.7),
         row("0007", "failed", None, "not an image: text"),
     )
-    return Report(Place(tmp_path), taken, rows, 1.0)
+    return DemoReport(RehearsalSite(tmp_path), taken, rows, 1.0)
 
 
-def test_the_verdicts_are_counted_against_the_truth(report: Report) -> None:
+def test_the_verdicts_are_counted_against_the_truth(report: DemoReport) -> None:
     assert (report.escapes, report.overkills, report.problems) == (1, 1, [])
     assert list(report.counts) == ["good", "crack", "smear", "no image"]
     assert report.counts["crack"] == {"defect": 2, "ok": 1}
 
 
-def test_errors_are_shown_first_then_kinds_in_turns_then_good_ones(report: Report) -> None:
+def test_errors_are_shown_first_then_kinds_in_turns_then_good_ones(report: DemoReport) -> None:
     assert [row.path for _, row in worth_seeing(report.pairs)] == ["0002", "0005", "0004", "0006", "0003", "0001"]
 
 
-def test_the_sheet_shows_every_overlay_that_is_there(report: Report) -> None:
+def test_the_sheet_shows_every_overlay_that_is_there(report: DemoReport) -> None:
     assert not write_sheet(report)
-    report.place.output.mkdir()
+    report.site.output.mkdir()
     for row in report.rows[:6]:
-        cv2.imwrite(str(report.place.output / str(row.overlay)), np.full((300, 200, 3), 200, np.uint8))
+        cv2.imwrite(str(report.site.output / str(row.overlay)), np.full((300, 200, 3), 200, np.uint8))
     assert write_sheet(report)
-    sheet = cv2.imread(str(report.place.sheet))
+    sheet = cv2.imread(str(sheet_of(report.site)))
     assert sheet is not None
     bright = (sheet == 200).all(axis=2).sum()
     assert bright == 6 * 256 * round(200 * 256 / 300)

@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 
 import inspectd
 from inspectd.cli.main import app
-from inspectd.demo.textures import texture
 from inspectd.errors import DataError
 from inspectd.evaluation.evaluate import evaluate_folder
 from inspectd.model.bundle import Bundle, load_bundle, write_bundle
+from inspectd.rehearsal.textures import texture
 
 MODEL = Path(inspectd.__file__).parent / "demo" / "model"
 

@@ -11,7 +11,6 @@ from PIL import Image
 from support.networks import Case
 
 import inspectd
-from inspectd.demo.textures import SIZE, texture
 from inspectd.domain import METHOD_NAMES, Verdict
 from inspectd.model.bundle import Bundle, load_bundle, write_bundle
 from inspectd.model.engine.backend import keras
@@ -21,6 +20,7 @@ from inspectd.model.inspector import Finding, Inspector
 from inspectd.model.loading import open_inspector, verify
 from inspectd.model.null import STEEPNESS, write_null_bundle
 from inspectd.model.spec import HeatScale, ImageClass, Thresholds, Tiles
+from inspectd.rehearsal.textures import SIZE, texture
 from inspectd.vision.regions import strength
 
 DEMO = Path(inspectd.__file__).parent / "demo" / "model"

@@ -1,4 +1,4 @@
-"""Every way of arriving ends in what the books say of it, and no two contents are alike."""
+"""Every way of arriving ends in what the notes say of it, and no two contents are alike."""
 
 import hashlib
 import random
@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from inspectd.errors import InspectdError
-from inspectd.simulate.agenda import Agenda
-from inspectd.simulate.album import Album, album_of, own_album
+from inspectd.rehearsal.acts import Acts
+from inspectd.rehearsal.album import Album, album_of, own_album
 from inspectd.simulate.arrivals import MOST, WAYS, Scene, Way, burst, overwritten_after
-from inspectd.simulate.books import Books, Fate
+from inspectd.simulate.audit import Expected, Notes
 from inspectd.simulate.camera import Camera
 from inspectd.vision.decode import DecodeError, decode
 
@@ -28,19 +28,19 @@ def scene(tmp_path: Path, album: Album) -> Scene:
     return Scene(tmp_path / "incoming", tmp_path / "aside", album, Judge())
 
 
-class Judge(Books):
-    """Books for which everything that is whole has its outcome at once."""
+class Judge(Notes):
+    """Notes for which everything that is whole has its outcome at once."""
 
     def has_outcome(self, key: tuple[str, str]) -> bool:
         return key in self.whole_at
 
 
-def play(agenda: Agenda) -> None:
+def play(acts: Acts) -> None:
     """Let every act go on to its end, whatever pauses it wants."""
     now = 0.0
-    while agenda:
+    while acts:
         now += 1.0
-        agenda.advance(now)
+        acts.advance(now)
 
 
 def on_disk(scene: Scene) -> set[tuple[str, str]]:
@@ -50,25 +50,25 @@ def on_disk(scene: Scene) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_a_way_leaves_what_it_noted(way: Way, scene: Scene) -> None:
-    agenda = Agenda()
-    agenda.begin(way(scene), 0.0)
-    play(agenda)
-    staying = {key for key, fate in scene.books.fates.items() if fate is not Fate.PERHAPS}
+    acts = Acts()
+    acts.begin(way(scene), 0.0)
+    play(acts)
+    staying = {key for key, fate in scene.notes.expected.items() if fate is not Expected.PERHAPS}
     if way is overwritten_after:  # of two images under one name the second lies there
-        staying = {list(scene.books.fates)[-1]}
+        staying = {list(scene.notes.expected)[-1]}
     assert on_disk(scene) == staying
-    assert staying <= set(scene.books.whole_at)
+    assert staying <= set(scene.notes.whole_at)
     assert not list(scene.aside.iterdir())
-    assert 1 <= scene.taken == len(scene.books.fates) <= MOST
+    assert 1 <= scene.taken == len(scene.notes.expected) <= MOST
 
 
 def test_broken_off_ways_hold_nothing(scene: Scene) -> None:
-    agenda = Agenda()
+    acts = Acts()
     for way in WAYS:
-        agenda.begin(way(scene), 0.0)
-    assert agenda
-    agenda.close()
-    assert not agenda
+        acts.begin(way(scene), 0.0)
+    assert acts
+    acts.close()
+    assert not acts
 
 
 def test_every_picture_has_content_of_its_own_and_is_whole_unless_it_is_broken(album: Album) -> None:
@@ -91,7 +91,7 @@ def test_a_camera_drops_exactly_what_it_is_told_in_every_way_and_with_bursts(sce
         now += 1.0
     assert scene.taken == 400
     assert most == 80
-    assert set(Counter(scene.books.fates.values())) == set(Fate)
+    assert set(Counter(scene.notes.expected.values())) == set(Expected)
 
 
 def test_a_held_camera_drops_nothing(scene: Scene) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from support.site import until
 
+from inspectd.simulate.fault_plan import SimulationOptions, plan
 from inspectd.simulate.faults import OTHERS, disk_full, kill_supervisor, kill_worker, worker_hung
-from inspectd.simulate.plan import Wanted, plan
 
 
 def command(*arguments: str) -> list[str]:
@@ -37,8 +37,8 @@ def test_a_short_run_with_a_kill_of_each_accounts_for_every_file(tmp_path: Path)
     assert report["dropped"] == 45
     assert report["faults"] == {"kill_worker": 1, "kill_supervisor": 1}
     assert set(report["faults_not_made"]) == {fault.__name__ for fault in (*OTHERS, worker_hung)}
-    fates = report["dropped_by_fate"]
-    assert sum(report["verdicts"].values()) >= fates["judged"]
+    expected = report["dropped_by_fate"]
+    assert sum(report["verdicts"].values()) >= expected["judged"]
     assert report["failures"]["truncated"] >= 1
     assert report["failures"]["not an image"] >= 1
     assert 0 < report["latency_s"]["p50"] <= report["latency_s"]["p99"]
@@ -94,12 +94,12 @@ def test_a_folder_with_anything_in_it_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_plan_has_the_kills_and_every_fault_and_says_what_it_leaves_out() -> None:
-    faults, not_made = plan(Wanted(10_000, 7.0, 200, 1), random.Random(1))
+    faults, not_made = plan(SimulationOptions(10_000, 7.0, 200, 1), random.Random(1))
     assert faults.count(kill_worker) == 160
     assert faults.count(kill_supervisor) == 40
     assert [faults.count(fault) for fault in (*OTHERS, worker_hung)] == [4, 4, 4, 4, 4, 2]
     assert not_made == {}
-    faults, not_made = plan(Wanted(300, 7.0, 1, 1, no_disk="nobody may mount"), random.Random(1))
+    faults, not_made = plan(SimulationOptions(300, 7.0, 1, 1, no_disk="nobody may mount"), random.Random(1))
     assert disk_full not in faults
     assert not_made == {"disk_full": "nobody may mount"}
 

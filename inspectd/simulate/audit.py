@@ -1,7 +1,7 @@
-"""The books: what was dropped, what may rightly become of it, and what the ledger says did. Pure accounting.
+"""The notes: what was dropped, what may rightly become of it, and what the ledger says did. Pure accounting.
 
 A content is noted before its file exists, so that nothing the daemon does can be unexpected for want of a note. A
-content is known by its path and sha256: every one has bytes of its own. The books never ask the daemon anything; they
+content is known by its path and sha256: every one has bytes of its own. The notes never ask the daemon anything; they
 are shown rows and find the promises that those rows break.
 """
 
@@ -22,7 +22,7 @@ PENDING = "pending"
 CRASHES = "crashes the worker"  # what a whole image may rightly fail of where workers are killed
 
 
-class Fate(StrEnum):
+class Expected(StrEnum):
     """What may rightly become of a content."""
 
     JUDGED = "judged"  # a whole image that stays: exactly one verdict
@@ -30,20 +30,20 @@ class Fate(StrEnum):
     PERHAPS = "perhaps"  # a whole image that is soon replaced or deleted: at most one verdict
 
 
-class Books:
+class Notes:
     """What was dropped so far."""
 
     def __init__(self) -> None:
-        self.fates: dict[Key, Fate] = {}
+        self.expected: dict[Key, Expected] = {}
         self.whole_at: dict[Key, float] = {}  # seconds since the epoch
         self.may_vanish: set[str] = set()  # paths whose file was away once
         self._awaited: set[Key] = set()
         self._met: set[Key] = set()
 
-    def note(self, key: Key, fate: Fate) -> None:
+    def note(self, key: Key, fate: Expected) -> None:
         """This content is about to be dropped."""
-        self.fates[key] = fate
-        if fate is not Fate.PERHAPS:
+        self.expected[key] = fate
+        if fate is not Expected.PERHAPS:
             self._awaited.add(key)
 
     def whole(self, key: Key, at: float) -> None:
@@ -73,7 +73,7 @@ class Books:
 
 @dataclass(frozen=True)
 class Audit:
-    """The ledger beside the books. Each list of paths is a promise; it is kept while the list is empty.
+    """The ledger beside the notes. Each list of paths is a promise; it is kept while the list is empty.
 
     Attributes:
         lost: Contents without an outcome, and rows that still wait.
@@ -104,8 +104,8 @@ class Audit:
         return {name: getattr(self, name) for name in names}
 
 
-def audit(books: Books, rows: Sequence[Row], has_overlay: Callable[[str], bool], twice: Collection[int]) -> Audit:
-    """Hold every row of the ledger against the books.
+def audit(notes: Notes, rows: Sequence[Row], has_overlay: Callable[[str], bool], twice: Collection[int]) -> Audit:
+    """Hold every row of the ledger against the notes.
 
     Args:
         has_overlay: Whether this overlay, as a row names it, is in the output folder.
@@ -119,20 +119,22 @@ def audit(books: Books, rows: Sequence[Row], has_overlay: Callable[[str], bool],
         if row.sha256 is not None and not is_vanished(row):
             by_content[row.path, row.sha256].append(row)
     missing = [
-        path for (path, sha), fate in books.fates.items() if fate is not Fate.PERHAPS and (path, sha) not in by_content
+        path
+        for (path, sha), fate in notes.expected.items()
+        if fate is not Expected.PERHAPS and (path, sha) not in by_content
     ]
     return Audit(
         lost=_paths([*missing, *(row.path for row in rows if row.verdict == PENDING)]),
         duplicated=_paths(
             path for (path, _), of in by_content.items() if len(of) > 1 or any(r.id in twice for r in of)
         ),
-        truncated_but_judged=_paths(row.path for row in judged if _fate(books, row) in (None, Fate.FAILED)),
-        whole_but_failed=_paths(row.path for row in failed if _is_whole(books, row) and code(row) != CRASHES),
-        unexplained=_paths(_unexplained(books, rows)),
+        truncated_but_judged=_paths(row.path for row in judged if _expected(notes, row) in (None, Expected.FAILED)),
+        whole_but_failed=_paths(row.path for row in failed if _is_whole(notes, row) and code(row) != CRASHES),
+        unexplained=_paths(_unexplained(notes, rows)),
         overlays_missing=_paths(row.path for row in judged if row.overlay is None or not has_overlay(row.overlay)),
         verdicts=Counter(row.verdict for row in judged),
         failures=Counter(code(row) for row in failed),
-        latencies=tuple(sorted(_latencies(books, judged))),
+        latencies=tuple(sorted(_latencies(notes, judged))),
     )
 
 
@@ -151,24 +153,24 @@ def _paths(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(paths)))
 
 
-def _fate(books: Books, row: Row) -> Fate | None:
-    return books.fates.get((row.path, row.sha256 or ""))
+def _expected(notes: Notes, row: Row) -> Expected | None:
+    return notes.expected.get((row.path, row.sha256 or ""))
 
 
-def _is_whole(books: Books, row: Row) -> bool:
-    return _fate(books, row) in (Fate.JUDGED, Fate.PERHAPS) and not is_vanished(row)
+def _is_whole(notes: Notes, row: Row) -> bool:
+    return _expected(notes, row) in (Expected.JUDGED, Expected.PERHAPS) and not is_vanished(row)
 
 
-def _unexplained(books: Books, rows: Sequence[Row]) -> Iterator[str]:
-    dropped = {path for path, _ in books.fates}
+def _unexplained(notes: Notes, rows: Sequence[Row]) -> Iterator[str]:
+    dropped = {path for path, _ in notes.expected}
     for row in rows:
-        if row.path not in dropped or (is_vanished(row) and row.path not in books.may_vanish):
+        if row.path not in dropped or (is_vanished(row) and row.path not in notes.may_vanish):
             yield row.path
 
 
-def _latencies(books: Books, judged: Sequence[Row]) -> Iterator[float]:
+def _latencies(notes: Notes, judged: Sequence[Row]) -> Iterator[float]:
     """A clock that was set back meanwhile makes a latency of 0, never one below."""
     for row in judged:
-        whole = books.whole_at.get((row.path, row.sha256 or ""))
-        if whole is not None and row.inspected_at and _fate(books, row) is Fate.JUDGED:
+        whole = notes.whole_at.get((row.path, row.sha256 or ""))
+        if whole is not None and row.inspected_at and _expected(notes, row) is Expected.JUDGED:
             yield max(0.0, datetime.fromisoformat(row.inspected_at).timestamp() - whole)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 Act = Iterator[float]
 
 
-class Agenda:
+class Acts:
     """The acts under way."""
 
     def __init__(self) -> None:
@@ -15,18 +15,18 @@ class Agenda:
         return len(self._due)
 
     def begin(self, act: Act | None, now: float) -> None:
-        """Take an act's first step; None stands for one that was over at once."""
+        """Takes an act's first step; None stands for an act that is over already."""
         if act is not None:
             self._due[act] = now
             self._step(act, now)
 
     def advance(self, now: float) -> None:
-        """Take the next step of every act that is due (`now`: monotonic seconds)."""
+        """Takes the next step of every act that is due (`now`: monotonic seconds)."""
         for act in [act for act, due in self._due.items() if due <= now]:
             self._step(act, now)
 
     def close(self) -> None:
-        """Break every act off; what it holds (a stopped process, a mount, a lock) is let go."""
+        """Breaks off every act, which lets go of what it holds (a stopped process, a mount, a lock)."""
         while self._due:
             act, _ = self._due.popitem()
             close = getattr(act, "close", None)

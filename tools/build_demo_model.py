@@ -1,4 +1,4 @@
-"""How the shipped demo model was made, to be repeated: `python -m inspectd.demo.build OUT`.
+"""How the shipped demo model was made, to be repeated: `python tools/build_demo_model.py OUT`.
 
 The synthetic camera's pictures are written as a folder per class and handed to the project's own trainer, as anybody's
 pictures would be; then the bundle is measured on the pictures of another camera, and its card says how it did. It takes
@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 
 from inspectd.dataset.manifest import DATA
-from inspectd.demo.textures import DEFECTS, SIZE, texture
 from inspectd.evaluation.cases import FINDINGS
 from inspectd.evaluation.heat import on_mask
 from inspectd.model.bundle import NETWORK, Bundle, load_bundle, write_bundle
 from inspectd.model.golden import FOLDER as GOLDEN
 from inspectd.model.loading import open_inspector
+from inspectd.rehearsal.textures import DEFECTS, SIZE, texture
 from inspectd.training.recipe import Recipe
 from inspectd.training.train import train
 
@@ -47,7 +47,7 @@ NEAR = 12  # pixels around the defect in which the heat's peak counts as on it; 
 
 
 @dataclass(frozen=True)
-class Measured:
+class DemoFigures:
     """How a bundle did on pictures that it has never seen, half of them with a defect."""
 
     pictures: int
@@ -64,7 +64,7 @@ class Measured:
         return self.pictures // 2 - self.escapes
 
 
-def measure(bundle: Bundle, seed: int, pictures: int, batch: int = 16) -> Measured:
+def measure(bundle: Bundle, seed: int, pictures: int, batch: int = 16) -> DemoFigures:
     """Inspect the first `pictures` (an even number) of camera `seed`, every second one with a defect."""
     inspector = open_inspector(bundle, precision="float32")  # as everything in a bundle is measured
     inspector.warm_up(batch)
@@ -79,7 +79,7 @@ def measure(bundle: Bundle, seed: int, pictures: int, batch: int = 16) -> Measur
             escapes += not rejected and sample.kind is not None
             if rejected and sample.kind is not None:
                 on_defect += on_mask(finding.heat, finding.scale, sample.mask > 0).distance <= NEAR
-    return Measured(pictures, escapes, overkills, on_defect)
+    return DemoFigures(pictures, escapes, overkills, on_defect)
 
 
 def write_pictures(folder: Path, seed: int, pictures: int) -> None:
@@ -91,7 +91,7 @@ def write_pictures(folder: Path, seed: int, pictures: int) -> None:
         cv2.imwrite(str(folder / name / f"{index:05}.png"), texture(seed, index, defect=name == "defect").pixels)
 
 
-def build(out: Path) -> Measured:
+def build(out: Path) -> DemoFigures:
     """Make the pictures, train, measure, and write the bundle `out`, which must not exist yet."""
     with tempfile.TemporaryDirectory(prefix="inspectd-") as name:
         pictures = Path(name) / "synthetic-camera"
@@ -116,9 +116,9 @@ _CARD = """\
 ## What it is for
 
 `inspectd demo` and the tests. It tells good from defective surfaces of the synthetic camera
-(`inspectd/demo/textures.py`): grey, 256×256 pixels, upright grain, and as defects {kinds}.
+(`inspectd/rehearsal/textures.py`): grey, 256×256 pixels, upright grain, and as defects {kinds}.
 
-## Measured on another camera
+## DemoFigures on another camera
 
 {measured.pictures} pictures of a seed that neither learning nor the threshold has seen, half of them with a defect:
 accuracy {measured.accuracy:.4f}, escapes {measured.escapes}, overkills {measured.overkills}. The heat's peak was on the
@@ -132,7 +132,7 @@ first the cracks that happen to run along the grain. Train a model of your own w
 
 ## How it is made again
 
-    python -m inspectd.demo.build OUT
+    python tools/build_demo_model.py OUT
 
 writes the same pictures (seed {seed}), trains with the choices above and measures as above.
 """
@@ -150,7 +150,7 @@ class _Printer:
 
 def main() -> None:
     """The command line: one folder that does not exist yet."""
-    parser = argparse.ArgumentParser(prog="python -m inspectd.demo.build", description="Make the demo model again.")
+    parser = argparse.ArgumentParser(prog="python tools/build_demo_model.py", description="Make the demo model again.")
     parser.add_argument("out", type=Path, help="the bundle to write")
     out = parser.parse_args().out
     measured = build(out)

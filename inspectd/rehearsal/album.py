@@ -11,9 +11,9 @@ import cv2
 
 from inspectd.config.globs import IMAGE_ENDINGS
 from inspectd.dataset.walk import is_shown
-from inspectd.demo.textures import SIZE, texture
 from inspectd.domain import MOST_PIXELS
 from inspectd.errors import InspectdError
+from inspectd.rehearsal.textures import SIZE, texture
 from inspectd.vision.decode import DecodeError, decode
 
 TILE = 64  # pixels, both ways: small, because the files and not the pictures are what is tested

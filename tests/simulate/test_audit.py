@@ -1,4 +1,4 @@
-"""The books must be able to fail: each promise is broken here once, and kept once."""
+"""The notes must be able to fail: each promise is broken here once, and kept once."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from inspectd.ledger.read.search import Row
-from inspectd.simulate.books import Audit, Books, Fate, audit
+from inspectd.simulate.audit import Audit, Expected, Notes, audit
 
 ROW = Row(1, "ok", None, None, "line", "a.png", None, "2026-11-24T10:00:02.500Z", "ok", 0.2, "null@1", "a.jpg", "aa")
 FAILED = replace(
@@ -15,15 +15,15 @@ FAILED = replace(
 DROPPED_AT = 1795514400.0  # 2026-11-24T10:00:00Z
 
 
-def books(**fates: Fate) -> Books:
+def notes(**expected: Expected) -> Notes:
     """Contents `aa` in a.png, `bb` in b.png and so on."""
-    kept = Books()
-    for letters, fate in fates.items():
+    kept = Notes()
+    for letters, fate in expected.items():
         kept.note((f"{letters[0]}.png", letters), fate)
     return kept
 
 
-def held(kept: Books, *rows: Row, overlays: tuple[str, ...] = ("a.jpg",), twice: tuple[int, ...] = ()) -> Audit:
+def held(kept: Notes, *rows: Row, overlays: tuple[str, ...] = ("a.jpg",), twice: tuple[int, ...] = ()) -> Audit:
     return audit(kept, rows, lambda overlay: overlay in overlays, twice)
 
 
@@ -32,7 +32,7 @@ def broken(found: Audit) -> dict[str, tuple[str, ...]]:
 
 
 def test_a_judged_image_and_a_failed_file_keep_every_promise() -> None:
-    found = held(books(aa=Fate.JUDGED, bb=Fate.FAILED), ROW, FAILED)
+    found = held(notes(aa=Expected.JUDGED, bb=Expected.FAILED), ROW, FAILED)
     assert broken(found) == {}
     assert found.verdicts == {"ok": 1}
     assert found.failures == {"truncated": 1}
@@ -55,21 +55,21 @@ def test_a_judged_image_and_a_failed_file_keep_every_promise() -> None:
     ],
 )
 def test_what_becomes_of_a_whole_image(rows: list[Row], promises: dict[str, Any]) -> None:
-    assert broken(held(books(aa=Fate.JUDGED), *rows)) == promises
+    assert broken(held(notes(aa=Expected.JUDGED), *rows)) == promises
 
 
 def test_a_second_inspection_of_one_image_is_a_duplicate() -> None:
-    assert broken(held(books(aa=Fate.JUDGED), ROW, twice=(ROW.id,))) == {"duplicated": ("a.png",)}
+    assert broken(held(notes(aa=Expected.JUDGED), ROW, twice=(ROW.id,))) == {"duplicated": ("a.png",)}
 
 
 def test_a_truncated_file_with_a_verdict_breaks_a_promise_and_one_without_any_outcome_is_lost() -> None:
-    kept = books(aa=Fate.FAILED)
+    kept = notes(aa=Expected.FAILED)
     assert broken(held(kept, ROW)) == {"truncated_but_judged": ("a.png",)}
     assert broken(held(kept)) == {"lost": ("a.png",)}
 
 
 def test_an_image_that_was_soon_taken_away_may_be_judged_or_vanish_or_never_be_seen() -> None:
-    kept = books(aa=Fate.PERHAPS)
+    kept = notes(aa=Expected.PERHAPS)
     kept.vanish(["a.png"])
     vanished = replace(FAILED, path="a.png", sha256=None, reason="vanished: gone")
     for rows in ([], [ROW], [vanished], [ROW, vanished]):
@@ -78,7 +78,7 @@ def test_an_image_that_was_soon_taken_away_may_be_judged_or_vanish_or_never_be_s
 
 
 def test_a_broken_file_that_was_away_after_its_first_look_has_one_outcome_when_it_is_back() -> None:
-    kept = books(bb=Fate.FAILED)
+    kept = notes(bb=Expected.FAILED)
     vanished = replace(FAILED, id=1, reason="vanished: gone")
     kept.meet([vanished])
     assert kept.awaited == 1
@@ -88,13 +88,13 @@ def test_a_broken_file_that_was_away_after_its_first_look_has_one_outcome_when_i
 
 
 def test_two_contents_under_one_name_are_two_images() -> None:
-    kept = books(aa=Fate.JUDGED, ab=Fate.JUDGED)
+    kept = notes(aa=Expected.JUDGED, ab=Expected.JUDGED)
     assert broken(held(kept, ROW)) == {"lost": ("a.png",)}
     assert broken(held(kept, ROW, replace(ROW, id=3, sha256="ab"))) == {}
 
 
 def test_latency_runs_from_the_whole_file_to_the_verdict_and_never_below_zero() -> None:
-    kept = books(aa=Fate.JUDGED, ab=Fate.JUDGED, bb=Fate.FAILED)
+    kept = notes(aa=Expected.JUDGED, ab=Expected.JUDGED, bb=Expected.FAILED)
     kept.whole(("a.png", "aa"), DROPPED_AT)
     kept.whole(("a.png", "ab"), DROPPED_AT + 60)  # the clock was set back after it
     kept.whole(("b.png", "bb"), DROPPED_AT)
@@ -102,7 +102,7 @@ def test_latency_runs_from_the_whole_file_to_the_verdict_and_never_below_zero() 
 
 
 def test_what_must_have_an_outcome_is_awaited_until_it_is_shown() -> None:
-    kept = books(aa=Fate.JUDGED, bb=Fate.FAILED, cc=Fate.PERHAPS)
+    kept = notes(aa=Expected.JUDGED, bb=Expected.FAILED, cc=Expected.PERHAPS)
     assert kept.awaited == 2
     kept.meet([replace(ROW, verdict="pending"), FAILED])
     assert kept.awaited == 1

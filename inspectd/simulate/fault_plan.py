@@ -12,7 +12,7 @@ HANGS = 2  # rounds for each hang, which takes half a minute
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SimulationOptions:
     """What a simulation is to do: `count` files, `rate` of them a second; some faults drop files of their own."""
 
     count: int
@@ -22,17 +22,17 @@ class Wanted:
     no_disk: str | None = None  # why no disk can be made full
 
 
-def plan(wanted: Wanted, rng: random.Random) -> tuple[list[Fault], dict[str, str]]:
+def plan(options: SimulationOptions, rng: random.Random) -> tuple[list[Fault], dict[str, str]]:
     """The faults in their order, and by name those that are not made, with the reason."""
-    supervisors = wanted.kills // SUPERVISOR_SHARE or min(1, wanted.kills // 2)
-    rounds = max(1, wanted.count // ROUND)
+    supervisors = options.kills // SUPERVISOR_SHARE or min(1, options.kills // 2)
+    rounds = max(1, options.count // ROUND)
     amounts: dict[Fault, int] = dict.fromkeys(OTHERS, rounds) | {worker_hung: max(1, rounds // HANGS)}
     not_made: dict[str, str] = {}
-    if wanted.count < EVERY_FAULT:
+    if options.count < EVERY_FAULT:
         not_made = {fault.__name__: f"made from {EVERY_FAULT} files on" for fault in amounts}
-    elif wanted.no_disk:
-        not_made = {disk_full.__name__: wanted.no_disk}
-    amounts |= {kill_supervisor: supervisors, kill_worker: wanted.kills - supervisors}
+    elif options.no_disk:
+        not_made = {disk_full.__name__: options.no_disk}
+    amounts |= {kill_supervisor: supervisors, kill_worker: options.kills - supervisors}
     faults = [fault for fault, amount in amounts.items() if fault.__name__ not in not_made for _ in range(amount)]
     rng.shuffle(faults)
     return faults, not_made

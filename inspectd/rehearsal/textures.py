@@ -24,7 +24,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Sample:
+class Texture:
     """One picture with the truth about it."""
 
     pixels: Pixels  # (SIZE, SIZE), 0..255
@@ -32,7 +32,7 @@ class Sample:
     kind: str | None  # a key of `DEFECTS`; None: a good surface
 
 
-def texture(seed: int, index: int, defect: bool) -> Sample:
+def texture(seed: int, index: int, defect: bool) -> Texture:
     """The picture number `index` of the camera `seed`, about 3 ms of one core.
 
     With and without `defect` it shows the same surface: the two differ in and close around the mask.
@@ -45,7 +45,7 @@ def texture(seed: int, index: int, defect: bool) -> Sample:
         kind = str(rng.choice(list(DEFECTS)))
         grain, mask = DEFECTS[kind](grain, rng)
     pixels = np.clip(np.rint(light + contrast * grain), 0, 255).astype(np.uint8)
-    return Sample(pixels, mask, kind)
+    return Texture(pixels, mask, kind)
 
 
 def _grain(rng: np.random.Generator) -> Plane:

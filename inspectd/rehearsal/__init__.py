@@ -1,0 +1,1 @@
+"""What demo, simulate and bench share: a site in a folder, the daemon as a process, pictures, and how files arrive."""
