@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from inspectd.config import Config
-    from inspectd.ledger.read.compare import Tally
+    from inspectd.ledger.read.compare import Agreement
     from inspectd.ledger.read.filters import Filter
 
 
@@ -20,7 +20,7 @@ def compare(
     config: "Config", engine: "Engine", pair: tuple[str, str], wanted: "Filter", *, as_json: bool, as_csv: bool
 ) -> None:
     """Print the disagreements that a filter leaves; for people, one fewer than its limit, and a sentence."""
-    from inspectd.ledger.read.compare import Disagreement, disagreements, model_row, tally
+    from inspectd.ledger.read.compare import Disagreement, agreement, disagreements, model_row
 
     a, b = (model_row(engine, text) for text in pair)
 
@@ -32,7 +32,7 @@ def compare(
         return {**asdict(found), **overlays}
 
     rows = map(record, disagreements(engine, a, b, wanted))
-    counts = tally(engine, a, b, replace(wanted, limit=None))
+    counts = agreement(engine, a, b, replace(wanted, limit=None))
     summary = _summary(a.title, b.title, counts)
     if as_json:
         figures = {name: getattr(counts, name) for name in ("compared", "agreed", "to_defect", "to_ok", "review")}
@@ -68,7 +68,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _summary(a: str, b: str, counts: "Tally") -> str:
+def _summary(a: str, b: str, counts: "Agreement") -> str:
     return (
         f"{a} and {b}: {counts.compared:,} images compared, {counts.agreed:,} agreements, "
         f"{counts.to_defect:,} ok → defect, {counts.to_ok:,} defect → ok, {counts.review:,} to or from review."

@@ -46,10 +46,10 @@ def check(
     settings = load(config_path(config))
     url = settings.database if file is None else f"sqlite:///{file.absolute()}"
     faults = 0
-    for finding in check(url, [watch.name for watch in settings.watch]):
-        faults += finding.fault is not None
-        outcome = f": {finding.fault}" if finding.fault else ""
-        say(f"{'FAULT' if finding.fault else 'ok':<6} {finding.name:<11}  {finding.promise}{outcome}")
+    for result in check(url, [watch.name for watch in settings.watch]):
+        faults += result.fault is not None
+        outcome = f": {result.fault}" if result.fault else ""
+        say(f"{'FAULT' if result.fault else 'ok':<6} {result.name:<11}  {result.promise}{outcome}")
     if faults:
         raise InspectdError(
             f"{file or settings.database_file} has {faults} fault{'s' if faults > 1 else ''}, see above."

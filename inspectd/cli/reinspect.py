@@ -110,15 +110,15 @@ def _tell(answer: "Answer", as_json: bool) -> None:
 
 
 def _show(engine: "Engine", as_json: bool) -> None:
-    from inspectd.ledger.read.reinspected import not_judged, standings
+    from inspectd.ledger.read.reinspected import not_reinspected, reinspection_progress
 
-    found = standings(engine)
+    found = reinspection_progress(engine)
     if as_json:
         output.write_json_lines(
             [
                 {
                     "requests": [asdict(each) for each in found],
-                    "not_judged": [asdict(each) for each in not_judged(engine)],
+                    "not_judged": [asdict(each) for each in not_reinspected(engine)],
                 }
             ]
         )
@@ -140,11 +140,11 @@ def _show(engine: "Engine", as_json: bool) -> None:
 
 
 def _reasons(engine: "Engine", number: int) -> Iterator[str]:
-    from inspectd.ledger.read.reinspected import not_judged
+    from inspectd.ledger.read.reinspected import not_reinspected
 
     if number:
         yield ""
-    for each in islice(not_judged(engine), SHOWN):
+    for each in islice(not_reinspected(engine), SHOWN):
         yield f"{each.model}: {each.watch}: {each.path}: {each.reason}"
     if number > SHOWN:
         yield f"and {number - SHOWN:,} more; --json has them all."

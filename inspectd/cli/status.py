@@ -14,7 +14,7 @@ from inspectd.sizes import size_text
 
 if TYPE_CHECKING:
     from inspectd.ingest.left_out import LeftOut
-    from inspectd.ledger.read.recent import Recent
+    from inspectd.ledger.read.recent import RecentFigures
     from inspectd.ledger.read.status import WatchStatus
     from inspectd.service.metrics.space import Space
 
@@ -96,7 +96,7 @@ def _of_watches(
             yield f"Left out:     {watch.watch}: {left_out[watch.watch]}"
 
 
-def _lately(recent: "Recent") -> Iterator[str]:
+def _lately(recent: "RecentFigures") -> Iterator[str]:
     """The last hours in a few lines."""
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in recent.outcomes.items())
     reasons = ", ".join(f"{number} {code}" for code, number in recent.failures.items())

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from inspectd.domain import PAGE, Verdict
 from inspectd.ledger.read.reconcile import Span
-from inspectd.ledger.read.replay import Judge, Stored, judges, stored
+from inspectd.ledger.read.replay import ReplayModel, StoredVerdict, replay_models, stored_verdicts
 from inspectd.model.spec import ImageClass, Thresholds
 from inspectd.model.verdict import Activation, margins
 
@@ -78,10 +78,10 @@ def what_if(
         watch: Only of this one.
         model: Only by the model that `NAME` or `NAME@HASH` names.
     """
-    known = {judge.id: judge for judge in judges(engine, model)}
+    known = {judge.id: judge for judge in replay_models(engine, model)}
     found = {judge.id: Replayed(judge.title) for judge in known.values()}
-    for page in stored(engine, span, watch, list(known)):
-        rows: dict[int, list[Stored]] = {}
+    for page in stored_verdicts(engine, span, watch, list(known)):
+        rows: dict[int, list[StoredVerdict]] = {}
         for each in page:
             rows.setdefault(each.model_id, []).append(each)
         for model_id, verdicts in rows.items():
@@ -89,7 +89,7 @@ def what_if(
     return [each for each in found.values() if each.images or each.unreadable]
 
 
-def _replay(into: Replayed, judge: Judge, verdicts: list[Stored], thresholds: Thresholds) -> None:
+def _replay(into: Replayed, judge: ReplayModel, verdicts: list[StoredVerdict], thresholds: Thresholds) -> None:
     if judge.ok is None or judge.activation is None:
         into.unreadable += len(verdicts)
         return

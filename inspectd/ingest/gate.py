@@ -213,7 +213,7 @@ class Gate:
         if not suspects:
             return
         root = os.path.realpath(self._watch.path)
-        new = self._queue.unheard_of(self._watch.name, suspects)
+        new = self._queue.without_row(self._watch.name, suspects)
         for path in map(from_text, suspects):
             if to_text(path) in new and os.path.realpath(f"{root}/{path}") == f"{root}/{path}":
                 self._evidence.miss(path, now)

@@ -19,7 +19,7 @@ RESTORE = "stop inspectd, keep the file, and put the newest good copy in its pla
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """What one check found; `fault` says what is wrong and what to do, and is None where nothing is."""
 
     name: str
@@ -37,7 +37,7 @@ def backup(url: str, target: Path) -> None:
     copy_database(database_file(url), target)
 
 
-def check(url: str, watches: Collection[str]) -> Iterator[Finding]:
+def check(url: str, watches: Collection[str]) -> Iterator[CheckResult]:
     """Look the whole ledger over, which reads all of it; one finding for each check, as it is made.
 
     Args:
@@ -59,7 +59,7 @@ def check(url: str, watches: Collection[str]) -> Iterator[Finding]:
                 fault = look(connection)
         except LedgerError as error:
             fault = str(error)
-        yield Finding(name, promise, fault)
+        yield CheckResult(name, promise, fault)
 
 
 _count = select(func.count())

@@ -1,7 +1,7 @@
 """The database file: how it is created, upgraded, and opened for writing or reading.
 
 One rule for each danger. A writer takes the write lock when its transaction begins, so that what it read stays true. A
-commit is on the disk when it returns, unless a power cut may have it (`unhurried`). A reader can change nothing. An
+commit is on the disk when it returns, unless a power cut may have it (`without_fsync`). A reader can change nothing. An
 upgrade copies the database first, and one that is unknown is left alone. What a user can put right comes as a sentence.
 """
 
@@ -43,7 +43,7 @@ _CONNECT: dict[str, Any] = {
 def open_writer(url: str, *, foreign_keys: bool = True) -> Engine:
     """The ledger for the processes of the daemon: every transaction takes the write lock at once, or waits 10 s for it.
 
-    `foreign_keys`: False for the one who removes rows and keeps references true himself (`inspectd.ledger.expiry`).
+    `foreign_keys`: False for `inspectd.ledger.write.retention`, which removes rows and keeps references true itself.
 
     Raises:
         LedgerError: no such database, not at this software's schema, on a network file system, or not usable.
@@ -76,7 +76,7 @@ def reading(engine: Engine) -> Engine:
     return engine.execution_options(begin="DEFERRED")
 
 
-def unhurried(engine: Engine) -> Engine:
+def without_fsync(engine: Engine) -> Engine:
     """The same engine for commits that need not be on the disk when they return; the next that must takes them along.
 
     They outlive the death of any process; a power cut may undo them, in whole transactions.

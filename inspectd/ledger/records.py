@@ -22,7 +22,7 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class UnsettledFile:
     """A file that a worker put back, or that stalled. It is enqueued again once it has settled."""
 
     path: str
@@ -94,7 +94,7 @@ class Replay:
 
 
 @dataclass(frozen=True)
-class Request:
+class ReinspectionRequest:
     """A model that is to judge past images again."""
 
     id: int
@@ -104,7 +104,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Past:
+class EarlierImage:
     """An image whose verdict stands, to be judged again from the content with the claim's sha256."""
 
     claim: Claim  # as its row reads; nobody holds it
@@ -112,7 +112,7 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReinspectionCounts:
     """What became of images that a model was asked to judge again.
 
     Attributes:
@@ -129,8 +129,8 @@ class Asked:
     waiting: int = 0
     without: int = 0
 
-    def __add__(self, other: "Asked") -> "Asked":
-        return Asked(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+    def __add__(self, other: "ReinspectionCounts") -> "ReinspectionCounts":
+        return ReinspectionCounts(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def reason_code(reason: str) -> str:
 
 
 @dataclass(frozen=True)
-class Place:
+class Cursor:
     """A place in the order of age: everything before it has been looked at."""
 
     at: str = ""
@@ -218,7 +218,7 @@ class Removal:
 
 
 @dataclass(frozen=True)
-class Expirable:
+class RetentionCandidate:
     """What retention may remove unless it is protected: an overlay, a moved source image or a row, with its image."""
 
     id: int  # of the inspection for an overlay, else of the image

@@ -38,11 +38,11 @@ FINISHED_STATES = (State.DONE, State.FAILED)
 REVISION = "0008"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
 _OPEN = text("state IN ('settling', 'stalled', 'queued')")
 _CLAIMED = text("state = 'claimed'")
-_OWED = text("\"after\" = 'pending'")
+_AFTER_PENDING = text("\"after\" = 'pending'")
 _MOVED = text("\"after\" = 'moved'")
 _WAITING = text("reason IS NULL")
 _PENDING = text("state IN ('settling', 'stalled', 'queued', 'claimed')")
-_JUDGED = text("verdict IS NOT NULL")
+_FINISHED = text("verdict IS NOT NULL")
 _PART = text("part IS NOT NULL")
 _READ = text("sha256 IS NOT NULL")
 _OVERLAID = text("overlay IS NOT NULL AND verdict <> 'review'")
@@ -65,11 +65,11 @@ class Image(Base):
         Index("images_open", "watch", "path", unique=True, sqlite_where=_OPEN),
         Index("images_state", "state", "watch", "id", sqlite_where=_PENDING),
         Index("images_claimed", "watch", "path", unique=True, sqlite_where=_CLAIMED),
-        Index("images_after", "id", sqlite_where=_OWED),
+        Index("images_after", "id", sqlite_where=_AFTER_PENDING),
         Index("images_moved", "finished_at", "id", sqlite_where=_MOVED),
-        Index("images_finished", "finished_at", "id", "watch", "verdict", "inspection_id", sqlite_where=_JUDGED),
-        Index("images_verdict", "verdict", "finished_at", "id", sqlite_where=_JUDGED),
-        Index("images_watch", "watch", "verdict", "finished_at", "id", sqlite_where=_JUDGED),
+        Index("images_finished", "finished_at", "id", "watch", "verdict", "inspection_id", sqlite_where=_FINISHED),
+        Index("images_verdict", "verdict", "finished_at", "id", sqlite_where=_FINISHED),
+        Index("images_watch", "watch", "verdict", "finished_at", "id", sqlite_where=_FINISHED),
         Index("images_part", "part", sqlite_where=_PART),
         Index("images_path", "path", "watch", "id"),
         Index("images_sha256", "sha256", sqlite_where=_READ),
@@ -184,7 +184,7 @@ class Event(Base):
     detail: Mapped[str]
 
 
-class Removal(Base):
+class RemovalRow(Base):
     """A file that the ledger has let go of and that is still to be removed from its disk."""
 
     __tablename__ = "removals"
@@ -197,7 +197,7 @@ class Removal(Base):
     mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
 
 
-class Redraw(Base):
+class RedrawRow(Base):
     """A verdict whose overlay is to be drawn again. Not a reference: the verdict may be gone before it is its turn."""
 
     __tablename__ = "redraws"
@@ -239,7 +239,7 @@ class ReinspectionImage(Base):
 images, models, inspections, reviews, events, removals, redraws, reinspections, reinspection_images = (
     Base.metadata.tables[entity.__tablename__]
     for entity in (
-        *(Image, Model, Inspection, Review, Event, Removal, Redraw),
+        *(Image, Model, Inspection, Review, Event, RemovalRow, RedrawRow),
         *(Reinspection, ReinspectionImage),
     )
 )

@@ -15,14 +15,14 @@ from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Row, liter
 
 from inspectd.clock import BootClock, Clock, utc_text
 from inspectd.ledger import trail
-from inspectd.ledger.database import reading, unhurried
+from inspectd.ledger.database import reading, without_fsync
 from inspectd.ledger.schema import OPEN_STATES, After, State, images
 
 FAILED: dict[str, Any] = {"state": State.FAILED, "verdict": State.FAILED}
 CHUNK = 500
 REST = 0.005  # seconds between two transactions of one who makes many, in which others get at the ledger
 
-Found = Row[*tuple[Any, ...]]
+AnyRow = Row[*tuple[Any, ...]]
 
 
 def is_open(table: FromClause) -> ColumnElement[bool]:
@@ -49,8 +49,8 @@ def not_searched(column: ColumnElement[str]) -> ColumnElement[str]:
 
 
 IS_PENDING = is_pending(images)
-IS_JUDGED = images.c.verdict.is_not(None)  # with an outcome, be it a failure
-IS_OWED = images.c.after == literal_column(f"'{After.PENDING}'")  # as its partial index says it
+IS_FINISHED = images.c.verdict.is_not(None)  # with an outcome, be it a failure
+IS_AFTER_PENDING = images.c.after == literal_column(f"'{After.PENDING}'")  # as its partial index says it
 IS_OPEN = is_open(images)
 IS_CLAIMED = is_claimed(images)
 
@@ -75,7 +75,7 @@ class Transactions:
     def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
         self._engine = engine
         self._reader = reading(engine)
-        self._unhurried = unhurried(engine)
+        self._unhurried = without_fsync(engine)
         self._clock = clock or BootClock()
 
     def _writing(self) -> AbstractContextManager[Connection]:

@@ -11,7 +11,7 @@ from inspectd.config import Config
 from inspectd.ledger.database import open_writer
 from inspectd.ledger.read.filters import Filter
 from inspectd.ledger.read.search import image_ids
-from inspectd.ledger.records import Asked
+from inspectd.ledger.records import ReinspectionCounts
 from inspectd.ledger.transactions import REST, chunks
 from inspectd.ledger.write.queue import Queue
 from inspectd.model.bundle import Bundle, load_bundle
@@ -25,7 +25,7 @@ class Answer:
     """What became of a request, and the process that will see to it; None while no daemon serves the ledger."""
 
     bundle: Bundle
-    asked: Asked
+    asked: ReinspectionCounts
     daemon: int | None
 
 
@@ -47,7 +47,7 @@ def reinspect(config: Config, engine: Engine, model: str, wanted: Filter) -> Ans
     for chunk in chunks(reversed(image_ids(engine, wanted))):
         pages.append(queue.reinspect(bundle.identity, path, chunk))
         time.sleep(REST)
-    asked = reduce(add, pages, Asked())
+    asked = reduce(add, pages, ReinspectionCounts())
     if asked.listed:
         queue.event("reinspect", f"{bundle.title} is asked to judge {asked.listed} past images again")
     return Answer(bundle, asked, serving(config))

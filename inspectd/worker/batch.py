@@ -187,7 +187,7 @@ class Pipeline:
 
     def _failures(self, failed: Sequence[Failed]) -> list[tuple[Path, bytes]]:
         """The sidecars of failures that are news; one that is folded into an earlier row leaves none."""
-        told = self._queue.told(failed) if failed and self._config.sidecar else ()
+        told = self._queue.repeated_failures(failed) if failed and self._config.sidecar else ()
         return [file for each in failed if each.claim.image_id not in told for file in self._sidecar(each)]
 
     def _sidecar(self, outcome: Inspected | Failed) -> list[tuple[Path, bytes]]:

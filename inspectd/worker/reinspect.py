@@ -20,7 +20,7 @@ from typing import TypeVar
 from inspectd.config import Config
 from inspectd.durable import write_all
 from inspectd.errors import BundleError, InspectdError
-from inspectd.ledger.records import Inspected, Past, Request
+from inspectd.ledger.records import EarlierImage, Inspected, ReinspectionRequest
 from inspectd.ledger.write.queue import Queue
 from inspectd.ledger.write.reinspections import OPENINGS
 from inspectd.model.pages import Worst, inspect_pages
@@ -61,7 +61,7 @@ class _Open:
 class _Done:
     """A batch that was judged and is still to be recorded."""
 
-    request: Request
+    request: ReinspectionRequest
     model_id: int
     inspected: list[Inspected]
     files: list[tuple[Path, bytes]]
@@ -71,7 +71,7 @@ class _Done:
 class _Opening:
     """A model that is being opened in a thread of its own."""
 
-    def __init__(self, config: Config, request: Request, batch: int, done: Callable[[], None]) -> None:
+    def __init__(self, config: Config, request: ReinspectionRequest, batch: int, done: Callable[[], None]) -> None:
         self.request = request
         self.result: Opened | str | None = None  # the model, or why it cannot be used
         self._config = config
@@ -169,7 +169,7 @@ class Reinspector:
             self._open.clear()
             gc.collect()  # a network is large, and full of cycles
 
-    def _model(self, request: Request) -> _Open | None:
+    def _model(self, request: ReinspectionRequest) -> _Open | None:
         """The model of a request; None while it is being opened, or after it was refused."""
         if model := self._open.get(request.bundle):
             return model
@@ -192,7 +192,7 @@ class Reinspector:
         self._opening = None
         return model if of.bundle == request.bundle else None
 
-    def _take_in(self, request: Request, opened: Opened) -> _Open:
+    def _take_in(self, request: ReinspectionRequest, opened: Opened) -> _Open:
         inspector = opened.inspector
         model = _Open(
             judge=Judge(self._config, inspector),
@@ -203,7 +203,7 @@ class Reinspector:
         self._open = {request.bundle: model}
         return model
 
-    def _judge(self, request: Request, model: _Open, past: Sequence[Past]) -> _Done:
+    def _judge(self, request: ReinspectionRequest, model: _Open, past: Sequence[EarlierImage]) -> _Done:
         """Take images to their records; whatever happens to one is a reason of its own."""
         done = _Done(request, model.model_id, [], [], [])
         images: list[Prepared] = []
@@ -226,7 +226,7 @@ class Reinspector:
                 done.failed.append(concluded)
         return done
 
-    def _look(self, judge: Judge, past: Past) -> Prepared | Failure:
+    def _look(self, judge: Judge, past: EarlierImage) -> Prepared | Failure:
         """Read, decode and prepare one past image, or say why that cannot be done."""
         claim = past.claim
         try:

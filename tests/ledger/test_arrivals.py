@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select
 from support.queueing import arrivals, enqueue, inspected, read, sha256, stat
 
 from inspectd.domain import Stat
-from inspectd.ledger.records import Arrival, Counts, Failed, Unsettled, Waiting
+from inspectd.ledger.records import Arrival, Counts, Failed, Unsettled, UnsettledFile
 from inspectd.ledger.schema import images
 from inspectd.ledger.write.queue import Queue
 from inspectd.paths import from_text, to_text
@@ -70,7 +70,7 @@ def test_a_second_look_brings_back_the_hash_and_the_reason_of_the_first(queue: Q
     (first,) = queue.claim("w", LINE, 1, 60)
     assert first.sha256 is None
     queue.finish("w", model, [Unsettled(first, "truncated: the file ends early", sha256(7))])
-    assert queue.unsettled("line") == [Waiting("a.png", second_look=True)]
+    assert queue.unsettled("line") == [UnsettledFile("a.png", second_look=True)]
     assert queue.unsettled("other") == []
     assert queue.enqueue("line", [Arrival("a.png", stat(1))]) == 1  # the very same stat, and yet not ignored
     (second,) = queue.claim("w", LINE, 1, 60)
@@ -91,7 +91,7 @@ def test_files_that_vanish_before_they_are_judged_end_as_failures(queue: Queue, 
 def test_a_file_that_comes_back_after_it_had_vanished_is_taken_up_again(queue: Queue, engine: Engine) -> None:
     """A disk that was away for a while: the same file, the same stat, and the failure no longer true."""
     queue.stall("line", [Arrival("a.png", stat(1))], "stalled: still growing after 600 s")
-    assert queue.unsettled("line") == [Waiting("a.png", second_look=False)]
+    assert queue.unsettled("line") == [UnsettledFile("a.png", second_look=False)]
     assert queue.vanished("line", ["a.png"]) == 1
     assert queue.unsettled("line") == []
     assert queue.known("line", [("a.png", stat(1))]) == set()

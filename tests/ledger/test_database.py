@@ -18,7 +18,7 @@ from support.queueing import arrivals, inspected
 
 from inspectd.errors import LedgerDamaged, LedgerError
 from inspectd.ledger.backup import check
-from inspectd.ledger.database import alembic_config, open_reader, open_writer, unhurried, upgrade
+from inspectd.ledger.database import alembic_config, open_reader, open_writer, upgrade, without_fsync
 from inspectd.ledger.records import Replay
 from inspectd.ledger.schema import REVISION, Base
 from inspectd.ledger.write.queue import Queue
@@ -92,7 +92,7 @@ def test_only_what_need_not_be_on_the_disk_is_not_waited_for(engine: Engine) -> 
         with of.begin() as connection:
             return int(connection.exec_driver_sql("PRAGMA synchronous").scalar() or 0)
 
-    assert [synchronous(each) for each in (engine, unhurried(engine), engine)] == [2, 1, 2], "full, normal, full"
+    assert [synchronous(each) for each in (engine, without_fsync(engine), engine)] == [2, 1, 2], "full, normal, full"
 
 
 def test_a_write_transaction_holds_the_lock_from_its_beginning(engine: Engine, file: Path) -> None:

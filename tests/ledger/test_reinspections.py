@@ -11,9 +11,9 @@ from inspectd.domain import Verdict
 from inspectd.ledger.database import open_writer
 from inspectd.ledger.read.feed import Feed
 from inspectd.ledger.read.recent import recent
-from inspectd.ledger.read.reinspected import NotJudged, not_judged, standings
+from inspectd.ledger.read.reinspected import NotReinspected, not_reinspected, reinspection_progress
 from inspectd.ledger.read.status import status
-from inspectd.ledger.records import Asked, Inspected, Past, Place, Request
+from inspectd.ledger.records import Cursor, EarlierImage, Inspected, ReinspectionCounts, ReinspectionRequest
 from inspectd.ledger.schema import After
 from inspectd.ledger.write.queue import Queue
 from inspectd.ledger.write.reinspections import CRASHES
@@ -34,18 +34,18 @@ def judged(queue: Queue, model: int, number: int, after: Sequence[str] = ()) -> 
     return sorted(queue.finish("w", model, [inspected(claim) for claim in claims], after))
 
 
-def asked(queue: Queue, ids: Sequence[int]) -> Request:
+def asked(queue: Queue, ids: Sequence[int]) -> ReinspectionRequest:
     queue.reinspect(OTHER, "/models/other", ids)
     request = queue.next_reinspection()
     assert request is not None
     return request
 
 
-def ids(past: Sequence[Past]) -> list[int]:
+def ids(past: Sequence[EarlierImage]) -> list[int]:
     return [each.claim.image_id for each in past]
 
 
-def again(past: Sequence[Past]) -> list[Inspected]:
+def again(past: Sequence[EarlierImage]) -> list[Inspected]:
     return [inspected(each.claim, Verdict.DEFECT) for each in past]
 
 
@@ -74,10 +74,10 @@ def test_what_is_judged_again_leaves_the_list_and_changes_no_verdict(
     assert queue.next_reinspection() is None
     (told,) = rows(engine, "SELECT detail FROM events WHERE kind = 'reinspect'")
     assert told == ("other@cdcdcdcd has judged 2 past images again; 1 could not be: 1 vanished",)
-    (standing,) = standings(engine)
+    (standing,) = reinspection_progress(engine)
     assert (standing.waiting, standing.judged, standing.failed) == (0, 2, 1)
-    assert list(not_judged(engine)) == [
-        NotJudged("other@cdcdcdcd", second, "line", "000001.png", "vanished: it is gone")
+    assert list(not_reinspected(engine)) == [
+        NotReinspected("other@cdcdcdcd", second, "line", "000001.png", "vanished: it is gone")
     ]
 
 
@@ -86,27 +86,27 @@ def test_asking_again_adds_what_is_missing_and_tries_again_what_could_not_be(
 ) -> None:
     done = judged(queue, model, 3)
     queue.enqueue("line", arrivals(1, start=10))
-    assert queue.reinspect(OTHER, "/m", [*done[:2], 4]) == Asked(listed=2, without=1)
-    assert queue.reinspect(OTHER, "/m", done) == Asked(listed=1, waiting=2)
+    assert queue.reinspect(OTHER, "/m", [*done[:2], 4]) == ReinspectionCounts(listed=2, without=1)
+    assert queue.reinspect(OTHER, "/m", done) == ReinspectionCounts(listed=1, waiting=2)
     request = queue.next_reinspection()
     assert request is not None
     past = queue.take_past(request, 3)
     queue.judge_again(request, other, again(past[:1]), [(done[1], "vanished: it is gone")])
-    assert queue.reinspect(OTHER, "/m", done) == Asked(listed=1, judged=1, waiting=1)
-    assert list(not_judged(engine)) == []
+    assert queue.reinspect(OTHER, "/m", done) == ReinspectionCounts(listed=1, judged=1, waiting=1)
+    assert list(not_reinspected(engine)) == []
     queue.refuse_reinspection(request, "refused: it is not the model")
     assert queue.next_reinspection() is None
-    assert [each.image for each in not_judged(engine)] == done[1:]
-    assert queue.reinspect(OTHER, "/m", done) == Asked(listed=2, judged=1)
-    assert list(not_judged(engine)) == []
+    assert [each.image for each in not_reinspected(engine)] == done[1:]
+    assert queue.reinspect(OTHER, "/m", done) == ReinspectionCounts(listed=2, judged=1)
+    assert list(not_reinspected(engine)) == []
 
 
 def test_a_file_that_is_gone_by_rule_is_told_at_once(queue: Queue, model: int, engine: Engine) -> None:
     first, second = judged(queue, model, 2, after=["line"])
     deleted, moved = queue.owed(["line"], 2)
     queue.settle_after([(deleted, After.DELETED, None), (moved, After.MOVED, "/archive/000001.png")])
-    assert queue.reinspect(OTHER, "/m", [first, second]) == Asked(listed=1, gone=1)
-    assert [each.reason.split(":")[0] for each in not_judged(engine)] == ["deleted"]
+    assert queue.reinspect(OTHER, "/m", [first, second]) == ReinspectionCounts(listed=1, gone=1)
+    assert [each.reason.split(":")[0] for each in not_reinspected(engine)] == ["deleted"]
     request = queue.next_reinspection()
     assert request is not None
     assert [each.moved_to for each in queue.take_past(request, 5)] == ["/archive/000001.png"]
@@ -122,7 +122,7 @@ def test_an_image_whose_attempt_came_to_no_end_is_taken_alone_and_given_up_in_th
     past = queue.take_past(request, 2)  # and once more
     assert ids(past) == [first]
     assert ids(queue.take_past(request, 2)) == [second]
-    assert list(not_judged(engine)) == [NotJudged("other@cdcdcdcd", first, "line", "000000.png", CRASHES)]
+    assert list(not_reinspected(engine)) == [NotReinspected("other@cdcdcdcd", first, "line", "000000.png", CRASHES)]
     assert queue.judge_again(request, other, again(past), []) == 1, "late, and it still counts: it is on the list"
 
 
@@ -154,8 +154,8 @@ def test_the_list_can_be_cancelled(queue: Queue, model: int, engine: Engine) -> 
     assert queue.cancel_reinspections("ef" * 32) == 0
     assert queue.cancel_reinspections() == 2
     assert (queue.reinspecting(), queue.next_reinspection()) == (0, None)
-    assert {each.reason for each in not_judged(engine)} == {"cancelled: a person took it off the list"}
-    assert queue.reinspect(OTHER, "/m", done) == Asked(listed=2)
+    assert {each.reason for each in not_reinspected(engine)} == {"cancelled: a person took it off the list"}
+    assert queue.reinspect(OTHER, "/m", done) == ReinspectionCounts(listed=2)
 
 
 def test_figures_and_metrics_are_of_the_verdicts_in_force(queue: Queue, model: int, other: int, engine: Engine) -> None:
@@ -186,7 +186,7 @@ def test_retention_takes_an_image_with_all_its_inspections_and_off_the_list(
     queue.judge_again(request, other, again(past[:1]), [])
     queue.judge_again(request, other, again(past[1:]), [])
     expiry = Expiry(open_writer(url, foreign_keys=False))
-    assert [each.image_id for each in expiry.overlays(Place(), 9)] == [first, second, third, fourth, first, second]
+    assert [each.image_id for each in expiry.overlays(Cursor(), 9)] == [first, second, third, fourth, first, second]
     assert [model for _, model in expiry.drawn([first])[first]] == ["abababab", "cdcdcdcd"]
     taken = queue.take_past(request, 2)
     expiry.remove_rows({first: [], third: []})

@@ -20,7 +20,7 @@ from support.site import BRIGHT, Site, deep_picture, laid_out, picture
 
 from inspectd.config import load
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.read.vitals import vitals
+from inspectd.ledger.read.health import ledger_health
 from inspectd.ledger.schema import REVISION
 from inspectd.ledger.write.queue import Queue
 from inspectd.model.bundle import write_bundle
@@ -392,7 +392,7 @@ def test_a_damaged_ledger(site: Site, started: Path) -> None:
         handle.write(b"\xff" * size)
     [fault] = [line for line in look(ledger.check_ledger, site) if line.state is State.FAULT]
     assert "keep the file, and put the newest good copy in its place" in fault.advice
-    large = vitals(f"sqlite:///{started}", quick_most=0)
+    large = ledger_health(f"sqlite:///{started}", quick_most=0)
     assert (large.quick, large.damage) == (False, None)
     started.write_bytes(b"no database at all" * 1000)
     [fault] = [line for line in look(ledger.check_ledger, site) if line.state is State.FAULT]

@@ -15,7 +15,7 @@ from support.site import BRIGHT, DARK, Daemon, Site, picture, stopped, until
 
 from inspectd.ingest.gate import Counters
 from inspectd.ledger import trail
-from inspectd.ledger.read.feed import Backlog, News, Verdicted
+from inspectd.ledger.read.feed import Backlog, News, NewVerdict
 from inspectd.service.metrics.metrics import Metrics, Standing
 from inspectd.worker.channel import Ready
 
@@ -195,7 +195,7 @@ def test_the_table_names_every_metric_with_its_labels_and_no_other() -> None:
     ready = Ready("cpu", "float32", ["null@12345678"], [1], ["/models/null"], 0.1)
     standing = Standing(datetime.now(UTC), ["line"], [], ready, {"line": Counters(1, 2, 3, 4)})
     metrics = Metrics({"output": Path("/")}, standing)
-    verdict = Verdicted("line", "ok", 0.5, {"infer": 0.1})
+    verdict = NewVerdict("line", "ok", 0.5, {"infer": 0.1})
     events = (("hang", "worker 7"), ("lease-expired", trail.expired(3)), ("start", "no metric"))
     backlog = Backlog({("line", "queued"): 1}, {"line": standing.at})
     metrics.take(News((verdict,), (1,), (("line", "truncated"),), events, backlog, more=False), standing)

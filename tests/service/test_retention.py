@@ -23,8 +23,7 @@ from inspectd.config import Config, load
 from inspectd.domain import Stat, Verdict
 from inspectd.ledger.backup import check
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.records import Arrival, Expirable, Failed
-from inspectd.ledger.records import Place as From
+from inspectd.ledger.records import Arrival, Cursor, Failed, RetentionCandidate
 from inspectd.ledger.write.pins import pin
 from inspectd.ledger.write.queue import Queue
 from inspectd.paths import from_text
@@ -528,7 +527,7 @@ def test_the_oldest_are_found_by_their_index(place: Place) -> None:
         (ledger.sources, "images_moved (finished_at>?)"),
         (ledger.rows, "images_finished (finished_at>?)"),
     ):
-        page(From("2026-11-23", 1), 200)
+        page(Cursor("2026-11-23", 1), 200)
         statement, values = asked[-1]
         with place.engine.connect() as connection:
             plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
@@ -558,7 +557,7 @@ def test_a_clock_that_leaps_makes_nothing_old_for_a_day() -> None:
 
 
 def candidate(number: int, size: int, device: int = 1) -> Found:
-    row = Expirable(number, f"2026-11-{number:02d}", number, "line", "", "", None, 0, 0, 0, None, False, False)
+    row = RetentionCandidate(number, f"2026-11-{number:02d}", number, "line", "", "", None, 0, 0, 0, None, False, False)
     return Found(row, (), size, device)
 
 

@@ -15,7 +15,7 @@ from support.site import DARK, Site, laid_out, picture, until
 from inspectd import config
 from inspectd.domain import Stat
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.records import Arrival, Inspected, Request
+from inspectd.ledger.records import Arrival, Inspected, ReinspectionRequest
 from inspectd.ledger.write.queue import Queue
 from inspectd.model.bundle import Bundle
 from inspectd.model.inspector import Inspector
@@ -39,14 +39,18 @@ class Busy(Queue):
         self._number = 100
 
     def judge_again(
-        self, request: Request, model_id: int, inspected: Sequence[Inspected], failed: Sequence[tuple[int, str]]
+        self,
+        request: ReinspectionRequest,
+        model_id: int,
+        inspected: Sequence[Inspected],
+        failed: Sequence[tuple[int, str]],
     ) -> int:
         judged = super().judge_again(request, model_id, inspected, failed)
         self._number += 1
         drop(self._site, self, self._number)
         return judged
 
-    def close_reinspection(self, request: Request) -> None:
+    def close_reinspection(self, request: ReinspectionRequest) -> None:
         super().close_reinspection(request)
         self._line.stop.set()
 

@@ -45,7 +45,7 @@ class Disagreement:
 
 
 @dataclass(frozen=True)
-class Tally:
+class Agreement:
     """Images that two models have judged, by the verdict of the one and of the other."""
 
     counts: Mapping[tuple[str, str], int]
@@ -108,11 +108,11 @@ def model_row(engine: Engine, text: str) -> ModelRow:
     raise LedgerError(f"No model {text} has judged here. Those that have: {listed}.")
 
 
-def tally(engine: Engine, a: ModelRow, b: ModelRow, wanted: Filter) -> Tally:
+def agreement(engine: Engine, a: ModelRow, b: ModelRow, wanted: Filter) -> Agreement:
     """How the verdicts of two models go together, on the images of a filter that both have judged."""
     with engine.connect() as connection:
         rows = connection.execute(_COUNTS.where(*_narrowed(connection, wanted)), {"a": a.id, "b": b.id})
-        return Tally({(one, other): number for one, other, number in rows})
+        return Agreement({(one, other): number for one, other, number in rows})
 
 
 def disagreements(engine: Engine, a: ModelRow, b: ModelRow, wanted: Filter) -> Iterator[Disagreement]:

@@ -15,14 +15,14 @@ from inspectd.clock import utc_text
 from inspectd.ledger.database import reading
 from inspectd.ledger.records import reason_code
 from inspectd.ledger.schema import State, events, images, inspections
-from inspectd.ledger.transactions import IS_PENDING, Found
+from inspectd.ledger.transactions import IS_PENDING, AnyRow
 
 MOST = 2048  # verdicts, or events, in one look; more than the largest batch
 LATE = timedelta(seconds=10)  # by how much the wall clock may step back unnoticed
 
 
 @dataclass(frozen=True)
-class Verdicted:
+class NewVerdict:
     """One image that got its verdict; what is judged again has none to get.
 
     Attributes:
@@ -55,7 +55,7 @@ class News:
         more: there is more than one look takes; look again soon.
     """
 
-    verdicts: tuple[Verdicted, ...]
+    verdicts: tuple[NewVerdict, ...]
     batches: tuple[int, ...]
     failed: tuple[tuple[str, str], ...]
     events: tuple[tuple[str, str], ...]
@@ -82,7 +82,7 @@ class Feed:
             failed = self._take_failures(connection, now)
             waiting = backlog(connection)
         return News(
-            verdicts=tuple(map(_verdicted, judged)),
+            verdicts=tuple(map(_new_verdict, judged)),
             batches=tuple(len(list(batch)) for _, batch in groupby(judged, _batch)),
             failed=failed,
             events=told,
@@ -90,7 +90,7 @@ class Feed:
             more=more or more_told,
         )
 
-    def _take_inspections(self, connection: Connection) -> tuple[list[Found], bool]:
+    def _take_inspections(self, connection: Connection) -> tuple[list[AnyRow], bool]:
         """The next ones, whole batches only: one transaction has one time."""
         rows = list(connection.execute(_INSPECTIONS, {"after": self._inspection}))
         is_full = len(rows) == MOST
@@ -159,16 +159,16 @@ def _newest(connection: Connection, query: object) -> int:
     return int(connection.scalar(query) or 0)  # type: ignore[call-overload]
 
 
-def _failures(connection: Connection, since: datetime) -> list[Found]:
+def _failures(connection: Connection, since: datetime) -> list[AnyRow]:
     return list(connection.execute(_FAILURES, {"since": utc_text(since - LATE)}))
 
 
-def _batch(row: Found) -> tuple[str, int]:
+def _batch(row: AnyRow) -> tuple[str, int]:
     return row.inspected_at, row.model_id
 
 
-def _verdicted(row: Found) -> Verdicted:
-    return Verdicted(
+def _new_verdict(row: AnyRow) -> NewVerdict:
+    return NewVerdict(
         watch=row.watch,
         verdict=row.verdict,
         latency=seconds_between(row.seen_at, row.inspected_at),

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, fals
 
 from inspectd.clock import utc_text
 from inspectd.ledger.schema import OPEN_STATES, State, images, inspections, models
-from inspectd.ledger.transactions import CHUNK, IS_JUDGED, IS_PENDING, not_searched
+from inspectd.ledger.transactions import CHUNK, IS_FINISHED, IS_PENDING, not_searched
 
 PENDING = "pending"  # the verdict of an image that has none
 FEW = 10_000  # outcomes that are read in milliseconds
@@ -112,7 +112,7 @@ def outcomes(wanted: Filter, among: Sequence[ColumnElement[bool]] = ()) -> list[
         score_max=lambda value: inspections.c.score <= value,
         path=_matches,
     )
-    return [IS_JUDGED, *among, *asked]
+    return [IS_FINISHED, *among, *asked]
 
 
 def waiting(wanted: Filter, among: Sequence[ColumnElement[bool]] = ()) -> list[ColumnElement[bool]]:

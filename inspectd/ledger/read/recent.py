@@ -17,7 +17,7 @@ from inspectd.ledger import trail
 from inspectd.ledger.read.feed import seconds_between
 from inspectd.ledger.records import reason_code
 from inspectd.ledger.schema import State, events, images, inspections
-from inspectd.ledger.transactions import IS_JUDGED, not_searched
+from inspectd.ledger.transactions import IS_FINISHED, not_searched
 
 SPAN = timedelta(hours=24)
 SAMPLE = 1000  # the newest verdicts whose times are looked at
@@ -33,7 +33,7 @@ class Times:
 
 
 @dataclass(frozen=True)
-class Recent:
+class RecentFigures:
     """The hours since `since`.
 
     Attributes:
@@ -55,7 +55,7 @@ class Recent:
     restarts: dict[str, int]
 
 
-def recent(engine: Engine, now: datetime) -> Recent:
+def recent(engine: Engine, now: datetime) -> RecentFigures:
     """The figures of the `SPAN` before `now`, in one read."""
     since = utc_text(now - SPAN)
     with engine.connect() as connection:
@@ -70,7 +70,7 @@ def recent(engine: Engine, now: datetime) -> Recent:
             for stage, milliseconds in row.timings.items():
                 stages.setdefault(stage, []).append(milliseconds / 1000)
         expired, restarts = _workers(connection, since)
-        return Recent(
+        return RecentFigures(
             since=since,
             outcomes=outcomes,
             failures=dict(failures.most_common()),
@@ -104,7 +104,7 @@ def _workers(connection: Connection, since: str) -> tuple[int, dict[str, int]]:
 
 _verdict = not_searched(images.c.verdict)  # the time finds them
 _OUTCOMES = (
-    select(_verdict, func.count()).where(IS_JUDGED, images.c.finished_at >= bindparam("since")).group_by(_verdict)
+    select(_verdict, func.count()).where(IS_FINISHED, images.c.finished_at >= bindparam("since")).group_by(_verdict)
 )
 _FAILURES = (
     select(images.c.reason, func.count())
@@ -116,7 +116,7 @@ _NEWEST = (
     .select_from(
         images.join(inspections, inspections.c.id == images.c.inspection_id)
     )  # not what was judged again since
-    .where(IS_JUDGED)
+    .where(IS_FINISHED)
     .order_by(images.c.finished_at.desc(), images.c.id.desc())
     .limit(literal_column(str(SAMPLE)))
 )

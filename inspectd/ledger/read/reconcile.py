@@ -16,7 +16,7 @@ from inspectd.domain import Stat
 from inspectd.ledger.database import reading
 from inspectd.ledger.records import Finished
 from inspectd.ledger.schema import FINISHED_STATES, State, images, inspections, models, removals
-from inspectd.ledger.transactions import CHUNK, IS_CLAIMED, IS_OPEN, Found, chunks
+from inspectd.ledger.transactions import CHUNK, IS_CLAIMED, IS_OPEN, AnyRow, chunks
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def records(engine: Engine, span: Span, watch: str | None) -> Iterator[list[Reco
         beyond = page[-1].image_id
 
 
-def again(engine: Engine, ids: Sequence[int]) -> list[Record]:
+def read_again(engine: Engine, ids: Sequence[int]) -> list[Record]:
     """The same images as they stand now; those that have been folded into others are gone. At most 500."""
     return _read(engine, _RECORDS.where(images.c.id.in_(ids)).order_by(images.c.id))
 
@@ -108,7 +108,7 @@ def superseded(engine: Engine, asked: Sequence[Record]) -> set[int]:
     return {each.image_id for each in asked if last.get((each.watch, each.path), 0) > each.image_id}
 
 
-def unfinished(engine: Engine, watch: str, paths: Iterable[str]) -> set[str]:
+def without_outcome(engine: Engine, watch: str, paths: Iterable[str]) -> set[str]:
     """Those of the paths that have a row without an outcome."""
     query = select(images.c.path).where(images.c.watch == watch)
     with reading(engine).connect() as connection:
@@ -120,7 +120,7 @@ def unfinished(engine: Engine, watch: str, paths: Iterable[str]) -> set[str]:
         }
 
 
-def heard_of(engine: Engine, watch: str, paths: Iterable[str]) -> set[str]:
+def with_a_row(engine: Engine, watch: str, paths: Iterable[str]) -> set[str]:
     """Those of the paths that have any row."""
     query = select(images.c.path).where(images.c.watch == watch).distinct()
     with reading(engine).connect() as connection:
@@ -140,7 +140,7 @@ def bundles(engine: Engine) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Claimed:
+class ArtifactOwner:
     """What the ledger says of an image id that stands in a file's name."""
 
     state: str
@@ -148,15 +148,15 @@ class Claimed:
     overlays: frozenset[str]
 
 
-def behind(engine: Engine, ids: Iterable[int]) -> dict[int, Claimed]:
+def artifact_owners(engine: Engine, ids: Iterable[int]) -> dict[int, ArtifactOwner]:
     """What stands behind image ids; an id without an image is not in it."""
-    found: dict[int, list[Found]] = {}
+    found: dict[int, list[AnyRow]] = {}
     with reading(engine).connect() as connection:
         for chunk in chunks(ids):
             for row in connection.execute(_BEHIND.where(images.c.id.in_(chunk))):
                 found.setdefault(row.id, []).append(row)
     return {
-        image_id: Claimed(
+        image_id: ArtifactOwner(
             state=rows[0].state,
             bundles=frozenset(row.bundle for row in rows if row.bundle),
             overlays=frozenset(row.overlay for row in rows if row.overlay),
@@ -165,7 +165,7 @@ def behind(engine: Engine, ids: Iterable[int]) -> dict[int, Claimed]:
     }
 
 
-def let_go(engine: Engine, paths: Iterable[str]) -> set[str]:
+def being_removed(engine: Engine, paths: Iterable[str]) -> set[str]:
     """Those of the overlays and sidecars that retention has let go of and is about to remove."""
     with reading(engine).connect() as connection:
         return {
@@ -175,7 +175,7 @@ def let_go(engine: Engine, paths: Iterable[str]) -> set[str]:
         }
 
 
-_JUDGED = images.outerjoin(inspections, inspections.c.id == images.c.inspection_id).outerjoin(
+_WITH_INSPECTION = images.outerjoin(inspections, inspections.c.id == images.c.inspection_id).outerjoin(
     models, models.c.id == inspections.c.model_id
 )
 _RECORDS: Select[Any] = select(
@@ -183,7 +183,7 @@ _RECORDS: Select[Any] = select(
     *(images.c[name] for name in ("state", "reason", "finished_at", "after", "moved_to", "inspection_id")),
     *(inspections.c[name] for name in ("verdict", "label", "score", "overlay")),
     models.c.bundle,
-).select_from(_JUDGED)
+).select_from(_WITH_INSPECTION)
 _BEHIND = select(images.c.id, images.c.state, inspections.c.overlay, models.c.bundle).select_from(
     images.outerjoin(inspections, inspections.c.image_id == images.c.id).outerjoin(
         models, models.c.id == inspections.c.model_id
@@ -196,7 +196,7 @@ def _read(engine: Engine, query: Select[Any]) -> list[Record]:
         return [_record(row) for row in connection.execute(query)]
 
 
-def _record(row: Found) -> Record:
+def _record(row: AnyRow) -> Record:
     judged = row.verdict is not None
     return Record(
         image_id=row.id,

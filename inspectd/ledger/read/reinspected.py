@@ -11,7 +11,7 @@ from inspectd.ledger.transactions import CHUNK
 
 
 @dataclass(frozen=True)
-class Standing:
+class ReinspectionProgress:
     """One request that a model judge past images again; the newest first.
 
     Attributes:
@@ -31,7 +31,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class NotJudged:
+class NotReinspected:
     """An image that could not be judged again."""
 
     model: str
@@ -72,20 +72,20 @@ _NOT_JUDGED = (
 )
 
 
-def standings(engine: Engine) -> list[Standing]:
+def reinspection_progress(engine: Engine) -> list[ReinspectionProgress]:
     """Every request there was, the newest first."""
     with engine.connect() as connection:
-        return [Standing(*row) for row in connection.execute(_STANDINGS)]
+        return [ReinspectionProgress(*row) for row in connection.execute(_STANDINGS)]
 
 
-def not_judged(engine: Engine) -> Iterator[NotJudged]:
+def not_reinspected(engine: Engine) -> Iterator[NotReinspected]:
     """The images that could not be judged again, request by request, in short reads."""
     beyond = {"request": 0, "image": 0}
     while True:
         with engine.connect() as connection:
             rows = connection.execute(_NOT_JUDGED, beyond).all()
         for *told, _ in rows:
-            yield NotJudged(*told)
+            yield NotReinspected(*told)
         if len(rows) < CHUNK:
             return
         beyond = {"request": rows[-1][-1], "image": rows[-1][1]}

@@ -22,7 +22,7 @@ PAGE = 5000
 
 
 @dataclass(frozen=True)
-class Judge:
+class ReplayModel:
     """A model that has judged images here; `ok` (by class) and `activation` are None where only the name is known."""
 
     id: int
@@ -33,7 +33,7 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredVerdict:
     """One verdict as it stands.
 
     Attributes:
@@ -49,14 +49,18 @@ class Stored:
     reviewed_as: str | None
 
 
-def judges(engine: Engine, model: str | None = None) -> list[Judge]:
+def replay_models(engine: Engine, model: str | None = None) -> list[ReplayModel]:
     """The models that have judged images here, the oldest first; or those that `NAME` or `NAME@HASH` names."""
     query = select(models.c.id, MODEL, models.c.classes, models.c.ok, models.c.activation).order_by(models.c.id)
     with reading(engine).connect() as connection:
-        return [Judge(*tuple(row)) for row in connection.execute(query.where(*([model_is(model)] if model else [])))]
+        return [
+            ReplayModel(*tuple(row)) for row in connection.execute(query.where(*([model_is(model)] if model else [])))
+        ]
 
 
-def stored(engine: Engine, span: Span, watch: str | None, model_ids: Sequence[int]) -> Iterator[list[Stored]]:
+def stored_verdicts(
+    engine: Engine, span: Span, watch: str | None, model_ids: Sequence[int]
+) -> Iterator[list[StoredVerdict]]:
     """The verdicts of these models that were given in the span, in pages, the oldest first.
 
     Each is the model's own, in force on the image or not.
@@ -64,7 +68,7 @@ def stored(engine: Engine, span: Span, watch: str | None, model_ids: Sequence[in
     query = _VERDICTS.where(*_conditions(span, watch), (inspections.c.model_id + 0).in_(model_ids))
     beyond: tuple[str, int] = ("", 0)
     while page := _page(engine, query.where(tuple_(inspections.c.inspected_at, inspections.c.id) > beyond)):
-        yield [Stored(*tuple(row)[2:]) for row in page]
+        yield [StoredVerdict(*tuple(row)[2:]) for row in page]
         beyond = (page[-1].inspected_at, page[-1].id)
 
 

@@ -15,7 +15,7 @@ from inspectd.clock import utc_text
 from inspectd.domain import Stat
 from inspectd.ledger.read.filters import JOINED, PENDING, Filter, looked_up, outcomes, source, waiting
 from inspectd.ledger.schema import images, inspections, models, reviews
-from inspectd.ledger.transactions import IS_JUDGED, chunks
+from inspectd.ledger.transactions import IS_FINISHED, chunks
 
 _LATE = timedelta(seconds=10)  # by how much the wall clock may step back without hiding a result from `Follower`
 
@@ -153,7 +153,7 @@ class Follower:
         self._engine = engine
         self._wanted = wanted
         with engine.connect() as connection:
-            newest = connection.scalar(select(func.max(images.c.finished_at)).where(IS_JUDGED))
+            newest = connection.scalar(select(func.max(images.c.finished_at)).where(IS_FINISHED))
         self._newest: str = newest or ""
         self._told = {(row.inspected_at, row.id) for row in self._recent()}
 

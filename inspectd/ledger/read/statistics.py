@@ -14,7 +14,7 @@ from inspectd.clock import utc_text
 from inspectd.domain import Verdict
 from inspectd.ledger.read.filters import PENDING, Filter, looked_up, outcomes, source, waiting
 from inspectd.ledger.schema import State, images
-from inspectd.ledger.transactions import IS_JUDGED
+from inspectd.ledger.transactions import IS_FINISHED
 
 _QUARTER = timedelta(minutes=15)  # zones differ by no less
 SPANS = 4096  # days or hours that one query counts
@@ -84,8 +84,8 @@ def _span_by_span(connection: Connection, wanted: Filter, local: Local) -> Itera
         for verdict in verdicts
     ]
     query = select(*numbers).select_from(span).order_by(span.c.key)
-    newest = connection.scalar(select(func.max(at)).where(IS_JUDGED))
-    following = select(func.min(at)).where(IS_JUDGED, at >= bindparam("moment", type_=at.type))
+    newest = connection.scalar(select(func.max(at)).where(IS_FINISHED))
+    following = select(func.min(at)).where(IS_FINISHED, at >= bindparam("moment", type_=at.type))
     first = connection.scalar(following, {"moment": utc_text(wanted.since) if wanted.since else ""})
     while first is not None and first < utc_text(until):
         spans = list(islice(_spans(first, local, min(until, datetime.fromisoformat(newest) + _QUARTER)), SPANS))

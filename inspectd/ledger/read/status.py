@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Select, bindparam, func, select
 from inspectd.domain import Verdict
 from inspectd.ledger import trail
 from inspectd.ledger.schema import State, events, images, inspections, models
-from inspectd.ledger.transactions import IS_JUDGED, IS_OWED, IS_PENDING, waits
+from inspectd.ledger.transactions import IS_AFTER_PENDING, IS_FINISHED, IS_PENDING, waits
 from inspectd.ledger.write.reinspections import reinspecting
 
 
@@ -68,7 +68,7 @@ def status(engine: Engine, configured: Sequence[str]) -> Status:
         counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(map(str, State), 0))
         for watch, state, number in connection.execute(_WAITING):
             counts[watch][state] = number
-        for watch, verdict, number in connection.execute(_JUDGED):
+        for watch, verdict, number in connection.execute(_FINISHED):
             counts[watch][State.FAILED if verdict == State.FAILED else State.DONE] += number
         oldest = dict(connection.execute(_OLDEST).all())
         owed = {watch: (pending, waiting) for watch, pending, waiting in connection.execute(_owed())}
@@ -91,8 +91,8 @@ def status(engine: Engine, configured: Sequence[str]) -> Status:
 _WAITING = (
     select(images.c.watch, images.c.state, func.count()).where(IS_PENDING).group_by(images.c.state, images.c.watch)
 )
-_JUDGED = (
-    select(images.c.watch, images.c.verdict, func.count()).where(IS_JUDGED).group_by(images.c.watch, images.c.verdict)
+_FINISHED = (
+    select(images.c.watch, images.c.verdict, func.count()).where(IS_FINISHED).group_by(images.c.watch, images.c.verdict)
 )
 _OLDEST = (
     select(images.c.watch, func.min(images.c.seen_at))
@@ -101,7 +101,7 @@ _OLDEST = (
 )
 _LAST = (
     select(images.c.finished_at)
-    .where(IS_JUDGED, images.c.inspection_id.is_not(None))
+    .where(IS_FINISHED, images.c.inspection_id.is_not(None))
     .order_by(images.c.finished_at.desc(), images.c.id.desc())
     .limit(1)
 )
@@ -119,7 +119,11 @@ _BRIGHTNESS = (
 
 def _owed() -> Select[Any]:
     """By watch, how many files `after` has still to move or delete, and how many of them it is too early for."""
-    return select(images.c.watch, func.count(), func.count().filter(waits())).where(IS_OWED).group_by(images.c.watch)
+    return (
+        select(images.c.watch, func.count(), func.count().filter(waits()))
+        .where(IS_AFTER_PENDING)
+        .group_by(images.c.watch)
+    )
 
 
 def _last(connection: Connection, watch: str) -> tuple[str | None, str | None, int | None, str | None]:

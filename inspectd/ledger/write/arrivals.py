@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, inser
 
 from inspectd.clock import utc_now
 from inspectd.domain import Stat
-from inspectd.ledger.records import VANISHED, Arrival, Waiting
+from inspectd.ledger.records import VANISHED, Arrival, UnsettledFile
 from inspectd.ledger.schema import State, images
-from inspectd.ledger.transactions import CHUNK, FAILED, IS_OPEN, IS_PENDING, Found, Transactions, chunks
+from inspectd.ledger.transactions import CHUNK, FAILED, IS_OPEN, IS_PENDING, AnyRow, Transactions, chunks
 
 _STAT = (images.c.size, images.c.mtime_ns, images.c.ctime_ns)
 _PUT_OFF = (State.SETTLING, State.STALLED)
@@ -32,7 +32,7 @@ class Arrivals(Transactions):
         with self._reading() as connection:
             return {path for path, _ in _exact(connection, watch, seen, answered)}
 
-    def unheard_of(self, watch: str, paths: Iterable[str]) -> set[str]:
+    def without_row(self, watch: str, paths: Iterable[str]) -> set[str]:
         """Those of the paths that have no row at all."""
         paths = set(paths)
         query = select(images.c.path).where(images.c.watch == watch)
@@ -54,14 +54,14 @@ class Arrivals(Transactions):
         """Record files that do not become whole, as `enqueue` does, so that nobody waits for them in silence."""
         return self._record(watch, arrivals, State.STALLED, reason)
 
-    def unsettled(self, watch: str) -> list[Waiting]:
+    def unsettled(self, watch: str) -> list[UnsettledFile]:
         """The files that a worker put back, and those that stalled: ingest must see them settle, or vanish."""
         query = select(images.c.path, images.c.reason, images.c.state).where(
             images.c.state.in_(_PUT_OFF), images.c.watch == watch, IS_PENDING
         )
         with self._reading() as connection:
             return [
-                Waiting(path, second_look=state == State.SETTLING and reason is not None)
+                UnsettledFile(path, second_look=state == State.SETTLING and reason is not None)
                 for path, reason, state in connection.execute(query.order_by(images.c.id))
             ]
 
@@ -111,7 +111,7 @@ class Arrivals(Transactions):
         return len(new) + len(changed) + len(returned)
 
 
-def _open_rows(connection: Connection, watch: str, paths: Iterable[str]) -> Mapping[str, Found]:
+def _open_rows(connection: Connection, watch: str, paths: Iterable[str]) -> Mapping[str, AnyRow]:
     query = select(images.c.path, images.c.id, images.c.state, images.c.reason, images.c.closed, *_STAT).where(
         images.c.watch == watch, IS_OPEN
     )
@@ -154,7 +154,7 @@ def _new_row(watch: str, arrival: Arrival, state: State, reason: str | None) -> 
     }
 
 
-def _changes(row: Found, arrival: Arrival, state: State, reason: str | None, keep_stat: bool) -> list[Any]:
+def _changes(row: AnyRow, arrival: Arrival, state: State, reason: str | None, keep_stat: bool) -> list[Any]:
     """The new values of an open row, or none when it already says so.
 
     `keep_stat`: a finished row of the path already bears the file's stat (the file was touched, judged and folded while

@@ -22,7 +22,7 @@ from inspectd.ledger.transactions import (
     FAILED,
     IS_CLAIMED,
     IS_PENDING,
-    Found,
+    AnyRow,
     Transactions,
     chunks,
     is_claimed,
@@ -108,9 +108,9 @@ class Claims(Transactions):
             self._served[row.watch] = next(self._turns)
         return [claimed[row.id] for row in chosen if row.id in claimed]
 
-    def _choose(self, connection: Connection, watches: Sequence[str], limit: int, holding: bool) -> list[Found] | None:
+    def _choose(self, connection: Connection, watches: Sequence[str], limit: int, holding: bool) -> list[AnyRow] | None:
         turns = sorted(watches, key=lambda watch: self._served.get(watch, 0))
-        oldest: list[Sequence[Found]] = [
+        oldest: list[Sequence[AnyRow]] = [
             connection.execute(_WAITING, {"of": watch, "most": limit}).all() for watch in turns
         ]
         order = [row for rank in zip_longest(*oldest) for row in rank if row is not None]
@@ -160,7 +160,7 @@ class Claims(Transactions):
         return {"owner": owner, "boot": self._clock.boot, "now": self._clock.now()}
 
 
-def to_claim(row: Found) -> Claim:
+def to_claim(row: AnyRow) -> Claim:
     """A row of `images` as what a worker judges."""
     return Claim(
         image_id=row.id,

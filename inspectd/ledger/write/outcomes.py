@@ -28,7 +28,7 @@ from inspectd import __version__
 from inspectd.clock import utc_now, utc_text
 from inspectd.ledger.records import Failed, Inspected, Outcome, Read, Unsettled, reason_code
 from inspectd.ledger.schema import FINISHED_STATES, After, State, images, inspections
-from inspectd.ledger.transactions import FAILED, IS_CLAIMED, Found, chunks
+from inspectd.ledger.transactions import FAILED, IS_CLAIMED, AnyRow, chunks
 from inspectd.ledger.write.claims import FREE, Claims, delete_superseded
 
 
@@ -60,10 +60,10 @@ class Outcomes(Claims):
                 _fold(connection, older, by_id[image_id], now, owed=older.watch in after)
         return {image_id: older.id for image_id, older in repeats.items()}
 
-    def told(self, failed: Sequence[Failed]) -> set[int]:
+    def repeated_failures(self, failed: Sequence[Failed]) -> set[int]:
         """The image ids of those failures that an earlier row of the path already tells of: `finish` will fold them."""
         with self._reading() as connection:
-            return set(_told(connection, failed))
+            return set(_repeated_failures(connection, failed))
 
     def finish(self, owner: str, model_id: int, outcomes: Sequence[Outcome], after: Collection[str] = ()) -> set[int]:
         """Commit outcomes in one transaction; returns the image ids whose outcome now stands.
@@ -105,7 +105,7 @@ _LAST_FINISHED = (
 )
 
 
-def _repeats(connection: Connection, contents: Mapping[int, str | None], state: State) -> dict[int, Found]:
+def _repeats(connection: Connection, contents: Mapping[int, str | None], state: State) -> dict[int, AnyRow]:
     """By claimed image id, the last finished row of the path where it is in `state` and its content the one given."""
     rows = chain.from_iterable(connection.execute(_LAST_FINISHED, {"ids": chunk}) for chunk in chunks(contents))
     return {row.claimed_id: row for row in rows if row.state == state and row.sha256 == contents[row.claimed_id]}
@@ -113,7 +113,7 @@ def _repeats(connection: Connection, contents: Mapping[int, str | None], state: 
 
 def _fold_failures(connection: Connection, failed: Sequence[Failed], now: str, after: Collection[str]) -> list[Failed]:
     """Fold repeated failures into the rows that already tell of them; returns the new ones."""
-    earlier = _told(connection, failed)
+    earlier = _repeated_failures(connection, failed)
     for outcome in failed:
         claim = outcome.claim
         if older := earlier.get(claim.image_id):
@@ -122,7 +122,7 @@ def _fold_failures(connection: Connection, failed: Sequence[Failed], now: str, a
     return [outcome for outcome in failed if outcome.claim.image_id not in earlier]
 
 
-def _told(connection: Connection, failed: Sequence[Failed]) -> dict[int, Found]:
+def _repeated_failures(connection: Connection, failed: Sequence[Failed]) -> dict[int, AnyRow]:
     """By claimed image id, the last finished row of the path where it tells of the same failure of the same content."""
     earlier = _repeats(connection, {outcome.claim.image_id: outcome.sha256 for outcome in failed}, State.FAILED)
     codes = {outcome.claim.image_id: reason_code(outcome.reason) for outcome in failed}
@@ -136,7 +136,7 @@ def _after_at(now: str, quiet: float) -> str | None:
     return utc_text(datetime.fromisoformat(now) + timedelta(seconds=quiet)) if quiet else None
 
 
-def _fold(connection: Connection, older: Found, read: Read, now: str, *, owed: bool) -> None:
+def _fold(connection: Connection, older: AnyRow, read: Read, now: str, *, owed: bool) -> None:
     stat = vars(read.stat)
     same_stat = exists().where(
         _other.c.watch == older.watch,
@@ -157,7 +157,7 @@ def _of_model(column: ColumnElement[Any]) -> ScalarSelect[Any]:
     return select(column).where(*of).scalar_subquery()
 
 
-_JUDGED = select(inspections.c.image_id).where(
+_INSPECTED = select(inspections.c.image_id).where(
     inspections.c.image_id.in_(bindparam("ids", expanding=True)), inspections.c.model_id == bindparam("model")
 )
 _UNLEASED = update(images).where(images.c.id == bindparam("row")).values(**FREE)
@@ -179,7 +179,7 @@ def insert_inspections(connection: Connection, model_id: int, outcomes: Sequence
     """Add the inspections of a model; an image that it has judged already keeps the first."""
     judged: set[int] = set()
     for chunk in chunks(outcome.claim.image_id for outcome in outcomes):
-        judged.update(connection.scalars(_JUDGED, {"ids": chunk, "model": model_id}))
+        judged.update(connection.scalars(_INSPECTED, {"ids": chunk, "model": model_id}))
     new = [_inspection(outcome, model_id, now) for outcome in outcomes if outcome.claim.image_id not in judged]
     if new:
         connection.execute(insert(inspections), new)

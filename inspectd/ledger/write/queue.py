@@ -16,7 +16,7 @@ from inspectd.domain import Stat
 from inspectd.ledger import trail
 from inspectd.ledger.records import Counts, Finished, Replay
 from inspectd.ledger.schema import After, events, images, models
-from inspectd.ledger.transactions import IS_OWED, IS_PENDING, not_searched, waits
+from inspectd.ledger.transactions import IS_AFTER_PENDING, IS_PENDING, not_searched, waits
 from inspectd.ledger.write.arrivals import Arrivals
 from inspectd.ledger.write.outcomes import Outcomes
 from inspectd.ledger.write.redraws import Redraws
@@ -39,7 +39,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
         """
         query = (
             select(images)
-            .where(IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond)
+            .where(IS_AFTER_PENDING, not_searched(images.c.watch).in_(watches), images.c.id > beyond)
             .where(or_(images.c.after_at.is_(None), not_(waits()), _IS_SUPERSEDED))
             .order_by(images.c.id)
             .limit(limit)
@@ -60,7 +60,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
     def next_owed(self, watches: Sequence[str], beyond: int = 0) -> str | None:
         """When the next of the files that may be unfinished is to be moved or deleted; None where none waits."""
         query = select(func.min(images.c.after_at)).where(
-            *(IS_OWED, not_searched(images.c.watch).in_(watches), images.c.id > beyond, waits())
+            *(IS_AFTER_PENDING, not_searched(images.c.watch).in_(watches), images.c.id > beyond, waits())
         )
         with self._reading() as connection:
             due: str | None = connection.scalar(query)
@@ -68,7 +68,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
 
     def shorten_waits(self, watches: Sequence[str], longest: float) -> None:
         """Let no file wait for more than `longest` seconds from now: its time is one of a clock that was set back."""
-        too_long = update(images).where(IS_OWED, not_searched(images.c.watch).in_(watches), waits(longest))
+        too_long = update(images).where(IS_AFTER_PENDING, not_searched(images.c.watch).in_(watches), waits(longest))
         with self._writing() as connection:
             connection.execute(too_long.values(after_at=utc_text(datetime.now(UTC) + timedelta(seconds=longest))))
 
@@ -80,7 +80,7 @@ class Queue(Arrivals, Outcomes, Redraws, Reinspections):
         if not results:
             return
         same = [images.c[name] == bindparam(f"owed_{name}") for name in vars(results[0][0].stat)]
-        settled = update(images).where(images.c.id == bindparam("row"), IS_OWED, *same)
+        settled = update(images).where(images.c.id == bindparam("row"), IS_AFTER_PENDING, *same)
         rows = [
             {"row": owed.image_id, "after": after, "moved_to": moved_to}
             | {f"owed_{name}": value for name, value in vars(owed.stat).items()}

@@ -29,9 +29,9 @@ from sqlalchemy import (
 
 from inspectd.clock import utc_now
 from inspectd.ledger import trail
-from inspectd.ledger.records import Asked, Inspected, Past, Request, reason_code
+from inspectd.ledger.records import EarlierImage, Inspected, ReinspectionCounts, ReinspectionRequest, reason_code
 from inspectd.ledger.schema import After, State, images, inspections, models, reinspection_images, reinspections
-from inspectd.ledger.transactions import Found, Transactions
+from inspectd.ledger.transactions import AnyRow, Transactions
 from inspectd.ledger.write.claims import to_claim
 from inspectd.ledger.write.outcomes import insert_inspections
 
@@ -55,7 +55,7 @@ _WAITING = select(func.count()).select_from(_OF_REQUEST).where(IS_OPEN, WAITS)
 class Reinspections(Transactions):
     """The list of past images that are to be judged again."""
 
-    def reinspect(self, bundle: str, path: str, image_ids: Sequence[int]) -> Asked:
+    def reinspect(self, bundle: str, path: str, image_ids: Sequence[int]) -> ReinspectionCounts:
         """Put these images, at most 500, on the list for a model; repeated, it adds what is missing.
 
         Args:
@@ -71,7 +71,7 @@ class Reinspections(Transactions):
                 entries = [of | {"image_id": row.id, "reason": GONE.get(row.after)} for row in new]
                 connection.execute(insert(_listed), entries)
         gone = sum(row.after in GONE for row in new)
-        return Asked(
+        return ReinspectionCounts(
             listed=len(new) - gone,
             gone=gone,
             judged=sum(bool(row.is_judged) for row in rows),
@@ -92,15 +92,15 @@ class Reinspections(Transactions):
         with self._reading() as connection:
             return reinspecting(connection)
 
-    def next_reinspection(self) -> Request | None:
+    def next_reinspection(self) -> ReinspectionRequest | None:
         """The oldest request that is open."""
         waits = exists().where(_listed.c.reinspection_id == _requests.c.id, WAITS)
         query = select(_requests.c.id, _requests.c.bundle, _requests.c.path, waits).where(IS_OPEN)
         with self._reading() as connection:
             row = connection.execute(query.order_by(_requests.c.id).limit(1)).one_or_none()
-        return Request(*row) if row else None
+        return ReinspectionRequest(*row) if row else None
 
-    def begin_opening(self, request: Request) -> bool:
+    def begin_opening(self, request: ReinspectionRequest) -> bool:
         """Note that its model is about to be opened; False when too many workers have ended over it in a row."""
         this = update(_requests).where(_requests.c.id == request.id)
         with self._writing() as connection:
@@ -109,12 +109,12 @@ class Reinspections(Transactions):
             ).scalar_one()
         return bool(opened <= OPENINGS)
 
-    def break_off_opening(self, request: Request) -> None:
+    def break_off_opening(self, request: ReinspectionRequest) -> None:
         """The worker was asked to end meanwhile: its model is not to blame."""
         with self._writing() as connection:
             connection.execute(update(_requests).where(_requests.c.id == request.id).values(openings=0))
 
-    def take_past(self, request: Request, limit: int) -> list[Past]:
+    def take_past(self, request: ReinspectionRequest, limit: int) -> list[EarlierImage]:
         """Up to `limit` of its images, oldest first; one whose last attempt came to no end is taken alone.
 
         They stay on the list until `judge_again`. Those that were tried too often are given up.
@@ -134,10 +134,14 @@ class Reinspections(Transactions):
             taken = _together(rows)
             counted = {"attempts": _listed.c.attempts + 1}
             connection.execute(_entries(request, [row.id for row in taken]).values(counted))
-        return [Past(to_claim(row), row.moved_to) for row in taken]
+        return [EarlierImage(to_claim(row), row.moved_to) for row in taken]
 
     def judge_again(
-        self, request: Request, model_id: int, inspected: Sequence[Inspected], failed: Sequence[tuple[int, str]]
+        self,
+        request: ReinspectionRequest,
+        model_id: int,
+        inspected: Sequence[Inspected],
+        failed: Sequence[tuple[int, str]],
     ) -> int:
         """Record what came of images that were taken, in one transaction; returns how many were judged.
 
@@ -161,7 +165,7 @@ class Reinspections(Transactions):
                 connection.execute(_entries(request, [image_id]).values(reason=reason))
         return len(judged)
 
-    def close_reinspection(self, request: Request) -> None:
+    def close_reinspection(self, request: ReinspectionRequest) -> None:
         """Nothing of it waits any more: say in the audit trail what came of it."""
         reasons = select(_listed.c.reason).where(_listed.c.reinspection_id == request.id, _listed.c.reason.is_not(None))
         with self._writing() as connection:
@@ -176,7 +180,7 @@ class Reinspections(Transactions):
             trail.write(connection, DONE, detail)
         trail.say(DONE, detail, WARNING if codes else INFO)
 
-    def refuse_reinspection(self, request: Request, reason: str) -> None:
+    def refuse_reinspection(self, request: ReinspectionRequest, reason: str) -> None:
         """Its model cannot be used: give up all that waits for it, and say so in the audit trail."""
         of_this = and_(_listed.c.reinspection_id == request.id, WAITS)
         with self._writing() as connection:
@@ -225,7 +229,7 @@ def _request(connection: Connection, bundle: str, path: str) -> int:
     return int(connection.execute(insert(_requests).values(row).returning(_requests.c.id)).scalar_one())
 
 
-def _finish(connection: Connection, request: Request, reason: str | None) -> int | None:
+def _finish(connection: Connection, request: ReinspectionRequest, reason: str | None) -> int | None:
     """Close a request; how many images it has judged, or None if it is closed already."""
     this = update(_requests).where(_requests.c.id == request.id, IS_OPEN)
     judged: int | None = connection.scalar(
@@ -240,11 +244,11 @@ def _title(connection: Connection, bundle: str) -> str:
     return f"{name or 'the model '}{'@' if name else ''}{bundle[:8]}"
 
 
-def _entries(request: Request, image_ids: Sequence[int]) -> Update:
+def _entries(request: ReinspectionRequest, image_ids: Sequence[int]) -> Update:
     return update(_listed).where(_listed.c.reinspection_id == request.id, _listed.c.image_id.in_(image_ids))
 
 
-def _together(rows: Sequence[Found]) -> Sequence[Found]:
+def _together(rows: Sequence[AnyRow]) -> Sequence[AnyRow]:
     """Those of the oldest that are taken at once: one that has been tried before is taken by itself."""
     if rows and rows[0].attempts:
         return rows[:1]

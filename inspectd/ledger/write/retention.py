@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from inspectd.domain import Verdict
-from inspectd.ledger.records import Expirable, Place, Removal
+from inspectd.ledger.records import Cursor, Removal, RetentionCandidate
 from inspectd.ledger.schema import (
     FINISHED_STATES,
     After,
@@ -40,7 +40,7 @@ from inspectd.ledger.schema import (
     removals,
     reviews,
 )
-from inspectd.ledger.transactions import IS_JUDGED, Transactions, not_searched
+from inspectd.ledger.transactions import IS_FINISHED, Transactions, not_searched
 
 _REVIEW: ColumnElement[str] = literal_column(f"'{Verdict.REVIEW}'")  # literal words match the partial indexes
 _judged = inspections.alias()
@@ -81,28 +81,28 @@ _OVERLAYS = (
     .where(_HAS_OVERLAY)
 )
 _SOURCES = _candidates(images.c.id, images.c.finished_at, images.c.moved_to).where(_IS_MOVED)
-_ROWS = _candidates(images.c.id, images.c.finished_at, images.c.moved_to).where(_IS_SETTLED, IS_JUDGED)
+_ROWS = _candidates(images.c.id, images.c.finished_at, images.c.moved_to).where(_IS_SETTLED, IS_FINISHED)
 
 
 class Expiry(Transactions):
     """The ledger for retention. For `open_writer` with ``foreign_keys=False``, or a reader that only asks."""
 
-    def overlays(self, beyond: Place, limit: int) -> list[Expirable]:
+    def overlays(self, beyond: Cursor, limit: int) -> list[RetentionCandidate]:
         """Inspections with an overlay, oldest first, beyond a place in that order; `file` is relative to `output`."""
         return self._page(_OVERLAYS, inspections.c.inspected_at, inspections.c.id, beyond, limit)
 
-    def sources(self, beyond: Place, limit: int) -> list[Expirable]:
+    def sources(self, beyond: Cursor, limit: int) -> list[RetentionCandidate]:
         """Judged images whose file was moved away, likewise; `file` is absolute."""
         return self._page(_SOURCES, images.c.finished_at, images.c.id, beyond, limit)
 
-    def rows(self, beyond: Place, limit: int) -> list[Expirable]:
+    def rows(self, beyond: Cursor, limit: int) -> list[RetentionCandidate]:
         """Judged images to whose file nothing is owed, likewise; `file` is where it was moved to, if it was."""
         return self._page(_ROWS, images.c.finished_at, images.c.id, beyond, limit)
 
     def newest_before(self, at: str) -> str | None:
         """When the newest outcome or event before a time was; None where there is none."""
         asked = (
-            select(func.max(images.c.finished_at)).where(IS_JUDGED, images.c.finished_at < at),
+            select(func.max(images.c.finished_at)).where(IS_FINISHED, images.c.finished_at < at),
             select(func.max(events.c.at)).where(events.c.at < at),
         )
         with self._reading() as connection:
@@ -199,12 +199,12 @@ class Expiry(Transactions):
         query: Select[tuple[object, ...]],
         at: ColumnElement[str],
         id: ColumnElement[int],
-        beyond: Place,
+        beyond: Cursor,
         limit: int,
-    ) -> list[Expirable]:
+    ) -> list[RetentionCandidate]:
         following = query.where(tuple_(at, id) > tuple_(beyond.at, beyond.id)).order_by(at, id).limit(limit)
         with self._reading() as connection:
-            return [Expirable(**row) for row in connection.execute(following).mappings()]
+            return [RetentionCandidate(**row) for row in connection.execute(following).mappings()]
 
 
 def _note(connection: Connection, files: Mapping[int, Sequence[Removal]], gone: Sequence[int]) -> None:

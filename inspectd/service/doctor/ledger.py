@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from inspectd.errors import LedgerError
 from inspectd.ledger.backup import RESTORE
-from inspectd.ledger.read.vitals import vitals
+from inspectd.ledger.read.health import ledger_health
 from inspectd.ledger.schema import REVISION
 from inspectd.service.doctor.clock import after_newest
 from inspectd.service.doctor.finding import Finding, Site, fault, is_folder, ok, standing, warn
@@ -23,7 +23,7 @@ def check_ledger(site: Site) -> Iterator[Finding]:
         if not os.path.lexists(file) and is_folder(standing(file.parent)):
             yield ok("ledger", str(file), "not there yet; `inspectd run` creates it")
             return
-        found = vitals(site.config.database)
+        found = ledger_health(site.config.database)
     except LedgerError as error:
         yield fault("ledger", str(file), "cannot be used", str(error))
         return

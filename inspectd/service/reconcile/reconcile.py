@@ -19,7 +19,7 @@ from inspectd.ingest.left_out import LeftOut
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Walk, identity, look
 from inspectd.ledger.read import reconcile
-from inspectd.ledger.read.reconcile import Claimed, Record, Span
+from inspectd.ledger.read.reconcile import ArtifactOwner, Record, Span
 from inspectd.ledger.records import Arrival
 from inspectd.ledger.schema import FINISHED_STATES, State
 from inspectd.ledger.transactions import chunks
@@ -117,9 +117,11 @@ class Comparison:
 
     def _without_row(self, watch: Watch, naming: Naming, seen: list[tuple[str, Stat]]) -> Iterator[Gap]:
         answered = self._queue.known(watch.name, seen)
-        open_ones = reconcile.unfinished(self._engine, watch.name, [path for path, _ in seen if path not in answered])
+        open_ones = reconcile.without_outcome(
+            self._engine, watch.name, [path for path, _ in seen if path not in answered]
+        )
         rest = {path: stat for path, stat in seen if path not in answered and path not in open_ones}
-        heard = reconcile.heard_of(self._engine, watch.name, rest)
+        heard = reconcile.with_a_row(self._engine, watch.name, rest)
         for path, stat in rest.items():
             if _stat(watch, path) != stat:
                 continue  # judged and put away, or written to, since the walk saw it
@@ -134,7 +136,7 @@ class Comparison:
         bundles = reconcile.bundles(self._engine) if self._config.sidecar else []
         suspects = self._suspects(page, bundles)
         while suspects:
-            now = reconcile.again(self._engine, list(suspects))
+            now = reconcile.read_again(self._engine, list(suspects))
             same = [record for record in now if record == suspects[record.image_id][0]]
             gaps = [gap for record in same for gap in suspects[record.image_id][1]]
             old = reconcile.superseded(
@@ -167,9 +169,9 @@ class Comparison:
                 yield Gap(Kind.UNREADABLE, watch, f"{watch}/{day}", f"the folder cannot be read: {error.strerror}")
 
     def _strays(self, watch: str, named: Sequence[tuple[str, Artifact]]) -> Iterator[Gap]:
-        rows = reconcile.behind(self._engine, {artifact.image_id for _, artifact in named})
+        rows = reconcile.artifact_owners(self._engine, {artifact.image_id for _, artifact in named})
         untold = [path for path, artifact in named if not _is_told(path, artifact, rows.get(artifact.image_id))]
-        going = reconcile.let_go(self._engine, map(to_text, untold))
+        going = reconcile.being_removed(self._engine, map(to_text, untold))
         for path in untold:
             if to_text(path) not in going and lies(self._config.output / path):
                 yield Gap(Kind.STRAY, watch, to_text(path), "no outcome in the ledger names it")
@@ -182,7 +184,7 @@ def _stat(watch: Watch, path: str) -> Stat | None:
         return None  # its folder was closed a moment ago: the next walk says so
 
 
-def _is_told(path: str, artifact: Artifact, row: Claimed | None) -> bool:
+def _is_told(path: str, artifact: Artifact, row: ArtifactOwner | None) -> bool:
     if row is None:
         return False
     if row.state not in FINISHED_STATES:

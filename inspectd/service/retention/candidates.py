@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from inspectd.clock import utc_text
 from inspectd.config import Config, Watch, free_bytes
-from inspectd.ledger.records import Expirable, Place, Removal
+from inspectd.ledger.records import Cursor, Removal, RetentionCandidate
 from inspectd.ledger.schema import After
 from inspectd.ledger.write.retention import Expiry
 from inspectd.paths import from_text, to_text
@@ -31,7 +31,7 @@ Short = dict[int, int]  # by device, the bytes that are missing to what must sta
 class Found:
     """A candidate that is there and may go: its files, and what they hold of which disk."""
 
-    candidate: Expirable
+    candidate: RetentionCandidate
     removals: tuple[Removal, ...]
     size: int  # bytes on the disk
     device: int
@@ -46,8 +46,8 @@ class Rule:
     days: int | None
     free: str | None
     roots: tuple[Path, ...]  # whose disks `free` is about
-    page: Callable[[Place, int], list[Expirable]]
-    find: Callable[[Sequence[Expirable]], list[Found]]
+    page: Callable[[Cursor, int], list[RetentionCandidate]]
+    find: Callable[[Sequence[RetentionCandidate]], list[Found]]
     let_go: Callable[[Mapping[int, Sequence[Removal]]], None]
 
 
@@ -114,7 +114,7 @@ def walk(rule: Rule, before: str, missing: Short) -> Iterator[list[Found]]:
 
     The disks are measured once, before: some free the space of a removed file only later.
     """
-    beyond = Place()
+    beyond = Cursor()
     while True:
         is_short = max(missing.values(), default=0) > 0
         page = rule.page(beyond, PAGE)
@@ -122,7 +122,7 @@ def walk(rule: Rule, before: str, missing: Short) -> Iterator[list[Found]]:
         yield choose(rule.find([each for each in due if not each.is_protected]), before, missing)
         if len(page) < PAGE or len(due) < len(page):
             return
-        beyond = Place(page[-1].at, page[-1].id)
+        beyond = Cursor(page[-1].at, page[-1].id)
 
 
 def choose(found: Sequence[Found], before: str, missing: Short) -> list[Found]:
@@ -150,7 +150,9 @@ def shortage(rule: Rule) -> Short:
     return short
 
 
-def _sources(page: Sequence[Expirable], watches: Mapping[str, Watch], shared: Container[str]) -> Iterator[Found]:
+def _sources(
+    page: Sequence[RetentionCandidate], watches: Mapping[str, Watch], shared: Container[str]
+) -> Iterator[Found]:
     """Moved files that lie in the archive of their watch, in no watch, and are still the very files of one image."""
     watched = [watch.path.resolve() for watch in watches.values()]
     for each in page:
@@ -168,7 +170,7 @@ def _sources(page: Sequence[Expirable], watches: Mapping[str, Watch], shared: Co
             yield Found(replace(each, at=max(each.at, dropped)), (removal,), there.st_blocks * 512, there.st_dev)
 
 
-def _overlays(page: Sequence[Expirable], output: Path) -> Iterator[Found]:
+def _overlays(page: Sequence[RetentionCandidate], output: Path) -> Iterator[Found]:
     for each in page:
         root, path = output / each.watch, output / (each.file or "")
         if there := look(root, path):
@@ -176,7 +178,9 @@ def _overlays(page: Sequence[Expirable], output: Path) -> Iterator[Found]:
             yield Found(each, drawn, there.st_blocks * 512, there.st_dev)
 
 
-def _rows(page: Sequence[Expirable], config: Config, watches: Mapping[str, Watch], expiry: Expiry) -> Iterator[Found]:
+def _rows(
+    page: Sequence[RetentionCandidate], config: Config, watches: Mapping[str, Watch], expiry: Expiry
+) -> Iterator[Found]:
     """Rows whose file is certainly gone: were the file still there, the next scan would take it for a new one."""
     gone = [each for each in page if each.watch in watches and _source_is_gone(each, watches[each.watch])]
     drawn = expiry.drawn([each.id for each in gone])
@@ -188,7 +192,7 @@ def _rows(page: Sequence[Expirable], config: Config, watches: Mapping[str, Watch
         yield Found(each, tuple(_removal(root, path) for path in paths if look(root, path)), 0, 0)
 
 
-def _source_is_gone(row: Expirable, watch: Watch) -> bool:
+def _source_is_gone(row: RetentionCandidate, watch: Watch) -> bool:
     source = watch.path / from_text(row.path)
     if row.after == After.MOVED:
         moved_to = Path(from_text(row.file or ""))
@@ -198,7 +202,7 @@ def _source_is_gone(row: Expirable, watch: Watch) -> bool:
     return row.after in (After.DELETED, After.EXPIRED) or is_gone(watch.path, source)
 
 
-def _is(source: Path, row: Expirable) -> bool:
+def _is(source: Path, row: RetentionCandidate) -> bool:
     """Whether a file there may be the one of the row, followed or not."""
     held = (row.size, row.mtime_ns, row.ctime_ns)
     try:

@@ -18,7 +18,7 @@ QUICK_MOST = GB  # bytes; the quick check reads all of the file: two seconds fro
 
 
 @dataclass(frozen=True)
-class Vitals:
+class LedgerHealth:
     """The ledger at one moment.
 
     Attributes:
@@ -37,7 +37,7 @@ class Vitals:
     newest_at: str | None
 
 
-def vitals(url: str, quick_most: int = QUICK_MOST) -> Vitals:
+def ledger_health(url: str, quick_most: int = QUICK_MOST) -> LedgerHealth:
     """Look at the ledger.
 
     Raises:
@@ -51,7 +51,7 @@ def vitals(url: str, quick_most: int = QUICK_MOST) -> Vitals:
         found = connection.scalars(text("PRAGMA quick_check(3)")).all() if quick else ["ok"]
         started = connection.scalar(select(func.max(events.c.at)).where(events.c.kind == trail.START))
         times = [connection.scalar(select(func.max(column))) for column in (events.c.at, inspections.c.inspected_at)]
-    return Vitals(
+    return LedgerHealth(
         size=size,
         wal=_size(path.with_name(f"{path.name}-wal")),
         damage=None if found == ["ok"] else "; ".join(map(str, found)),
