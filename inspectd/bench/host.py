@@ -57,7 +57,7 @@ class HostPath:
         names = self._stock.move(incoming)
         arrivals = [Arrival(name, Stat.of((incoming / name).stat())) for name in names]
         for chunk in chunks(arrivals):
-            self._queue.enqueue(WATCH, chunk)
+            self._queue.arrivals.enqueue(WATCH, chunk)
         judged = 0
         free = threading.Event()
         with ThreadPoolExecutor(threads) as pool, Hands(free.set) as hands:
@@ -66,7 +66,7 @@ class HostPath:
             )
             wall, processor = time.perf_counter(), time.process_time()
             while True:
-                claims = [] if hands.are_full else self._queue.claim(OWNER, [WATCH], batch, LEASE)
+                claims = [] if hands.are_full else self._queue.claims.take(OWNER, [WATCH], batch, LEASE)
                 if claims:
                     hands.begin(partial(self._judge, pipeline, claims))
                 elif hands.are_empty:
@@ -87,7 +87,7 @@ class HostPath:
         """As a worker takes a batch to its outcomes."""
         results = pipeline.judge(Batch(claims))
         write_all(results.files)
-        self._queue.finish(OWNER, self._model, results.outcomes)
+        self._queue.outcomes.finish(OWNER, self._model, results.outcomes)
         return sum(isinstance(outcome, Inspected) for outcome in results.outcomes)
 
 
@@ -110,10 +110,10 @@ class LedgerAlone:
         arrivals = [Arrival(f"{self._round:04d}/{number:06d}.png", stat) for number in range(self._rows)]
         began = time.perf_counter()
         for chunk in chunks(arrivals, CHUNK):
-            self._queue.enqueue(WATCH, chunk)
+            self._queue.arrivals.enqueue(WATCH, chunk)
         enqueued = time.perf_counter()
-        while claims := self._queue.claim(OWNER, [WATCH], self._batch, LEASE):
-            self._queue.finish(OWNER, self._model, _verdicts(claims))
+        while claims := self._queue.claims.take(OWNER, [WATCH], self._batch, LEASE):
+            self._queue.outcomes.finish(OWNER, self._model, _verdicts(claims))
         finished = time.perf_counter()
         return {
             Measurement(ENQUEUE): self._rows / (enqueued - began),

@@ -138,7 +138,7 @@ class Gate:
         return self.settler.settling < MOST_SETTLING
 
     def _take_back(self, now: float) -> None:
-        for waiting in self._queue.unsettled(self._watch.name):
+        for waiting in self._queue.arrivals.unsettled(self._watch.name):
             self.settler.put_back(from_text(waiting.path), now, second_look=waiting.second_look)
 
     def _take_hints(self, now: float) -> None:
@@ -213,7 +213,7 @@ class Gate:
         if not suspects:
             return
         root = os.path.realpath(self._watch.path)
-        new = self._queue.without_row(self._watch.name, suspects)
+        new = self._queue.arrivals.without_row(self._watch.name, suspects)
         for path in map(from_text, suspects):
             if to_text(path) in new and os.path.realpath(f"{root}/{path}") == f"{root}/{path}":
                 self._evidence.miss(path, now)
@@ -222,15 +222,15 @@ class Gate:
 
     def _tell(self, ready: list[Arrival], stalled: list[Arrival], gone: list[str]) -> None:
         if ready:
-            if count := self._queue.enqueue(self._watch.name, ready):
+            if count := self._queue.arrivals.enqueue(self._watch.name, ready):
                 self._on_enqueued(count)
             time.sleep(REST)
         if stalled:
-            self._queue.stall(self._watch.name, stalled, self._stalled_reason)
+            self._queue.arrivals.stall(self._watch.name, stalled, self._stalled_reason)
             for arrival in stalled:
                 log.warning("Watch %s: %r is not whole yet; still watching it.", self._watch.name, arrival.path)
         if gone and self.observer.is_same_folder():  # a folder that was unmounted has lost no file
-            self._queue.vanished(self._watch.name, gone)
+            self._queue.arrivals.close_vanished(self._watch.name, gone)
 
     def _arrival(self, path: str, stat: Stat, *, closed: bool) -> Arrival:
         part, fields = self._naming.fields(path)

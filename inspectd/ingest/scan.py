@@ -255,7 +255,7 @@ class Scanner:
         if not chunk:
             return []
         texts = [(to_text(path), stat) for path, stat in chunk]
-        known = self._queue.known(self._watch.name, texts)
+        known = self._queue.arrivals.known(self._watch.name, texts)
         return [seen for seen, (text, _) in zip(chunk, texts, strict=True) if text not in known]
 
     def _end(self) -> None:

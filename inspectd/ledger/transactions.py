@@ -70,28 +70,28 @@ def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
 
 
 class Transactions:
-    """One ledger opened for writing, and the clock that its leases are measured on."""
+    """One ledger opened for writing, and the clock that its leases are measured on. All parts of `write/` use one."""
 
     def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
         self._engine = engine
         self._reader = reading(engine)
-        self._unhurried = without_fsync(engine)
-        self._clock = clock or BootClock()
+        self._without_fsync = without_fsync(engine)
+        self.clock = clock or BootClock()
 
-    def _writing(self) -> AbstractContextManager[Connection]:
+    def writing(self) -> AbstractContextManager[Connection]:
         """A transaction that holds the write lock from its first statement: what it has read stays true."""
         return self._engine.begin()
 
-    def _noting(self) -> AbstractContextManager[Connection]:
-        """The same for what anyone finds again who starts after a power cut: nobody waits for the disk."""
-        return self._unhurried.begin()
+    def writing_without_fsync(self) -> AbstractContextManager[Connection]:
+        """Like `writing`, without waiting for the disk: for what a restart after a power cut finds again."""
+        return self._without_fsync.begin()
 
-    def _reading(self) -> AbstractContextManager[Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state of the ledger and never waits for a writer."""
         return self._reader.connect()
 
     def event(self, kind: str, detail: str, level: int = logging.INFO, **fields: object) -> None:
         """Add to the audit trail what happened, and say it in the log; `fields` are of the log's line alone."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             trail.write(connection, kind, detail)
         trail.say(kind, detail, level, **fields)

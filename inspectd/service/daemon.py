@@ -14,7 +14,7 @@ from inspectd.ingest.intake import Intake
 from inspectd.ledger import trail
 from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.write.queue import Queue
-from inspectd.ledger.write.retention import Expiry
+from inspectd.ledger.write.retention import RetentionLedger
 from inspectd.service import systemd
 from inspectd.service.activation import Activations
 from inspectd.service.left_out import Published, left_out_file
@@ -116,9 +116,9 @@ class Daemon:
         engine = open_writer(self._config.database)
         self._queue = Queue(engine)
         self._meter = Meter(engine, self._queue)
-        self._queue.release_watches([watch.name for watch in self._config.watch])
+        self._queue.claims.release_watches([watch.name for watch in self._config.watch])
         self._queue.event(trail.START, f"inspectd {__version__}, {self._path}")
-        self._expiry = Expiry(open_writer(self._config.database, foreign_keys=False))
+        self._expiry = RetentionLedger(open_writer(self._config.database, foreign_keys=False))
 
     def _new_retention(self) -> Retention:
         retention = Retention(self._config, self._expiry)
@@ -205,7 +205,9 @@ class Daemon:
         names = [watch.name for watch in self._config.watch]
         counts = self._queue.open_count(names)
         there = self._queue.open_count([watch.name for watch in self._config.watch if watch.name not in missing])
-        if counts.queued + counts.claimed + there.settling + self._queue.redraws(names) + self._queue.reinspecting():
+        if counts.queued + counts.claimed + there.settling:
+            return False
+        if self._queue.redraws.count(names) or self._queue.reinspections.count():
             return False
         if self._supervisor.is_putting_away:
             return False

@@ -45,7 +45,7 @@ def reinspect(config: Config, engine: Engine, model: str, wanted: Filter) -> Ans
     queue = Queue(open_writer(config.database))
     pages = []
     for chunk in chunks(reversed(image_ids(engine, wanted))):
-        pages.append(queue.reinspect(bundle.identity, path, chunk))
+        pages.append(queue.reinspections.add(bundle.identity, path, chunk))
         time.sleep(REST)
     asked = reduce(add, pages, ReinspectionCounts())
     if asked.listed:
@@ -57,7 +57,7 @@ def cancel(config: Config, model: str | None) -> int:
     """Take off the list what waits for a model, or for any; returns how many images."""
     bundle = load_bundle(named(model, [watch.model for watch in config.watch])) if model else None
     queue = Queue(open_writer(config.database))
-    waited = queue.cancel_reinspections(bundle.identity if bundle else None)
+    waited = queue.reinspections.cancel(bundle.identity if bundle else None)
     if waited:
         by = f" by {bundle.title}" if bundle else ""
         queue.event("reinspect", f"{waited} past images are not to be judged again{by}")

@@ -115,7 +115,7 @@ class Pipeline:
         """
         taken = dict(zip([claim.image_id for claim in batch.claims], self._each(self._take, batch.claims), strict=True))
         reads = [each.read for each in taken.values() if each.read]
-        batch.fold(self._queue.fold(self._owner, reads, self._putting_away))
+        batch.fold(self._queue.outcomes.fold(self._owner, reads, self._putting_away))
         results = [taken[claim.image_id].result for claim in batch.claims]
         images = [result for result in results if isinstance(result, Prepared)]
         outcomes = [self._waited(result) for result in results if not isinstance(result, Prepared)]
@@ -187,7 +187,7 @@ class Pipeline:
 
     def _failures(self, failed: Sequence[Failed]) -> list[tuple[Path, bytes]]:
         """The sidecars of failures that are news; one that is folded into an earlier row leaves none."""
-        told = self._queue.repeated_failures(failed) if failed and self._config.sidecar else ()
+        told = self._queue.outcomes.repeated_failures(failed) if failed and self._config.sidecar else ()
         return [file for each in failed if each.claim.image_id not in told for file in self._sidecar(each)]
 
     def _sidecar(self, outcome: Inspected | Failed) -> list[tuple[Path, bytes]]:

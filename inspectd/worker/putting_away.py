@@ -119,7 +119,7 @@ class PuttingAway:
             self._round_at = min(self._round_at, self._next_round(fresh - 1))
         elif is_time:
             if self._round_beyond == 0:
-                self._queue.shorten_waits(list(self.watches), self._longest)
+                self._queue.after.shorten_waits(list(self.watches), self._longest)
             self._round_beyond = self._put_away(self._round_beyond) or 0
             if self._round_beyond == 0:
                 self._round_at = self._next_round(0)
@@ -129,7 +129,7 @@ class PuttingAway:
 
     def _next_round(self, beyond: int) -> float:
         """When to go over all files again: earlier than usual if one of them, from an id on, has waited long enough."""
-        due = self._queue.next_owed(list(self.watches), beyond)
+        due = self._queue.after.next_due(list(self.watches), beyond)
         wait = (datetime.fromisoformat(due) - datetime.now(UTC)).total_seconds() if due else EVERY
         return time.monotonic() + min(EVERY, max(0.0, wait))
 
@@ -139,7 +139,7 @@ class PuttingAway:
 
     def _put_away(self, beyond: int) -> int | None:
         """Put away the next files from an image id on, each tried once; returns the id got to, None at the end."""
-        owed = self._queue.owed(list(self.watches), AT_ONCE, beyond)
+        owed = self._queue.after.pending(list(self.watches), AT_ONCE, beyond)
         done, refused = [], []
         for each in owed:
             self._at = each, time.monotonic()
@@ -152,5 +152,5 @@ class PuttingAway:
         self._at = None
         if refused:
             log.warning("%d files cannot be put away yet; the first is %s", len(refused), refused[0])
-        self._queue.settle_after(done)
+        self._queue.after.record(done)
         return owed[-1].image_id if len(owed) == AT_ONCE else None

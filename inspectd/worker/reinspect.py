@@ -138,28 +138,28 @@ class Reinspector:
             OSError, LedgerUnavailable: the disk or the ledger refuses; called again, it goes on from there.
         """
         if self._done is None:
-            request = self._queue.next_reinspection()
+            request = self._queue.reinspections.next_request()
             if request is None:
                 self._let_go()
                 return False
             model = self._model(request) if request.waits else None
             if request.waits and model is None:
                 return not self.is_opening
-            past = self._queue.take_past(request, model.batch) if model else []
+            past = self._queue.reinspections.take(request, model.batch) if model else []
             if not model or not past:
-                self._queue.close_reinspection(request)
+                self._queue.reinspections.close(request)
                 return True
             self._done = self._judge(request, model, past)
         done = self._done
         write_all(done.files, self._progress)  # durable before the ledger names them
-        self._queue.judge_again(done.request, done.model_id, done.inspected, done.failed)
+        self._queue.reinspections.record(done.request, done.model_id, done.inspected, done.failed)
         self._done = None
         return True
 
     def close(self) -> None:
         """The worker ends: a model that is just being opened is not to blame for it."""
         if self._opening:
-            self._queue.break_off_opening(self._opening.request)
+            self._queue.reinspections.break_off_opening(self._opening.request)
 
     def _let_go(self) -> None:
         """Nothing waits: keep no model."""
@@ -177,10 +177,10 @@ class Reinspector:
             return self._take_in(request, opened)
         if self._opening is None:
             self._let_go()  # never two of them beside those in service
-            if self._queue.begin_opening(request):
+            if self._queue.reinspections.begin_opening(request):
                 self._opening = _Opening(self._config, request, self._batch, self._wake)
             else:
-                self._queue.refuse_reinspection(request, CRASHES)
+                self._queue.reinspections.refuse(request, CRASHES)
             return None
         if self.is_opening:
             return None
@@ -188,7 +188,7 @@ class Reinspector:
         if isinstance(result, Opened):
             model = self._take_in(of, result)
         else:
-            self._queue.refuse_reinspection(of, f"refused: {result}")
+            self._queue.reinspections.refuse(of, f"refused: {result}")
         self._opening = None
         return model if of.bundle == request.bundle else None
 

@@ -162,7 +162,7 @@ class Supervisor:
             self._renew_at = now + RENEW
             for worker in self.workers:
                 if worker.ready:
-                    self._queue.renew(worker.owner, LEASE)
+                    self._queue.claims.renew(worker.owner, LEASE)
         self._note_trouble()
         look = LAST_LOOK if any(worker.hung_up for worker in self.workers) else LOOK
         return min(now + look, self._renew_at)
@@ -256,7 +256,7 @@ class Supervisor:
         Returns:
             How many images it held.
         """
-        held = self._queue.release(worker.owner, died=died)
+        held = self._queue.claims.release(worker.owner, died=died)
         if worker.is_stuck:
             self._stuck.append(worker)
         self._judged_before += worker.judged

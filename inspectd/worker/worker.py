@@ -138,7 +138,7 @@ class Worker:
             lane = turns[0]
             most = lane.opened.at_once(self._batch)
             ours = self._settings.owner, lane.watches, most, self._settings.lease
-            claims = self._persist(partial(self._queue.claim, *ours))
+            claims = self._persist(partial(self._queue.claims.take, *ours))
             if claims is None:  # it must be alone: were others served meanwhile, its turn would never come
                 return None
             turns.rotate(-1)
@@ -210,11 +210,13 @@ class Worker:
     def _commit(self, lane: Lane, judged: Judged) -> set[int]:
         """Overlays first, then the verdicts: a verdict never points at a picture that a power cut took."""
         write_all(judged.files, self._alive)
-        return self._queue.finish(self._settings.owner, lane.model_id, judged.outcomes, self._putting_away.watches)
+        return self._queue.outcomes.finish(
+            self._settings.owner, lane.model_id, judged.outcomes, self._putting_away.watches
+        )
 
     def _redraw(self, lanes: Sequence[Lane]) -> bool:
         """Draw the overlays that a repair has asked for, a few at a time; False when there are none."""
-        wanted = self._queue.take_redraws(list(self._watches), self._settings.batch)
+        wanted = self._queue.redraws.take(list(self._watches), self._settings.batch)
         inspectors = {lane.model_id: lane.inspector for lane in lanes}
         for file in self._pulse(redrawn(self._config, inspectors, wanted)):
             self._persist(partial(write_all, [file]))

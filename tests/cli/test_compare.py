@@ -28,12 +28,12 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
     queue = Queue(open_writer(f"sqlite:///{filled.root / 'inspectd.db'}"))
     model = queue.register_model("b" * 64, "demo", 4, ["good", "crack"], {})
     queue.register_model("c" * 64, "other", 4, ["good", "crack"], {})
-    queue.reinspect("b" * 64, "/models/demo/4", [filled.ids[path] for path in AGAIN])
-    request = queue.next_reinspection()
+    queue.reinspections.add("b" * 64, "/models/demo/4", [filled.ids[path] for path in AGAIN])
+    request = queue.reinspections.next_request()
     assert request is not None
-    past = queue.take_past(request, 10)
+    past = queue.reinspections.take(request, 10)
     again = [judged(each.claim, *AGAIN[each.claim.path]) for each in past]
-    assert queue.judge_again(request, model, again, []) == len(AGAIN)
+    assert queue.reinspections.record(request, model, again, []) == len(AGAIN)
     return filled
 
 

@@ -126,9 +126,9 @@ def test_follow_prints_outcomes_as_they_come(ledger: Ledger) -> None:
     try:
         assert program.stdout.readline().startswith("id,verdict,")  # it follows from here on
         queue = Queue(open_writer(f"sqlite:///{ledger.root}/inspectd.db"))
-        queue.enqueue("line-1", [Arrival("new.png", Stat(1, 2, 3))])
-        [claim] = queue.claim("worker", ["line-1"], 1, 60.0)
-        queue.finish("worker", 1, [Failed(claim, "empty: the file has no content.")])
+        queue.arrivals.enqueue("line-1", [Arrival("new.png", Stat(1, 2, 3))])
+        [claim] = queue.claims.take("worker", ["line-1"], 1, 60.0)
+        queue.outcomes.finish("worker", 1, [Failed(claim, "empty: the file has no content.")])
         assert ",new.png," in program.stdout.readline()
     finally:
         program.terminate()

@@ -37,8 +37,8 @@ def waiting(tmp_path: Path) -> Ledger:
     ledger = fill(tmp_path)
     engine = open_writer(f"sqlite:///{tmp_path}/inspectd.db")
     queue = Queue(engine)
-    queue.enqueue("line-2", [Arrival("new.png", Stat(1, 1, 1)), Arrival("old.png", Stat(2, 2, 2))])
-    queue.enqueue("line-9", [Arrival("lost.png", Stat(3, 3, 3))])
+    queue.arrivals.enqueue("line-2", [Arrival("new.png", Stat(1, 1, 1)), Arrival("old.png", Stat(2, 2, 2))])
+    queue.arrivals.enqueue("line-9", [Arrival("lost.png", Stat(3, 3, 3))])
     for kind, detail in (("start", "first"), ("ready", "demo"), ("worker-died", "exit 1"), ("start", "second")):
         queue.event(kind, detail)
     engine.dispose()

@@ -42,13 +42,13 @@ class Site:
         """Images with these margins, judged as the thresholds in force say; `more` are other fields of the record."""
         with self.engine.connect() as connection:
             start = len(connection.execute(select(images.c.id)).all())
-        self.queue.enqueue(watch, arrivals(len(margins), start))
-        claims = self.queue.claim("w", [watch], len(margins), 60)
+        self.queue.arrivals.enqueue(watch, arrivals(len(margins), start))
+        claims = self.queue.claims.take("w", [watch], len(margins), 60)
         outcomes = [
             replace(inspected(claim, decide(margin, IN_FORCE)), logits=(0.5, 0.5 + margin), **more)  # type: ignore[arg-type]
             for claim, margin in zip(claims, margins, strict=True)
         ]
-        self.queue.finish("w", self.model if model is None else model, outcomes)
+        self.queue.outcomes.finish("w", self.model if model is None else model, outcomes)
 
     def review(self, image: int, word: str) -> None:
         with self.engine.begin() as connection:

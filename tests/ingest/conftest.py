@@ -87,7 +87,7 @@ class Bench:
             stat = Stat.of((self.folder / path).stat())
         except FileNotFoundError:
             return False
-        return bool(self.queue.known(watch, [(to_text(path), stat)]))
+        return bool(self.queue.arrivals.known(watch, [(to_text(path), stat)]))
 
     def dig(self) -> int:
         """Make folders so deep that not even root can read the last, for its path is too long; a handle of it."""
@@ -104,11 +104,11 @@ class Bench:
         (self.folder / LONG).rename(self.folder / "d")
 
     def claim(self, *watches: str) -> list[Claim]:
-        return self.queue.claim("worker", watches or ["line"], 100_000, 3600.0)
+        return self.queue.claims.take("worker", watches or ["line"], 100_000, 3600.0)
 
     def finish(self, *outcomes: Outcome) -> None:
         model = self.queue.register_model("0" * 64, "null", 1, ["ok", "ng"], {})
-        assert len(self.queue.finish("worker", model, outcomes)) == len(outcomes)
+        assert len(self.queue.outcomes.finish("worker", model, outcomes)) == len(outcomes)
 
     def closed(self, path: str) -> bool:
         """Whether the ledger knows that the writer of this file is done."""

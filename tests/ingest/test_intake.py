@@ -158,7 +158,7 @@ def test_nor_have_those_of_a_folder_that_just_went_away(once: Any) -> None:
 
 def test_a_file_that_cannot_be_looked_at_has_not_vanished(once: Any) -> None:
     too_long = "x" * 300 + ".png"  # no file system lets anyone look
-    once.queue.enqueue("line", [Arrival(too_long, Stat(1, 1, 1))])
+    once.queue.arrivals.enqueue("line", [Arrival(too_long, Stat(1, 1, 1))])
     put_back(once, None)
     for _ in range(20):
         once.run(1.0)

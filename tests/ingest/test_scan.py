@@ -111,7 +111,7 @@ def test_known_files_are_left_out_and_changed_ones_are_not(bench: Any) -> None:
     for name in ("same.png", "changed.png", "new.png"):
         write(bench.folder / name)
     stats = dict(scanner(bench).advance(0.0, FOREVER))
-    bench.queue.enqueue("line", [Arrival(name, stats[name]) for name in ("same.png", "changed.png")])
+    bench.queue.arrivals.enqueue("line", [Arrival(name, stats[name]) for name in ("same.png", "changed.png")])
     (bench.folder / "changed.png").write_bytes(b"another image")
     assert scan(scanner(bench)) == ["changed.png", "new.png"]
 

@@ -34,9 +34,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def filled(queue: Queue, model: int, url: str) -> str:
     """One verdict, one failure, one image in hand, two queued; all of it in the -wal file."""
-    queue.enqueue("line", arrivals(5))
-    first, second, _ = queue.claim("w", ["line"], 3, 60)
-    queue.finish("w", model, [inspected(first), Failed(second, "empty: there is nothing in it")])
+    queue.arrivals.enqueue("line", arrivals(5))
+    first, second, _ = queue.claims.take("w", ["line"], 3, 60)
+    queue.outcomes.finish("w", model, [inspected(first), Failed(second, "empty: there is nothing in it")])
     return url
 
 
@@ -239,7 +239,7 @@ def test_every_fault_is_found_and_named(filled: str, tmp_path: Path, harm: str, 
 
 def test_a_damaged_file_is_a_fault_that_ends_no_check(url: str, queue: Queue, tmp_path: Path) -> None:
     for start in range(0, 2_000, 500):
-        queue.enqueue("line", arrivals(500, start))
+        queue.arrivals.enqueue("line", arrivals(500, start))
     copy = tmp_path / "copy.db"
     backup(url, copy)
     content = bytearray(copy.read_bytes())

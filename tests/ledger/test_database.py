@@ -106,7 +106,7 @@ def test_a_write_transaction_holds_the_lock_from_its_beginning(engine: Engine, f
 
 
 def test_upgrade_of_a_current_database_changes_nothing(url: str, file: Path, queue: Queue) -> None:
-    queue.enqueue("line", arrivals(1))
+    queue.arrivals.enqueue("line", arrivals(1))
     upgrade(url)
     assert queue.open_count(["line"]).queued == 1
     assert list(file.parent.glob("*.before-*")) == []
@@ -115,7 +115,7 @@ def test_upgrade_of_a_current_database_changes_nothing(url: str, file: Path, que
 def test_an_upgrade_copies_the_database_first_and_the_daemon_may_have_it_open(
     url: str, file: Path, queue: Queue, scripts: Path
 ) -> None:
-    queue.enqueue("line", arrivals(3))  # still in the -wal file: a copy of the main file alone would miss them
+    queue.arrivals.enqueue("line", arrivals(3))  # still in the -wal file: a copy of the main file alone would miss them
     upgrade(url, scripts)
     (copy,) = file.parent.glob("inspectd.db.before-0009-*")
     with sqlite3.connect(copy) as connection:
@@ -149,7 +149,7 @@ def test_a_ledger_of_the_first_release_keeps_its_rows(tmp_path: Path) -> None:
             ("null", None, None, None)
         ]
     queue = Queue(open_writer(url))
-    queue.enqueue("line", arrivals(2))
+    queue.arrivals.enqueue("line", arrivals(2))
     assert queue.open_count(["line"]).queued == 2
     replay = Replay((True, False), "softmax", {"offset": 0.5, "temperature": 2.0})
     for _ in range(2):
@@ -215,8 +215,8 @@ def test_a_table_that_is_copied_into_a_new_one_loses_nothing(tmp_path: Path, scr
     assert (objects(file, "index"), objects(file, "view")) == (indexes, view)
     assert [found.fault for found in check(url, ["line"]) if found.fault] == []
     queue = Queue(open_writer(url))
-    queue.enqueue("line", arrivals(2))
-    assert [claim.image_id for claim in queue.claim("w", ["line"], 9, 60.0) or []] == [41, 71, 72]
+    queue.arrivals.enqueue("line", arrivals(2))
+    assert [claim.image_id for claim in queue.claims.take("w", ["line"], 9, 60.0) or []] == [41, 71, 72]
 
 
 def fill_every_table(connection: sqlite3.Connection) -> None:
@@ -324,7 +324,7 @@ def test_a_missing_database_and_a_missing_folder(tmp_path: Path) -> None:
 
 def test_a_damaged_database_gives_a_sentence(url: str, file: Path, queue: Queue, engine: Engine) -> None:
     for start in range(0, 2_000, 500):
-        queue.enqueue("line", arrivals(500, start))
+        queue.arrivals.enqueue("line", arrivals(500, start))
     engine.dispose()
     content = bytearray(file.read_bytes())
     content[8 * 4096 :] = b"\xa5" * (len(content) - 8 * 4096)
@@ -360,8 +360,8 @@ def test_a_reader_cannot_write(url: str) -> None:
 def test_the_sqlite_module_reads_while_the_writer_is_open_and_closed(
     url: str, file: Path, queue: Queue, engine: Engine, model: int, running: bool
 ) -> None:
-    queue.enqueue("line", arrivals(2))
-    queue.finish("w", model, [inspected(claim) for claim in queue.claim("w", ["line"], 1, 60)])
+    queue.arrivals.enqueue("line", arrivals(2))
+    queue.outcomes.finish("w", model, [inspected(claim) for claim in queue.claims.take("w", ["line"], 1, 60)])
     if not running:
         engine.dispose()
     assert file.with_name("inspectd.db-wal").exists() == running
@@ -413,7 +413,7 @@ def test_another_user_of_the_group_reads(shared: Path, running: bool, mode: int)
     try:
         upgrade(url)
         engine = open_writer(url)
-        Queue(engine).enqueue("line", arrivals(3))
+        Queue(engine).arrivals.enqueue("line", arrivals(3))
         if not running:
             engine.dispose()
         shared.chmod(mode)

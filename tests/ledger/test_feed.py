@@ -30,13 +30,13 @@ def feed(engine: Engine) -> Feed:
 
 def test_nothing_before_and_everything_after_once(queue: Queue, engine: Engine, model: int) -> None:
     enqueue(queue, "line", arrivals(20))
-    claims = queue.claim("w", ["line"], 10, 60)
-    queue.finish("w", model, [inspected(claims[0]), *map(failed, claims[1:4])])
+    claims = queue.claims.take("w", ["line"], 10, 60)
+    queue.outcomes.finish("w", model, [inspected(claims[0]), *map(failed, claims[1:4])])
     queue.event("start", "before")
     feed = Feed(engine, datetime.now(UTC))
     assert feed.look(datetime.now(UTC)).verdicts == ()
-    queue.finish("w", model, [*map(failed, claims[4:6]), *(inspected(claim) for claim in claims[6:9])])
-    queue.finish("w", model, [inspected(claims[9], Verdict.DEFECT)])
+    queue.outcomes.finish("w", model, [*map(failed, claims[4:6]), *(inspected(claim) for claim in claims[6:9])])
+    queue.outcomes.finish("w", model, [inspected(claims[9], Verdict.DEFECT)])
     queue.event("hang", "worker 7")
     news = feed.look(datetime.now(UTC))
     assert Counter((each.watch, each.verdict) for each in news.verdicts) == {("line", "ok"): 3, ("line", "defect"): 1}
@@ -57,8 +57,8 @@ def test_a_look_is_bounded_and_tears_no_batch(
     monkeypatch.setattr(feeds, "_INSPECTIONS", feeds._INSPECTIONS.limit(10))
     monkeypatch.setattr(feeds, "MOST", 10)
     enqueue(queue, "line", arrivals(24))
-    while claims := queue.claim("w", ["line"], 4, 60):
-        queue.finish("w", model, [inspected(claim) for claim in claims])
+    while claims := queue.claims.take("w", ["line"], 4, 60):
+        queue.outcomes.finish("w", model, [inspected(claim) for claim in claims])
     with engine.begin() as connection:  # times that differ, as they do where a batch takes longer than a millisecond
         for start in range(0, 24, 4):
             ids = range(start + 1, start + 5)
@@ -80,8 +80,8 @@ def test_a_clock_that_steps_counts_no_failure_twice(queue: Queue, engine: Engine
     counted = 0
 
     def fail(at: datetime) -> None:
-        claim = queue.claim("w", ["line"], 1, 60)[0]
-        queue.finish("w", model, [failed(claim)])
+        claim = queue.claims.take("w", ["line"], 1, 60)[0]
+        queue.outcomes.finish("w", model, [failed(claim)])
         with engine.begin() as connection:
             done = update(images).where(images.c.id == claim.image_id)
             connection.execute(done.values(finished_at=feeds.utc_text(at)))
@@ -100,13 +100,13 @@ def test_a_clock_that_steps_counts_no_failure_twice(queue: Queue, engine: Engine
 
 def test_verdicts_are_followed_although_the_newest_was_removed(queue: Queue, engine: Engine, model: int) -> None:
     enqueue(queue, "line", arrivals(6))
-    queue.finish("w", model, [inspected(claim) for claim in queue.claim("w", ["line"], 5, 60)])
+    queue.outcomes.finish("w", model, [inspected(claim) for claim in queue.claims.take("w", ["line"], 5, 60)])
     feed = Feed(engine, datetime.now(UTC))
     with engine.begin() as connection:
         connection.execute(update(images).values(inspection_id=None))
         connection.execute(delete(inspections))
     assert feed.look(datetime.now(UTC)).verdicts == ()
-    queue.finish("w", model, [inspected(claim) for claim in queue.claim("w", ["line"], 5, 60)])
+    queue.outcomes.finish("w", model, [inspected(claim) for claim in queue.claims.take("w", ["line"], 5, 60)])
     with engine.connect() as connection:
         assert connection.scalars(select(inspections.c.id)).all() == [6]
     assert len(feed.look(datetime.now(UTC)).verdicts) == 1

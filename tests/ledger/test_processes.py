@@ -71,15 +71,15 @@ def test_two_workers_claim_8000_images_without_overlap(url: str, engine: Engine,
 
 def test_a_worker_stopped_past_its_lease_cannot_finish(url: str, engine: Engine, live: Queue, start: Start) -> None:
     model = ledger.register(live)
-    live.enqueue("line", ledger.arrivals(4))
+    live.arrivals.enqueue("line", ledger.arrivals(4))
     process, pipe = start(ledger.claim_and_finish, url, model, 0.05)
     stopped = pipe.recv()
     os.kill(process.pid, signal.SIGSTOP)
     claims = []
     while len(claims) < 4:  # each expired image is claimed alone
-        got = live.claim("other", LINE, 4, 60)
+        got = live.claims.take("other", LINE, 4, 60)
         claims += got
-        live.finish("other", model, [ledger.inspected(claim) for claim in got])
+        live.outcomes.finish("other", model, [ledger.inspected(claim) for claim in got])
     pipe.send("finish")
     os.kill(process.pid, signal.SIGCONT)
     assert pipe.recv() == set()
@@ -90,7 +90,7 @@ def test_a_worker_stopped_past_its_lease_cannot_finish(url: str, engine: Engine,
 
 def test_killed_workers_lose_nothing_and_double_nothing(url: str, engine: Engine, live: Queue, start: Start) -> None:
     model = ledger.register(live)
-    live.enqueue("line", ledger.arrivals(400))
+    live.arrivals.enqueue("line", ledger.arrivals(400))
     acknowledged: set[int] = set()
     for kill in range(4):
         process, pipe = start(ledger.work_until_killed, url, model)
@@ -105,12 +105,12 @@ def test_killed_workers_lose_nothing_and_double_nothing(url: str, engine: Engine
                 acknowledged |= pipe.recv()
             except (EOFError, OSError):
                 break
-        live.release_watches(LINE)
+        live.claims.release_watches(LINE)
     with engine.connect() as connection:
         done = set(connection.scalars(select(inspections.c.image_id)))
     assert acknowledged <= done
-    while claims := live.claim("last", LINE, 64, 60):
-        live.finish("last", model, [ledger.inspected(claim) for claim in claims])
+    while claims := live.claims.take("last", LINE, 64, 60):
+        live.outcomes.finish("last", model, [ledger.inspected(claim) for claim in claims])
     assert live.open_count(LINE) == Counts()
     assert count(engine, images) == count(engine, inspections) == 400
 
@@ -119,16 +119,16 @@ def test_claims_are_served_while_20000_rows_are_enqueued(
     url: str, live: Queue, start: Start, record_property: Callable[[str, object], None]
 ) -> None:
     model = ledger.register(live)
-    live.enqueue("line", ledger.arrivals(500))
+    live.arrivals.enqueue("line", ledger.arrivals(500))
     _, pipe = start(ledger.enqueue_many, url, 20_000)
     assert pipe.recv() == "ready"
     pipe.send("go")
     waits, judged = [], 0
     while not pipe.poll() or judged == 0:
         begun = time.perf_counter()
-        claims = live.claim("w", LINE, 16, 60)
+        claims = live.claims.take("w", LINE, 16, 60)
         waits.append(time.perf_counter() - begun)
-        judged += len(live.finish("w", model, [ledger.inspected(claim) for claim in claims]))
+        judged += len(live.outcomes.finish("w", model, [ledger.inspected(claim) for claim in claims]))
     assert pipe.recv() == "done"  # neither side was ever refused the lock
     left = live.open_count(LINE)
     assert judged + left.queued == 20_500

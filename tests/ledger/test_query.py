@@ -28,20 +28,22 @@ NAMES = ["ok-1.png", "crack-1.png", "doubt-1.png", "broken.png", "sub/ok-1.png",
 def reader(url: str, queue: Queue, engine: Engine, model: int) -> Engine:
     """One image of every verdict on `line`, by two models, and one more on `press`; an hour apart from 10:30 UTC."""
     other = register(queue, "press-model", "cd" * 32)
-    queue.enqueue(
+    queue.arrivals.enqueue(
         "line", [Arrival(name, stat(i), part=f"p{i}", fields={"part": f"p{i}"}) for i, name in enumerate(NAMES[:4])]
     )
-    ok, crack, doubt, broken = queue.claim("w", ["line"], 4, 60)
+    ok, crack, doubt, broken = queue.claims.take("w", ["line"], 4, 60)
     outcomes = [
         inspected(ok, Verdict.OK, 0.1),
         inspected(crack, Verdict.DEFECT, 0.9),
         inspected(doubt, Verdict.REVIEW, 0.5),
         Failed(broken, "truncated: the file ends early"),
     ]
-    queue.finish("w", model, outcomes)
-    queue.enqueue("press", [Arrival("sub/ok-1.png", stat(4), part="p1")])
-    queue.finish("w", other, [inspected(claim, Verdict.OK, 0.2) for claim in queue.claim("w", ["press"], 1, 60)])
-    queue.enqueue("press", [Arrival("waiting.png", stat(5))])
+    queue.outcomes.finish("w", model, outcomes)
+    queue.arrivals.enqueue("press", [Arrival("sub/ok-1.png", stat(4), part="p1")])
+    queue.outcomes.finish(
+        "w", other, [inspected(claim, Verdict.OK, 0.2) for claim in queue.claims.take("w", ["press"], 1, 60)]
+    )
+    queue.arrivals.enqueue("press", [Arrival("waiting.png", stat(5))])
     with engine.begin() as connection:
         for hour, image_id in enumerate(range(1, 7)):
             at = f"2026-11-23T{10 + hour}:30:00.000Z"
@@ -102,16 +104,16 @@ def test_a_row_reads_as_in_the_view(reader: Engine) -> None:
 
 def test_results_come_in_pages_without_a_gap(url: str, queue: Queue) -> None:
     for start in range(0, 1_500, 500):
-        queue.enqueue("line", arrivals(500, start))
+        queue.arrivals.enqueue("line", arrivals(500, start))
     rows = results(open_reader(url), Filter(limit=1_200))
     assert [row.id for row in rows] == list(range(1_500, 300, -1))
 
 
 def test_what_waits_comes_first_then_the_newest_outcome(url: str, queue: Queue, model: int) -> None:
-    queue.enqueue("line", arrivals(6))
-    claims = queue.claim("w", ["line"], 4, 60)
+    queue.arrivals.enqueue("line", arrivals(6))
+    claims = queue.claims.take("w", ["line"], 4, 60)
     for number in (2, 0, 3):  # not in the order of their arrival
-        queue.finish("w", model, [inspected(claims[number])])
+        queue.outcomes.finish("w", model, [inspected(claims[number])])
     ids = [row.id for row in results(open_reader(url), Filter())]
     assert ids[:3] == [6, 5, 2]
     assert set(ids[3:]) == {4, 1, 3}
@@ -347,12 +349,12 @@ def test_stats_are_counted_in_an_index_alone(reader: Engine) -> None:
 def test_a_follower_tells_each_outcome_once_and_oldest_first(reader: Engine, queue: Queue, model: int) -> None:
     follower = Follower(reader, Filter(watch="line"))
     assert follower.poll() == []
-    queue.enqueue("line", arrivals(4))
-    claims = queue.claim("w", ["line"], 4, 60)
-    queue.finish("w", model, [inspected(claims[2])])
-    queue.finish("w", model, [inspected(claims[0])])  # an earlier arrival that is finished later
+    queue.arrivals.enqueue("line", arrivals(4))
+    claims = queue.claims.take("w", ["line"], 4, 60)
+    queue.outcomes.finish("w", model, [inspected(claims[2])])
+    queue.outcomes.finish("w", model, [inspected(claims[0])])  # an earlier arrival that is finished later
     assert [row.path for row in follower.poll()] == [claims[2].path, claims[0].path]
     assert follower.poll() == []
-    queue.finish("w", model, [inspected(claims[1]), Failed(claims[3], "truncated: short")])
+    queue.outcomes.finish("w", model, [inspected(claims[1]), Failed(claims[3], "truncated: short")])
     assert [row.verdict for row in follower.poll()] == ["ok", "failed"]
     assert follower.poll() == []

@@ -17,7 +17,7 @@ from inspectd.ledger.records import Cursor, EarlierImage, Inspected, Reinspectio
 from inspectd.ledger.schema import After
 from inspectd.ledger.write.queue import Queue
 from inspectd.ledger.write.reinspections import CRASHES
-from inspectd.ledger.write.retention import Expiry
+from inspectd.ledger.write.retention import RetentionLedger
 
 OTHER = "cd" * 32
 
@@ -30,13 +30,13 @@ def other(queue: Queue) -> int:
 def judged(queue: Queue, model: int, number: int, after: Sequence[str] = ()) -> list[int]:
     """So many images with a verdict; their ids."""
     enqueue(queue, "line", arrivals(number))
-    claims = queue.claim("w", ["line"], number, LEASE)
-    return sorted(queue.finish("w", model, [inspected(claim) for claim in claims], after))
+    claims = queue.claims.take("w", ["line"], number, LEASE)
+    return sorted(queue.outcomes.finish("w", model, [inspected(claim) for claim in claims], after))
 
 
 def asked(queue: Queue, ids: Sequence[int]) -> ReinspectionRequest:
-    queue.reinspect(OTHER, "/models/other", ids)
-    request = queue.next_reinspection()
+    queue.reinspections.add(OTHER, "/models/other", ids)
+    request = queue.reinspections.next_request()
     assert request is not None
     return request
 
@@ -60,18 +60,18 @@ def test_what_is_judged_again_leaves_the_list_and_changes_no_verdict(
     first, second, third = judged(queue, model, 3)
     request = asked(queue, [first, second, third])
     assert (request.bundle, request.path, request.waits) == (OTHER, "/models/other", True)
-    past = queue.take_past(request, 2)
+    past = queue.reinspections.take(request, 2)
     assert ids(past) == [first, second]
-    assert queue.reinspecting() == 3
-    assert queue.judge_again(request, other, again(past[:1]), [(second, "vanished: it is gone")]) == 1
-    assert queue.reinspecting() == 1
+    assert queue.reinspections.count() == 3
+    assert queue.reinspections.record(request, other, again(past[:1]), [(second, "vanished: it is gone")]) == 1
+    assert queue.reinspections.count() == 1
     assert rows(engine, "SELECT verdict, count(*) FROM verdicts GROUP BY 1") == [("ok", 3)]
     assert rows(engine, f"SELECT image_id, verdict FROM inspections WHERE model_id = {other}") == [(first, "defect")]
-    past = queue.take_past(request, 2)
+    past = queue.reinspections.take(request, 2)
     assert ids(past) == [third]
-    queue.judge_again(request, other, again(past), [])
-    queue.close_reinspection(request)
-    assert queue.next_reinspection() is None
+    queue.reinspections.record(request, other, again(past), [])
+    queue.reinspections.close(request)
+    assert queue.reinspections.next_request() is None
     (told,) = rows(engine, "SELECT detail FROM events WHERE kind = 'reinspect'")
     assert told == ("other@cdcdcdcd has judged 2 past images again; 1 could not be: 1 vanished",)
     (standing,) = reinspection_progress(engine)
@@ -85,31 +85,31 @@ def test_asking_again_adds_what_is_missing_and_tries_again_what_could_not_be(
     queue: Queue, model: int, other: int, engine: Engine
 ) -> None:
     done = judged(queue, model, 3)
-    queue.enqueue("line", arrivals(1, start=10))
-    assert queue.reinspect(OTHER, "/m", [*done[:2], 4]) == ReinspectionCounts(listed=2, without=1)
-    assert queue.reinspect(OTHER, "/m", done) == ReinspectionCounts(listed=1, waiting=2)
-    request = queue.next_reinspection()
+    queue.arrivals.enqueue("line", arrivals(1, start=10))
+    assert queue.reinspections.add(OTHER, "/m", [*done[:2], 4]) == ReinspectionCounts(listed=2, without=1)
+    assert queue.reinspections.add(OTHER, "/m", done) == ReinspectionCounts(listed=1, waiting=2)
+    request = queue.reinspections.next_request()
     assert request is not None
-    past = queue.take_past(request, 3)
-    queue.judge_again(request, other, again(past[:1]), [(done[1], "vanished: it is gone")])
-    assert queue.reinspect(OTHER, "/m", done) == ReinspectionCounts(listed=1, judged=1, waiting=1)
+    past = queue.reinspections.take(request, 3)
+    queue.reinspections.record(request, other, again(past[:1]), [(done[1], "vanished: it is gone")])
+    assert queue.reinspections.add(OTHER, "/m", done) == ReinspectionCounts(listed=1, judged=1, waiting=1)
     assert list(not_reinspected(engine)) == []
-    queue.refuse_reinspection(request, "refused: it is not the model")
-    assert queue.next_reinspection() is None
+    queue.reinspections.refuse(request, "refused: it is not the model")
+    assert queue.reinspections.next_request() is None
     assert [each.image for each in not_reinspected(engine)] == done[1:]
-    assert queue.reinspect(OTHER, "/m", done) == ReinspectionCounts(listed=2, judged=1)
+    assert queue.reinspections.add(OTHER, "/m", done) == ReinspectionCounts(listed=2, judged=1)
     assert list(not_reinspected(engine)) == []
 
 
 def test_a_file_that_is_gone_by_rule_is_told_at_once(queue: Queue, model: int, engine: Engine) -> None:
     first, second = judged(queue, model, 2, after=["line"])
-    deleted, moved = queue.owed(["line"], 2)
-    queue.settle_after([(deleted, After.DELETED, None), (moved, After.MOVED, "/archive/000001.png")])
-    assert queue.reinspect(OTHER, "/m", [first, second]) == ReinspectionCounts(listed=1, gone=1)
+    deleted, moved = queue.after.pending(["line"], 2)
+    queue.after.record([(deleted, After.DELETED, None), (moved, After.MOVED, "/archive/000001.png")])
+    assert queue.reinspections.add(OTHER, "/m", [first, second]) == ReinspectionCounts(listed=1, gone=1)
     assert [each.reason.split(":")[0] for each in not_reinspected(engine)] == ["deleted"]
-    request = queue.next_reinspection()
+    request = queue.reinspections.next_request()
     assert request is not None
-    assert [each.moved_to for each in queue.take_past(request, 5)] == ["/archive/000001.png"]
+    assert [each.moved_to for each in queue.reinspections.take(request, 5)] == ["/archive/000001.png"]
 
 
 def test_an_image_whose_attempt_came_to_no_end_is_taken_alone_and_given_up_in_the_end(
@@ -117,33 +117,35 @@ def test_an_image_whose_attempt_came_to_no_end_is_taken_alone_and_given_up_in_th
 ) -> None:
     first, second, third = judged(queue, model, 3)
     request = asked(queue, [first, second, third])
-    assert ids(queue.take_past(request, 2)) == [first, second]
-    assert ids(queue.take_past(request, 2)) == [first]  # a worker died over these two
-    past = queue.take_past(request, 2)  # and once more
+    assert ids(queue.reinspections.take(request, 2)) == [first, second]
+    assert ids(queue.reinspections.take(request, 2)) == [first]  # a worker died over these two
+    past = queue.reinspections.take(request, 2)  # and once more
     assert ids(past) == [first]
-    assert ids(queue.take_past(request, 2)) == [second]
+    assert ids(queue.reinspections.take(request, 2)) == [second]
     assert list(not_reinspected(engine)) == [NotReinspected("other@cdcdcdcd", first, "line", "000000.png", CRASHES)]
-    assert queue.judge_again(request, other, again(past), []) == 1, "late, and it still counts: it is on the list"
+    assert queue.reinspections.record(request, other, again(past), []) == 1, (
+        "late, and it still counts: it is on the list"
+    )
 
 
 def test_a_model_that_workers_die_of_is_opened_no_more_unless_it_judges_something(
     queue: Queue, model: int, other: int
 ) -> None:
     request = asked(queue, judged(queue, model, 2))
-    assert [queue.begin_opening(request) for _ in range(4)] == [True] * 4
-    queue.break_off_opening(request)
-    assert [queue.begin_opening(request) for _ in range(4)] == [True] * 4
-    queue.judge_again(request, other, again(queue.take_past(request, 1)), [])
-    assert [queue.begin_opening(request) for _ in range(6)] == [True] * 5 + [False]
+    assert [queue.reinspections.begin_opening(request) for _ in range(4)] == [True] * 4
+    queue.reinspections.break_off_opening(request)
+    assert [queue.reinspections.begin_opening(request) for _ in range(4)] == [True] * 4
+    queue.reinspections.record(request, other, again(queue.reinspections.take(request, 1)), [])
+    assert [queue.reinspections.begin_opening(request) for _ in range(6)] == [True] * 5 + [False]
 
 
 def test_what_two_workers_took_counts_once(queue: Queue, model: int, other: int, engine: Engine) -> None:
     request = asked(queue, judged(queue, model, 2))
-    past = queue.take_past(request, 2)
-    assert queue.judge_again(request, other, again(past), []) == 2
-    assert queue.judge_again(request, other, again(past), []) == 0
-    queue.close_reinspection(request)
-    queue.close_reinspection(request)
+    past = queue.reinspections.take(request, 2)
+    assert queue.reinspections.record(request, other, again(past), []) == 2
+    assert queue.reinspections.record(request, other, again(past), []) == 0
+    queue.reinspections.close(request)
+    queue.reinspections.close(request)
     assert rows(engine, f"SELECT count(*) FROM inspections WHERE model_id = {other}") == [(2,)]
     assert len(rows(engine, "SELECT 1 FROM events WHERE kind = 'reinspect'")) == 1
 
@@ -151,11 +153,11 @@ def test_what_two_workers_took_counts_once(queue: Queue, model: int, other: int,
 def test_the_list_can_be_cancelled(queue: Queue, model: int, engine: Engine) -> None:
     done = judged(queue, model, 2)
     asked(queue, done)
-    assert queue.cancel_reinspections("ef" * 32) == 0
-    assert queue.cancel_reinspections() == 2
-    assert (queue.reinspecting(), queue.next_reinspection()) == (0, None)
+    assert queue.reinspections.cancel("ef" * 32) == 0
+    assert queue.reinspections.cancel() == 2
+    assert (queue.reinspections.count(), queue.reinspections.next_request()) == (0, None)
     assert {each.reason for each in not_reinspected(engine)} == {"cancelled: a person took it off the list"}
-    assert queue.reinspect(OTHER, "/m", done) == ReinspectionCounts(listed=2)
+    assert queue.reinspections.add(OTHER, "/m", done) == ReinspectionCounts(listed=2)
 
 
 def test_figures_and_metrics_are_of_the_verdicts_in_force(queue: Queue, model: int, other: int, engine: Engine) -> None:
@@ -164,16 +166,16 @@ def test_figures_and_metrics_are_of_the_verdicts_in_force(queue: Queue, model: i
     now = datetime.now(UTC)
     feed = Feed(engine, now)
     request = asked(queue, done)
-    past = queue.take_past(request, 2)
-    queue.judge_again(request, other, again(past), [])
+    past = queue.reinspections.take(request, 2)
+    queue.reinspections.record(request, other, again(past), [])
     assert feed.look(now).verdicts == ()
     found = recent(engine, now)
     assert (found.outcomes["ok"], found.outcomes["defect"], found.sample) == (3, 0, 3)
     stands = status(engine, ["line"])
     assert (stands.last_verdict_at, stands.reinspecting) == (last, 1)
     assert stands.watches[0].model == "demo@abababab"
-    queue.enqueue("line", arrivals(1, start=10))
-    queue.finish("w", model, [inspected(claim) for claim in queue.claim("w", ["line"], 1, LEASE)])
+    queue.arrivals.enqueue("line", arrivals(1, start=10))
+    queue.outcomes.finish("w", model, [inspected(claim) for claim in queue.claims.take("w", ["line"], 1, LEASE)])
     assert len(feed.look(now).verdicts) == 1
 
 
@@ -182,14 +184,16 @@ def test_retention_takes_an_image_with_all_its_inspections_and_off_the_list(
 ) -> None:
     first, second, third, fourth = judged(queue, model, 4)
     request = asked(queue, [first, second, third])
-    past = queue.take_past(request, 2)
-    queue.judge_again(request, other, again(past[:1]), [])
-    queue.judge_again(request, other, again(past[1:]), [])
-    expiry = Expiry(open_writer(url, foreign_keys=False))
+    past = queue.reinspections.take(request, 2)
+    queue.reinspections.record(request, other, again(past[:1]), [])
+    queue.reinspections.record(request, other, again(past[1:]), [])
+    expiry = RetentionLedger(open_writer(url, foreign_keys=False))
     assert [each.image_id for each in expiry.overlays(Cursor(), 9)] == [first, second, third, fourth, first, second]
     assert [model for _, model in expiry.drawn([first])[first]] == ["abababab", "cdcdcdcd"]
-    taken = queue.take_past(request, 2)
+    taken = queue.reinspections.take(request, 2)
     expiry.remove_rows({first: [], third: []})
     assert rows(engine, "SELECT image_id FROM inspections ORDER BY id") == [(second,), (fourth,), (second,)]
-    assert queue.reinspecting() == 0
-    assert queue.judge_again(request, other, again(taken), []) == 0, "it is gone, and what came of it counts no more"
+    assert queue.reinspections.count() == 0
+    assert queue.reinspections.record(request, other, again(taken), []) == 0, (
+        "it is gone, and what came of it counts no more"
+    )

@@ -30,9 +30,9 @@ def site(site: Site) -> Site:
     upgrade(url)
     engine = open_writer(url)
     queue = Queue(engine)
-    queue.enqueue("line", [Arrival("before.png", Stat.of(site.drop("before.png", picture(DARK)).stat()))])
+    queue.arrivals.enqueue("line", [Arrival("before.png", Stat.of(site.drop("before.png", picture(DARK)).stat()))])
     model = queue.register_model("0" * 64, "null", "1", ["ok", "ng"], {})
-    queue.finish("test", model, [inspected(claim) for claim in queue.claim("test", ["line"], 1, 60)])
+    queue.outcomes.finish("test", model, [inspected(claim) for claim in queue.claims.take("test", ["line"], 1, 60)])
     backup(url, site.root / "backup.db")
     engine.dispose()
     return site

@@ -70,11 +70,11 @@ def inspect(site: Site) -> None:
         pipeline = Pipeline(settings, inspector, queue, "test", pool, Lock(), lambda: None)
         for _ in range(2):  # no file fails at first sight
             seen = sorted((each for each in Walk(watch, naming, unreadable) if each), key=lambda each: each[0])
-            queue.enqueue(watch.name, [Arrival(to_text(path), stat) for path, stat in seen])
-            outcomes = pipeline.judge(Batch(queue.claim("test", [watch.name], 500, 60.0)))
+            queue.arrivals.enqueue(watch.name, [Arrival(to_text(path), stat) for path, stat in seen])
+            outcomes = pipeline.judge(Batch(queue.claims.take("test", [watch.name], 500, 60.0)))
             write_all(outcomes.files)
-            queue.finish("test", model, outcomes.outcomes, putting_away)
-            queue.settle_after([(each, *carry_out(watch, each)) for each in queue.owed(putting_away, 500)])
+            queue.outcomes.finish("test", model, outcomes.outcomes, putting_away)
+            queue.after.record([(each, *carry_out(watch, each)) for each in queue.after.pending(putting_away, 500)])
 
 
 def gaps(site: Site, after: timedelta = LATER, span: Span = Span()) -> list[Gap]:  # noqa: B008  # frozen
@@ -221,9 +221,9 @@ def test_what_waits_too_long_is_listed(site: Site) -> None:
     judged(site, "a.png")
     queue = Queue(open_writer(config.load(site.config).database))
     path = site.drop("queued.png", picture(DARK, seed=5))
-    queue.enqueue("line", [Arrival("queued.png", Stat.of(path.stat()))])
+    queue.arrivals.enqueue("line", [Arrival("queued.png", Stat.of(path.stat()))])
     path = site.drop("slow.png", picture(DARK, seed=6))
-    queue.stall("line", [Arrival("slow.png", Stat.of(path.stat()))], "stalled: still being written")
+    queue.arrivals.stall("line", [Arrival("slow.png", Stat.of(path.stat()))], "stalled: still being written")
     assert [gap.path for gap in gaps(site, after=timedelta(seconds=1))] == ["slow.png"]
     assert found(site) == [("no-outcome", "queued.png"), ("no-outcome", "slow.png")]
     (site.incoming / "queued.png").unlink()
@@ -354,8 +354,8 @@ def test_a_file_that_came_back_is_queued_under_its_own_row(site: Site) -> None:
     judged(site, "a.png")
     stat = Stat.of(site.drop("b.png", picture(DARK, seed=4)).stat())
     queue = Queue(open_writer(config.load(site.config).database))
-    queue.stall("line", [Arrival("b.png", stat)], "stalled")
-    queue.vanished("line", ["b.png"])
+    queue.arrivals.stall("line", [Arrival("b.png", stat)], "stalled")
+    queue.arrivals.close_vanished("line", ["b.png"])
     assert found(site) == [("file-without-row", "b.png")]
     assert repaired(site) == {("file-without-row", "b.png"): (True, "queued")}
     inspect(site)
@@ -454,8 +454,8 @@ def test_sidecars_come_back_byte_for_byte(site: Site) -> None:
 def test_a_failure_that_no_worker_wrote_about_gets_its_sidecar(site: Site) -> None:
     judged(site, "a.png", sidecar=True)
     queue = Queue(open_writer(config.load(site.config).database))
-    queue.stall("line", [Arrival("gone.png", Stat(1, 2, 3))], "stalled")
-    queue.vanished("line", ["gone.png"])
+    queue.arrivals.stall("line", [Arrival("gone.png", Stat(1, 2, 3))], "stalled")
+    queue.arrivals.close_vanished("line", ["gone.png"])
     assert found(site) == [("outcome-without-sidecar", "gone.png")]
     assert repaired(site)["outcome-without-sidecar", "gone.png"][0]
     (file,) = (site.root / "output").rglob("gone-2-*.json")

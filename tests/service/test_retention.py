@@ -80,15 +80,15 @@ class Place:
         file.write_bytes((content or name).encode().ljust(size, b"x"))
         if mtime is not None:
             os.utime(file, (mtime, mtime))
-        self.queue.enqueue("line", [Arrival(name, Stat.of(file.stat()))])
-        (claim,) = self.queue.claim("w", ["line"], 1, 60)
+        self.queue.arrivals.enqueue("line", [Arrival(name, Stat.of(file.stat()))])
+        (claim,) = self.queue.claims.take("w", ["line"], 1, 60)
         made = (
             inspected(claim, verdict, sha=content and sha256(int(content)))
             if verdict
             else Failed(claim, "truncated: the file ends early")
         )
         watches = ["line"] if self.after != "keep" else []
-        self.queue.finish("w", self.model, [made], watches)
+        self.queue.outcomes.finish("w", self.model, [made], watches)
         at = utc_text(datetime.now(UTC) - timedelta(days=days))
         with sqlite3.connect(self.root / "inspectd.db") as connection:
             connection.execute("UPDATE images SET seen_at = ?, finished_at = ? WHERE id = ?", [at, at, claim.image_id])
@@ -99,8 +99,8 @@ class Place:
             (self.root / "output" / overlay).parent.mkdir(parents=True, exist_ok=True)
             for suffix in (".jpg", ".json"):
                 (self.root / "output" / overlay).with_suffix(suffix).write_bytes(bytes(size))
-        done = [(each, *carry_out(self.config.watch[0], each)) for each in self.queue.owed(["line"], 10)]
-        self.queue.settle_after(done)
+        done = [(each, *carry_out(self.config.watch[0], each)) for each in self.queue.after.pending(["line"], 10)]
+        self.queue.after.record(done)
         if self.after == "move":
             self.date(claim.image_id, at)
         return claim.image_id
@@ -119,7 +119,7 @@ class Place:
         return started
 
     def start(self) -> Retention:
-        return Retention(self.config, upkeep.Expiry(self.keyless))
+        return Retention(self.config, upkeep.RetentionLedger(self.keyless))
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         with sqlite3.connect(f"file:{self.root}/inspectd.db?mode=ro", uri=True) as connection:
@@ -295,7 +295,7 @@ def test_rows_go_last_and_never_while_their_file_is_in_the_watch(tmp_path: Path)
     for name in ("gone.png", "there.png"):
         place.judge(name, OLD)
     (tmp_path / "incoming/gone.png").unlink()
-    place.queue.redraw([1, 2])
+    place.queue.redraws.add([1, 2])
     place.configure(rows={"days": 90})
     place.run()
     assert place.ask("SELECT path FROM images") == [("there.png",)]
@@ -381,7 +381,7 @@ def test_after_rows_are_gone_nothing_that_lies_in_a_watch_is_judged_again(site: 
     (site.incoming / "1.png").unlink()
     site.write(retention={"rows": {"days": 1}})
     engine = open_writer(f"sqlite:///{site.root}/inspectd.db", foreign_keys=False)
-    Retention(load(site.config), upkeep.Expiry(engine)).run_once()
+    Retention(load(site.config), upkeep.RetentionLedger(engine)).run_once()
     engine.dispose()
     before = site.rows("select id, image_id from inspections")
     assert len(before) == 2
@@ -521,7 +521,7 @@ def test_the_oldest_are_found_by_their_index(place: Place) -> None:
     def _note(_c: object, _cursor: object, statement: str, values: tuple[Any, ...], *_: object) -> None:
         asked.append((statement, values))
 
-    ledger = upkeep.Expiry(place.engine)
+    ledger = upkeep.RetentionLedger(place.engine)
     for page, index in (
         (ledger.overlays, "inspections_overlay (inspected_at>?)"),
         (ledger.sources, "images_moved (finished_at>?)"),

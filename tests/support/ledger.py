@@ -89,14 +89,14 @@ def fill(root: Path) -> Ledger:
             file = root / {"line-1": "in1", "line-2": "in2"}[watch] / path
             file.write_bytes(path.encode())
             part = path[:4] if path[0] == "4" else {"moved.png": "2"}.get(path)
-            queue.enqueue(watch, [Arrival(path, Stat.of(file.stat()), part, {"station": "7"} if part else {})])
-    claims = queue.claim("worker", list(names), 50, 60.0)
-    queue.finish("worker", model, [OUTCOMES[claim.path](claim) for claim in claims], after=["line-2"])
+            queue.arrivals.enqueue(watch, [Arrival(path, Stat.of(file.stat()), part, {"station": "7"} if part else {})])
+    claims = queue.claims.take("worker", list(names), 50, 60.0)
+    queue.outcomes.finish("worker", model, [OUTCOMES[claim.path](claim) for claim in claims], after=["line-2"])
     ids = {claim.path: claim.image_id for claim in claims}
     (root / "in2" / "moved.png").rename(root / "archive" / "moved.png")
     moved_to = str(root / "archive" / "moved.png")
-    owed = queue.owed(["line-2"], 50)
-    queue.settle_after([(each, After.MOVED, moved_to) for each in owed if each.path == "moved.png"])
+    owed = queue.after.pending(["line-2"], 50)
+    queue.after.record([(each, After.MOVED, moved_to) for each in owed if each.path == "moved.png"])
     with sqlite3.connect(root / "inspectd.db") as connection:  # one of them long ago
         for table, column in (("images", "finished_at"), ("inspections", "inspected_at")):
             row = "id" if table == "images" else "image_id"

@@ -36,7 +36,7 @@ def arrivals(number: int, start: int = 0) -> list[Arrival]:
 def enqueue(queue: Queue, watch: str, files: Sequence[Arrival], rest: float = 0.0) -> None:
     """Enqueue as ingest does: chunks of at most 500 with a rest between the transactions."""
     for start in range(0, len(files), 500):
-        queue.enqueue(watch, files[start : start + 500])
+        queue.arrivals.enqueue(watch, files[start : start + 500])
         time.sleep(rest)
 
 
@@ -78,13 +78,13 @@ def drain(url: str, owner: str, model: int, batch: int, report: Connection) -> N
     otherwise find everything done when its turn comes.
     """
     queue = Queue(open_writer(url))
-    claims = queue.claim(owner, ["line"], batch, LEASE)
+    claims = queue.claims.take(owner, ["line"], batch, LEASE)
     report.send("ready")
     report.recv()
     done: list[int] = []
     while claims:
-        done += sorted(queue.finish(owner, model, [inspected(claim) for claim in claims]))
-        claims = queue.claim(owner, ["line"], batch, LEASE)
+        done += sorted(queue.outcomes.finish(owner, model, [inspected(claim) for claim in claims]))
+        claims = queue.claims.take(owner, ["line"], batch, LEASE)
     report.send(done)
 
 
@@ -101,15 +101,15 @@ def claim_and_finish(url: str, model: int, lease: float, report: Connection) -> 
     """A worker process that claims one batch, and finishes it only when it is told to."""
     queue = Queue(open_writer(url))
     owner = f"worker {os.getpid()}"
-    claims = queue.claim(owner, ["line"], 4, lease)
+    claims = queue.claims.take(owner, ["line"], 4, lease)
     report.send([claim.image_id for claim in claims])
     report.recv()
-    report.send(queue.finish(owner, model, [inspected(claim) for claim in claims]))
+    report.send(queue.outcomes.finish(owner, model, [inspected(claim) for claim in claims]))
 
 
 def work_until_killed(url: str, model: int, report: Connection) -> None:
     """A worker process that reports each finished batch after its commit, until it is killed."""
     queue = Queue(open_writer(url))
     owner = f"worker {os.getpid()}"
-    while claims := queue.claim(owner, ["line"], 3, LEASE):
-        report.send(queue.finish(owner, model, [inspected(claim) for claim in claims]))
+    while claims := queue.claims.take(owner, ["line"], 3, LEASE):
+        report.send(queue.outcomes.finish(owner, model, [inspected(claim) for claim in claims]))

@@ -56,7 +56,7 @@ def judged(site: Site, stacks: dict[str, list[np.ndarray]] = STACKS) -> None:
     for name, sheets in stacks.items():
         (site.incoming / name).write_bytes(tiff(*map(page, sheets)))
     arrivals = [Arrival(name, Stat.of((site.incoming / name).stat())) for name in stacks]
-    queue.enqueue("line", arrivals)
+    queue.arrivals.enqueue("line", arrivals)
     work_off(config.load(site.config), queue)
 
 

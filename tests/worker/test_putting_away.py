@@ -24,14 +24,14 @@ def site(site: Site) -> Site:
 
 def enqueue(site: Site, queue: Queue, numbers: range) -> None:
     paths = [site.drop(f"{number}.png", picture(DARK, seed=number)) for number in numbers]
-    queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat())) for path in paths])
+    queue.arrivals.enqueue("line", [Arrival(path.name, Stat.of(path.stat())) for path in paths])
 
 
 def finish(site: Site, queue: Queue, numbers: range) -> list[int]:
     """Images that have failed, whose files are to be moved; their ids."""
     enqueue(site, queue, numbers)
-    claims = queue.claim("me", ["line"], len(numbers), 60.0) or []
-    queue.finish("me", 0, [Failed(claim, "not an image: as a test wants it") for claim in claims], ["line"])
+    claims = queue.claims.take("me", ["line"], len(numbers), 60.0) or []
+    queue.outcomes.finish("me", 0, [Failed(claim, "not an image: as a test wants it") for claim in claims], ["line"])
     return [claim.image_id for claim in claims]
 
 
@@ -54,7 +54,7 @@ def test_files_that_refuse_do_not_stand_in_the_way_of_others(
         subject.start()
         until(lambda: not subject.is_busy, "the first round")
     assert moved(site) == {f"{number}.png" for number in range(5, 10)}
-    assert [each.image_id for each in queue.owed(["line"], 100)] == ids[:5]
+    assert [each.image_id for each in queue.after.pending(["line"], 100)] == ids[:5]
     assert len(caplog.records) == 2, "one line for a part of a round, not one a file"
     assert "4 files cannot be put away yet; the first is 0.png in line" in caplog.text
     subject.wake(finish(site, queue, range(10, 12)))

@@ -5,6 +5,7 @@ import sqlite3
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from support.site import DARK, Site, laid_out, picture, until
 from inspectd import config
 from inspectd.domain import Stat
 from inspectd.ledger.database import open_writer, upgrade
-from inspectd.ledger.records import Arrival, Inspected, ReinspectionRequest
+from inspectd.ledger.records import Arrival, ReinspectionRequest
 from inspectd.ledger.write.queue import Queue
 from inspectd.model.bundle import Bundle
 from inspectd.model.inspector import Inspector
@@ -30,29 +31,24 @@ from inspectd.worker.worker import Line, Worker
 
 
 class Busy(Queue):
-    """A ledger in which a live image arrives whenever past ones were judged again, until nothing waits."""
+    """A ledger in which a live image arrives whenever earlier ones were judged again, until nothing waits."""
 
     def __init__(self, site: Site, line: StubLine) -> None:
         super().__init__(open_writer(f"sqlite:///{site.root / 'inspectd.db'}"))
-        self._site = site
-        self._line = line
-        self._number = 100
+        numbers = count(101)
+        record, close = self.reinspections.record, self.reinspections.close
 
-    def judge_again(
-        self,
-        request: ReinspectionRequest,
-        model_id: int,
-        inspected: Sequence[Inspected],
-        failed: Sequence[tuple[int, str]],
-    ) -> int:
-        judged = super().judge_again(request, model_id, inspected, failed)
-        self._number += 1
-        drop(self._site, self, self._number)
-        return judged
+        def record_and_drop(*arguments: Any) -> int:
+            judged = record(*arguments)
+            drop(site, self, next(numbers))
+            return judged
 
-    def close_reinspection(self, request: ReinspectionRequest) -> None:
-        super().close_reinspection(request)
-        self._line.stop.set()
+        def close_and_stop(request: ReinspectionRequest) -> None:
+            close(request)
+            line.stop.set()
+
+        self.reinspections.record = record_and_drop  # type: ignore[method-assign]
+        self.reinspections.close = close_and_stop  # type: ignore[method-assign]
 
 
 @pytest.fixture
@@ -75,7 +71,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 def drop(site: Site, queue: Queue, number: int) -> None:
     path = site.drop(f"{number}.png", picture(DARK, seed=number))
-    queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat()))])
+    queue.arrivals.enqueue("line", [Arrival(path.name, Stat.of(path.stat()))])
 
 
 def inspected(site: Site, queue: Queue, count: int) -> None:
@@ -86,7 +82,7 @@ def inspected(site: Site, queue: Queue, count: int) -> None:
 
 
 def ask(queue: Queue, bundle: Bundle, count: int) -> None:
-    queue.reinspect(bundle.identity, str(bundle.path), range(1, count + 1))
+    queue.reinspections.add(bundle.identity, str(bundle.path), range(1, count + 1))
 
 
 def reinspector(site: Site, queue: Queue, pool: ThreadPoolExecutor, **serving: Opened) -> Reinspector:
@@ -128,7 +124,7 @@ def test_a_model_that_nobody_waits_for_is_let_go(
     subject = reinspector(site, queue, pool)
     for images in (3, 5):
         ask(queue, strict, images)
-        until(lambda: subject.step() and not queue.reinspecting(), "the last of them")
+        until(lambda: subject.step() and not queue.reinspections.count(), "the last of them")
         while subject.step():
             pass
         assert opened[-1]() is None
@@ -162,7 +158,7 @@ def test_an_image_that_the_network_cannot_bear_is_found_by_itself(
 ) -> None:
     queue = Queue(open_writer(f"sqlite:///{site.root / 'inspectd.db'}"))
     path = site.drop("heavy.png", picture(200))
-    queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat()))])
+    queue.arrivals.enqueue("line", [Arrival(path.name, Stat.of(path.stat()))])
     inspected(site, queue, 3)
     ask(queue, strict, 4)
     subject = reinspector(site, queue, pool, **{strict.identity: Opened(Weak(strict, error), 0.01)})
@@ -177,7 +173,7 @@ def test_a_slow_model_takes_images_one_by_one(site: Site, strict: Bundle, pool: 
     ask(queue, strict, 3)
     subject = reinspector(site, queue, pool, **{strict.identity: Opened(NullInspector(strict), slowest=60.0)})
     assert subject.step()
-    assert queue.reinspecting() == 2
+    assert queue.reinspections.count() == 2
 
 
 def test_a_disk_that_is_full_for_a_while_costs_no_attempt(site: Site, strict: Bundle, pool: ThreadPoolExecutor) -> None:
@@ -194,7 +190,7 @@ def test_a_disk_that_is_full_for_a_while_costs_no_attempt(site: Site, strict: Bu
     output.unlink()
     assert subject.step()
     assert rows(site, "select count(*) from inspections where model_id = 2") == [(2,)]
-    assert queue.reinspecting() == 0
+    assert queue.reinspections.count() == 0
 
 
 def test_a_real_network_is_opened_beside_the_work_and_says_what_it_says_elsewhere(
@@ -209,7 +205,7 @@ def test_a_real_network_is_opened_beside_the_work_and_says_what_it_says_elsewher
     subject = reinspector(site, queue, pool)
     assert not subject.step(), "it has not waited for the network"
     assert subject.is_opening
-    until(lambda: subject.step() and not queue.reinspecting(), "all of them")
+    until(lambda: subject.step() and not queue.reinspections.count(), "all of them")
     found = rows(site, "select path, logits from inspections join images on images.id = image_id where model_id = 2")
     inspector = open_inspector(bundle, "cpu", "float32")
     for path, logits in found:

@@ -36,7 +36,7 @@ def serving(site: Site, queue: Queue) -> Iterator[Supervisor]:
 
 def enqueue(site: Site, queue: Queue, name: str, level: int) -> None:
     path = site.drop(name, picture(level))
-    queue.enqueue("line", [Arrival(name, Stat.of(path.stat()))])
+    queue.arrivals.enqueue("line", [Arrival(name, Stat.of(path.stat()))])
 
 
 def tick(supervisor: Supervisor) -> bool:
@@ -140,18 +140,18 @@ def test_a_dead_worker_wakes_nobody_while_the_ledger_refuses(
     """Its closed line stays readable for ever: to wait on it would be to spin."""
     enqueue(site, queue, "a.png", DARK)
     worker = worker_holding_an_image(serving, site)
-    release = queue.release
+    release = queue.claims.release
 
     def refuse(*_: object, **__: object) -> int:
         raise LedgerUnavailable("the disk is full")
 
-    monkeypatch.setattr(queue, "release", refuse)
+    monkeypatch.setattr(queue.claims, "release", refuse)
     os.kill(worker.process.pid, signal.SIGKILL)
     worker.process.wait()
     with pytest.raises(LedgerUnavailable):
         tick(serving)
     assert serving.lines == []
-    monkeypatch.setattr(queue, "release", release)
+    monkeypatch.setattr(queue.claims, "release", release)
     tick(serving)
     assert worker not in serving.workers
     assert site.rows("select state, alone from images") == [("queued", 1)]

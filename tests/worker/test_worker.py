@@ -43,7 +43,7 @@ def queued(site: Site, watches: dict[str, int]) -> Queue:
         paths = [folder / f"{number}.png" for number in range(count)]
         for number, path in enumerate(paths):
             path.write_bytes(picture(DARK, seed=number))
-        queue.enqueue(watch, [Arrival(path.name, Stat.of(path.stat())) for path in paths])
+        queue.arrivals.enqueue(watch, [Arrival(path.name, Stat.of(path.stat())) for path in paths])
     return queue
 
 
@@ -73,7 +73,7 @@ def test_a_verdict_never_falls_on_another_file_whatever_happens_after_a_fold(
     work_off(config.load(site.config), queue)
     for name, level in (("new.png", DARK), ("1.png", DARK)):  # the second as before, under a new time
         path = site.drop(name, picture(level, seed=1 if name == "1.png" else 7))
-        queue.enqueue("line", [Arrival(name, Stat.of(path.stat()))])
+        queue.arrivals.enqueue("line", [Arrival(name, Stat.of(path.stat()))])
     subject = Worker(config.load(site.config), queue, cast(Line, StubLine()))
     inspect = NullInspector.inspect
     other: list[Claim] = []
@@ -82,8 +82,8 @@ def test_a_verdict_never_falls_on_another_file_whatever_happens_after_a_fold(
         if other:
             return inspect(self, images)
         path = site.drop("bright.png", picture(BRIGHT))
-        queue.enqueue("line", [Arrival("bright.png", Stat.of(path.stat()))])
-        other.extend(queue.claim("me", ["line"], 4, 60.0) or [])
+        queue.arrivals.enqueue("line", [Arrival("bright.png", Stat.of(path.stat()))])
+        other.extend(queue.claims.take("me", ["line"], 4, 60.0) or [])
         raise MemoryError
 
     with ThreadPoolExecutor(2) as pool:
@@ -138,7 +138,7 @@ def test_an_image_for_which_memory_is_short_for_a_while_does_not_fail(
     for _ in range(3):
         work_off(config.load(site.config), queue, line=StubLine(is_done))
         assert site.rows("select state, substr(reason, 1, 9) from images") == [("settling", "no memory")]
-        queue.enqueue("line", [Arrival(path.name, Stat.of(path.stat()))])  # as ingest does after a while
+        queue.arrivals.enqueue("line", [Arrival(path.name, Stat.of(path.stat()))])  # as ingest does after a while
     work_off(config.load(site.config), queue)
     assert site.rows("select verdict from verdicts") == [("ok",)]
 
@@ -221,8 +221,8 @@ def test_an_image_that_must_be_alone_has_its_turn_whatever_other_models_have_to_
     settings["watch"].append(settings["watch"][0] | {"name": "busy", "path": "busy", "model": "models/other"})
     site.config.write_text(yaml.safe_dump(settings))
     queue = queued(site, {"line": 2, "busy": 40})
-    queue.claim("dead", ["line"], 2, 60.0)
-    queue.release("dead", died=True)
+    queue.claims.take("dead", ["line"], 2, 60.0)
+    queue.claims.release("dead", died=True)
     subject = Worker(config.load(site.config), queue, cast(Line, StubLine()))
     with ThreadPoolExecutor(2) as pool:
         turns = deque(reversed(subject.open_lanes(pool)))

@@ -20,8 +20,11 @@ _PUT_OFF = (State.SETTLING, State.STALLED)
 _IS_VANISHED = and_(images.c.state == State.FAILED, images.c.reason.startswith(f"{VANISHED}:"))
 
 
-class Arrivals(Transactions):
+class Arrivals:
     """What ingest may do to the ledger."""
+
+    def __init__(self, ledger: Transactions) -> None:
+        self._ledger = ledger
 
     def known(self, watch: str, seen: Sequence[tuple[str, Stat]]) -> set[str]:
         """The paths that need no further look: queued, claimed or finished with exactly the stat given.
@@ -29,14 +32,14 @@ class Arrivals(Transactions):
         A row that failed because its file had vanished is no answer for a file that is there.
         """
         answered = not_(or_(images.c.state.in_(_PUT_OFF), _IS_VANISHED))
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             return {path for path, _ in _exact(connection, watch, seen, answered)}
 
     def without_row(self, watch: str, paths: Iterable[str]) -> set[str]:
         """Those of the paths that have no row at all."""
         paths = set(paths)
         query = select(images.c.path).where(images.c.watch == watch)
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             for chunk in chunks(paths.copy()):
                 paths -= set(connection.scalars(query.where(images.c.path.in_(chunk))))
         return paths
@@ -59,15 +62,15 @@ class Arrivals(Transactions):
         query = select(images.c.path, images.c.reason, images.c.state).where(
             images.c.state.in_(_PUT_OFF), images.c.watch == watch, IS_PENDING
         )
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             return [
                 UnsettledFile(path, second_look=state == State.SETTLING and reason is not None)
                 for path, reason, state in connection.execute(query.order_by(images.c.id))
             ]
 
-    def vanished(self, watch: str, paths: Iterable[str]) -> int:
+    def close_vanished(self, watch: str, paths: Iterable[str]) -> int:
         """Close the settling and stalled rows of files that are gone: they end as failures, not in silence."""
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             gone = update(images).values(
                 reason=f"{VANISHED}: the file was removed before it could be judged", finished_at=utc_now(), **FAILED
             )
@@ -82,7 +85,7 @@ class Arrivals(Transactions):
         if len(arrivals) > CHUNK:
             raise ValueError(f"{len(arrivals)} arrivals in one transaction; at most {CHUNK} keep the claims quick")
         latest = {arrival.path: arrival for arrival in arrivals}
-        with self._noting() as connection:  # the next scan finds every file again
+        with self._ledger.writing_without_fsync() as connection:  # the next scan finds every file again
             opened = _open_rows(connection, watch, latest)
             seen = [(arrival.path, arrival.stat) for arrival in latest.values()]
             taken = _exact(connection, watch, seen, not_(or_(IS_OPEN, _IS_VANISHED)))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import count, takewhile, zip_longest
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, bindparam, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exists, select, update
 
 from inspectd.clock import Clock, utc_now
 from inspectd.domain import Stat
@@ -68,15 +68,15 @@ _HELD = (
 _RENEW = update(images).where(IS_CLAIMED, _ours, _alive).values(lease_until=bindparam("until"))
 
 
-class Claims(Transactions):
+class Claims:
     """How a worker, and the supervisor on its behalf, takes images and gives them back."""
 
-    def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
-        super().__init__(engine, clock)
+    def __init__(self, ledger: Transactions) -> None:
+        self._ledger = ledger
         self._turns = count(1)
         self._served: dict[str, int] = {}  # the turn in which each watch last got a claim
 
-    def claim(self, owner: str, watches: Sequence[str], limit: int, lease: float) -> list[Claim] | None:
+    def take(self, owner: str, watches: Sequence[str], limit: int, lease: float) -> list[Claim] | None:
         """Claim up to `limit` queued images of these watches for `lease` seconds.
 
         Watches take turns, the one served longest ago first; within a watch the oldest comes first. An image of which
@@ -88,8 +88,8 @@ class Claims(Transactions):
             None where an image that is `alone` waits for what the owner holds, or is what it holds.
         """
         expired = 0
-        with self._noting() as connection:  # no claim outlives the boot in which it was made
-            at = self._at(owner)
+        with self._ledger.writing_without_fsync() as connection:  # no claim outlives the boot in which it was made
+            at = _at(owner, self._ledger.clock)
             leases = connection.execute(_LEASES, at).all()
             if not all(row.alive for row in leases):
                 expired = _put_back(connection, ~_alive, at, alone=True)
@@ -120,8 +120,8 @@ class Claims(Transactions):
 
     def renew(self, owner: str, lease: float) -> int:
         """Let the owner's unexpired leases run for `lease` seconds from now; returns how many."""
-        with self._noting() as connection:
-            at = self._at(owner)
+        with self._ledger.writing_without_fsync() as connection:
+            at = _at(owner, self._ledger.clock)
             return connection.execute(_RENEW, at | {"until": at["now"] + lease}).rowcount
 
     def release(self, owner: str, *, died: bool) -> int:
@@ -130,8 +130,8 @@ class Claims(Transactions):
         With `died` the worker died by its own fault: each image of its batch will be claimed alone, and an image that
         was all it held is blamed with a death. The third death makes it failed.
         """
-        with self._writing() as connection:
-            at = self._at(owner)
+        with self._ledger.writing() as connection:
+            at = _at(owner, self._ledger.clock)
             held = [row for row in connection.execute(_LEASES, at) if row.ours]
             if died and len(held) == 1:
                 _blame(connection, held[0].id, held[0].deaths + 1)
@@ -143,21 +143,23 @@ class Claims(Transactions):
 
         Nobody knows why those workers ended, so no death is counted, but each image is claimed alone.
         """
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             return sum(_put_back(connection, images.c.watch.in_(chunk), {}, alone=True) for chunk in chunks(watches))
 
-    def _held(self, connection: Connection, owner: str, claims: Iterable[Claim]) -> set[int]:
-        """Which claims still hold their rows. The rows stay locked until the transaction ends."""
-        held = set()
-        for chunk in chunks(claims):
-            ours = {claim.image_id: (claim.attempt, claim.watch, claim.path) for claim in chunk}
-            rows = connection.execute(_HELD, self._at(owner) | {"ids": list(ours)})
-            held |= {row.id for row in rows if ours[row.id] == (row.attempt, row.watch, row.path)}
-        return held
 
-    def _at(self, owner: str) -> dict[str, Any]:
-        """Who asks, and when. Read under the lock, which may have taken seconds to get."""
-        return {"owner": owner, "boot": self._clock.boot, "now": self._clock.now()}
+def held_images(connection: Connection, owner: str, clock: Clock, claims: Iterable[Claim]) -> set[int]:
+    """The image ids of those claims that still hold their rows. The rows stay locked until the transaction ends."""
+    held = set()
+    for chunk in chunks(claims):
+        ours = {claim.image_id: (claim.attempt, claim.watch, claim.path) for claim in chunk}
+        rows = connection.execute(_HELD, _at(owner, clock) | {"ids": list(ours)})
+        held |= {row.id for row in rows if ours[row.id] == (row.attempt, row.watch, row.path)}
+    return held
+
+
+def _at(owner: str, clock: Clock) -> dict[str, Any]:
+    """The owner that asks, and the time. Read under the lock, which may have taken seconds to get."""
+    return {"owner": owner, "boot": clock.boot, "now": clock.now()}
 
 
 def to_claim(row: AnyRow) -> Claim:

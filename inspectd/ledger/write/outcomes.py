@@ -28,12 +28,15 @@ from inspectd import __version__
 from inspectd.clock import utc_now, utc_text
 from inspectd.ledger.records import Failed, Inspected, Outcome, Read, Unsettled, reason_code
 from inspectd.ledger.schema import FINISHED_STATES, After, State, images, inspections
-from inspectd.ledger.transactions import FAILED, IS_CLAIMED, AnyRow, chunks
-from inspectd.ledger.write.claims import FREE, Claims, delete_superseded
+from inspectd.ledger.transactions import FAILED, IS_CLAIMED, AnyRow, Transactions, chunks
+from inspectd.ledger.write.claims import FREE, delete_superseded, held_images
 
 
-class Outcomes(Claims):
+class Outcomes:
     """What a worker may do with what it claimed."""
+
+    def __init__(self, ledger: Transactions) -> None:
+        self._ledger = ledger
 
     def fold(self, owner: str, reads: Sequence[Read], after: Collection[str] = ()) -> dict[int, int]:
         """Recognise files that were touched, restored or dropped again without new content.
@@ -49,11 +52,11 @@ class Outcomes(Claims):
         """
         by_id = {read.claim.image_id: read for read in reads}
         contents = {read.claim.image_id: read.sha256 for read in reads}
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             if not _repeats(connection, contents, State.DONE):
                 return {}
-        with self._writing() as connection:
-            held = self._held(connection, owner, [read.claim for read in reads])
+        with self._ledger.writing() as connection:
+            held = held_images(connection, owner, self._ledger.clock, [read.claim for read in reads])
             repeats = {id: row for id, row in _repeats(connection, contents, State.DONE).items() if id in held}
             now = utc_now()
             for image_id, older in repeats.items():
@@ -62,7 +65,7 @@ class Outcomes(Claims):
 
     def repeated_failures(self, failed: Sequence[Failed]) -> set[int]:
         """The image ids of those failures that an earlier row of the path already tells of: `finish` will fold them."""
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             return set(_repeated_failures(connection, failed))
 
     def finish(self, owner: str, model_id: int, outcomes: Sequence[Outcome], after: Collection[str] = ()) -> set[int]:
@@ -75,9 +78,9 @@ class Outcomes(Claims):
         image that this model has already judged keeps that first verdict. A file that fails again for the same reason,
         with the same content, is folded into its earlier failure.
         """
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             now = utc_now()  # under the lock: outcomes become visible in the order of their times
-            held = self._held(connection, owner, [outcome.claim for outcome in outcomes])
+            held = held_images(connection, owner, self._ledger.clock, [outcome.claim for outcome in outcomes])
             accepted = [outcome for outcome in outcomes if outcome.claim.image_id in held]
             inspected = [outcome for outcome in accepted if isinstance(outcome, Inspected)]
             insert_inspections(connection, model_id, inspected, now)

@@ -21,12 +21,15 @@ _WANTED = (
 ).join(images, images.c.id == inspections.c.image_id)
 
 
-class Redraws(Transactions):
+class Redraws:
     """The list of overlays that are to be drawn again."""
 
-    def redraw(self, inspection_ids: Iterable[int]) -> None:
+    def __init__(self, ledger: Transactions) -> None:
+        self._ledger = ledger
+
+    def add(self, inspection_ids: Iterable[int]) -> None:
         """Put the overlays of these verdicts on the list; one that is on it stays."""
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             # Verdicts that retention has removed, or whose overlay it has let go of.
             gone = ~_has_overlay.where(inspections.c.id == redraws.c.inspection_id).exists()
             connection.execute(delete(redraws).where(gone))
@@ -34,15 +37,15 @@ class Redraws(Transactions):
                 wanted = _has_overlay.where(inspections.c.id.in_(chunk), ~_listed)
                 connection.execute(insert(redraws).from_select(["inspection_id"], wanted))
 
-    def redraws(self, watches: Sequence[str]) -> int:
+    def count(self, watches: Sequence[str]) -> int:
         """How many overlays of these watches are on the list."""
         query = select(func.count()).select_from(_WANTED).where(not_searched(images.c.watch).in_(watches))
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             return connection.scalar(query) or 0
 
-    def take_redraws(self, watches: Sequence[str], limit: int) -> list[Redraw]:
+    def take(self, watches: Sequence[str], limit: int) -> list[Redraw]:
         """Take up to `limit` overlays of these watches off the list, oldest first. Without any nothing is written."""
-        if not self.redraws(watches):
+        if not self.count(watches):
             return []
         query = (
             select(
@@ -60,7 +63,7 @@ class Redraws(Transactions):
             .order_by(redraws.c.inspection_id)
             .limit(limit)
         )
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             taken = [Redraw(**row) for row in connection.execute(query).mappings()]
             ids = [each.inspection_id for each in taken]
             connection.execute(delete(redraws).where(redraws.c.inspection_id.in_(ids)))

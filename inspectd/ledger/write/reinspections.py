@@ -52,17 +52,20 @@ _OF_REQUEST = _listed.join(_requests, _requests.c.id == _listed.c.reinspection_i
 _WAITING = select(func.count()).select_from(_OF_REQUEST).where(IS_OPEN, WAITS)
 
 
-class Reinspections(Transactions):
-    """The list of past images that are to be judged again."""
+class Reinspections:
+    """The list of earlier images that are to be judged again."""
 
-    def reinspect(self, bundle: str, path: str, image_ids: Sequence[int]) -> ReinspectionCounts:
+    def __init__(self, ledger: Transactions) -> None:
+        self._ledger = ledger
+
+    def add(self, bundle: str, path: str, image_ids: Sequence[int]) -> ReinspectionCounts:
         """Put these images, at most 500, on the list for a model; repeated, it adds what is missing.
 
         Args:
             bundle: the identity of the model.
             path: the folder of its bundle, absolute, as ledger text.
         """
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             rows = connection.execute(_standing(bundle).where(images.c.id.in_(image_ids))).all()
             new = [row for row in rows if row.state == State.DONE and not row.is_judged and not row.is_waiting]
             if new:
@@ -79,31 +82,31 @@ class Reinspections(Transactions):
             without=sum(row.state != State.DONE for row in rows),
         )
 
-    def cancel_reinspections(self, bundle: str | None = None) -> int:
+    def cancel(self, bundle: str | None = None) -> int:
         """Take off the list what waits for a model, or for any; returns how many images."""
         which = IS_OPEN if bundle is None else and_(IS_OPEN, _requests.c.bundle == bundle)
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             waited = connection.scalar(_WAITING.where(which)) or 0
             connection.execute(update(_requests).where(which).values(finished_at=utc_now(), reason=CANCELLED))
         return waited
 
-    def reinspecting(self) -> int:
+    def count(self) -> int:
         """How many images wait on the list."""
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             return reinspecting(connection)
 
-    def next_reinspection(self) -> ReinspectionRequest | None:
+    def next_request(self) -> ReinspectionRequest | None:
         """The oldest request that is open."""
         waits = exists().where(_listed.c.reinspection_id == _requests.c.id, WAITS)
         query = select(_requests.c.id, _requests.c.bundle, _requests.c.path, waits).where(IS_OPEN)
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             row = connection.execute(query.order_by(_requests.c.id).limit(1)).one_or_none()
         return ReinspectionRequest(*row) if row else None
 
     def begin_opening(self, request: ReinspectionRequest) -> bool:
         """Note that its model is about to be opened; False when too many workers have ended over it in a row."""
         this = update(_requests).where(_requests.c.id == request.id)
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             opened = connection.execute(
                 this.values(openings=_requests.c.openings + 1).returning(_requests.c.openings)
             ).scalar_one()
@@ -111,13 +114,13 @@ class Reinspections(Transactions):
 
     def break_off_opening(self, request: ReinspectionRequest) -> None:
         """The worker was asked to end meanwhile: its model is not to blame."""
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             connection.execute(update(_requests).where(_requests.c.id == request.id).values(openings=0))
 
-    def take_past(self, request: ReinspectionRequest, limit: int) -> list[EarlierImage]:
+    def take(self, request: ReinspectionRequest, limit: int) -> list[EarlierImage]:
         """Up to `limit` of its images, oldest first; one whose last attempt came to no end is taken alone.
 
-        They stay on the list until `judge_again`. Those that were tried too often are given up.
+        They stay on the list until `record`. Those that were tried too often are given up.
         """
         query = (
             select(images, _listed.c.attempts.label("attempts"))
@@ -126,7 +129,7 @@ class Reinspections(Transactions):
             .order_by(_listed.c.image_id)
             .limit(limit)
         )
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             rows = connection.execute(query).all()
             while hopeless := [row.id for row in rows if row.attempts >= ATTEMPTS]:
                 connection.execute(_entries(request, hopeless).values(reason=CRASHES))
@@ -136,7 +139,7 @@ class Reinspections(Transactions):
             connection.execute(_entries(request, [row.id for row in taken]).values(counted))
         return [EarlierImage(to_claim(row), row.moved_to) for row in taken]
 
-    def judge_again(
+    def record(
         self,
         request: ReinspectionRequest,
         model_id: int,
@@ -150,7 +153,7 @@ class Reinspections(Transactions):
         Args:
             failed: image ids, each with "code: sentence".
         """
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             now = utc_now()
             this = _listed.c.reinspection_id == request.id
             ids = [each.claim.image_id for each in inspected]
@@ -165,10 +168,10 @@ class Reinspections(Transactions):
                 connection.execute(_entries(request, [image_id]).values(reason=reason))
         return len(judged)
 
-    def close_reinspection(self, request: ReinspectionRequest) -> None:
+    def close(self, request: ReinspectionRequest) -> None:
         """Nothing of it waits any more: say in the audit trail what came of it."""
         reasons = select(_listed.c.reason).where(_listed.c.reinspection_id == request.id, _listed.c.reason.is_not(None))
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             codes = Counter(reason_code(reason) for reason in connection.scalars(reasons))
             judged = _finish(connection, request, None)
             if judged is None:
@@ -180,10 +183,10 @@ class Reinspections(Transactions):
             trail.write(connection, DONE, detail)
         trail.say(DONE, detail, WARNING if codes else INFO)
 
-    def refuse_reinspection(self, request: ReinspectionRequest, reason: str) -> None:
+    def refuse(self, request: ReinspectionRequest, reason: str) -> None:
         """Its model cannot be used: give up all that waits for it, and say so in the audit trail."""
         of_this = and_(_listed.c.reinspection_id == request.id, WAITS)
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             waits = connection.scalar(select(func.count()).select_from(_listed).where(of_this))
             if _finish(connection, request, reason) is None:
                 return

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Engine,
     Select,
     and_,
     delete,
@@ -84,8 +85,16 @@ _SOURCES = _candidates(images.c.id, images.c.finished_at, images.c.moved_to).whe
 _ROWS = _candidates(images.c.id, images.c.finished_at, images.c.moved_to).where(_IS_SETTLED, IS_FINISHED)
 
 
-class Expiry(Transactions):
-    """The ledger for retention. For `open_writer` with ``foreign_keys=False``, or a reader that only asks."""
+class RetentionLedger:
+    """The ledger for retention.
+
+    Args:
+        engine: From `open_writer` with ``foreign_keys=False``; for `pending` and what only asks, from `open_reader`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._ledger = Transactions(engine)
+        self.event = self._ledger.event
 
     def overlays(self, beyond: Cursor, limit: int) -> list[RetentionCandidate]:
         """Inspections with an overlay, oldest first, beyond a place in that order; `file` is relative to `output`."""
@@ -105,7 +114,7 @@ class Expiry(Transactions):
             select(func.max(images.c.finished_at)).where(IS_FINISHED, images.c.finished_at < at),
             select(func.max(events.c.at)).where(events.c.at < at),
         )
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             return max(filter(None, map(connection.scalar, asked)), default=None)
 
     def shared(self, ids: Sequence[int]) -> set[str]:
@@ -117,7 +126,7 @@ class Expiry(Transactions):
             .group_by(images.c.moved_to)
             .having(func.count() > 1)
         )
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             return set(connection.scalars(query))
 
     def protected(self) -> dict[str, int]:
@@ -130,21 +139,21 @@ class Expiry(Transactions):
             ),
             "failed": select(func.count()).where(images.c.verdict == State.FAILED),
         }
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             return {reason: connection.scalar(query) or 0 for reason, query in asked.items()}
 
     def expire_overlays(self, files: Mapping[int, Sequence[Removal]]) -> None:
         """Let go of the overlays of these inspections, and of the files given with each."""
         free = select(images.c.id).where(images.c.id == inspections.c.image_id, ~PROTECTED)
         let_go = update(inspections).where(inspections.c.overlay.is_not(None), free.exists()).values(overlay=None)
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             gone = connection.scalars(let_go.where(inspections.c.id.in_(files)).returning(inspections.c.id)).all()
             _note(connection, files, gone)
 
     def expire_sources(self, files: Mapping[int, Sequence[Removal]]) -> None:
         """Let go of the moved files of these images."""
         let_go = update(images).where(_IS_MOVED, ~PROTECTED).values(after=After.EXPIRED)
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             gone = connection.scalars(let_go.where(images.c.id.in_(files)).returning(images.c.id)).all()
             _note(connection, files, gone)
 
@@ -155,7 +164,7 @@ class Expiry(Transactions):
         SQLite would read all images for each inspection that goes.
         """
         free = select(images.c.id).where(images.c.id.in_(files), _IS_SETTLED, ~PROTECTED)
-        with self._writing() as connection:
+        with self._ledger.writing() as connection:
             gone = connection.scalars(free).all()
             judged = select(inspections.c.id).where(inspections.c.image_id.in_(gone))
             connection.execute(delete(redraws).where(redraws.c.inspection_id.in_(judged)))
@@ -172,7 +181,7 @@ class Expiry(Transactions):
             .where(inspections.c.image_id.in_(image_ids))
         )
         found: dict[int, list[tuple[str | None, str]]] = {image_id: [] for image_id in image_ids}
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             for image_id, overlay, model in connection.execute(query):
                 found[image_id].append((overlay, model))
         return found
@@ -180,18 +189,18 @@ class Expiry(Transactions):
     def due(self, limit: int, beyond: int = 0) -> list[Removal]:
         """Files that are still to be removed."""
         query = select(removals).where(removals.c.id > beyond).order_by(removals.c.id).limit(limit)
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             return [Removal(row.root, row.path, row.size, row.mtime_ns, row.id) for row in connection.execute(query)]
 
     def pending(self) -> int:
         """How many files are still to be removed."""
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             return connection.scalar(select(func.count()).select_from(removals)) or 0
 
     def removed(self, ids: Sequence[int]) -> None:
         """These are off the disk, and durably so."""
         if ids:
-            with self._writing() as connection:
+            with self._ledger.writing() as connection:
                 connection.execute(delete(removals).where(removals.c.id.in_(ids)))
 
     def _page(
@@ -203,7 +212,7 @@ class Expiry(Transactions):
         limit: int,
     ) -> list[RetentionCandidate]:
         following = query.where(tuple_(at, id) > tuple_(beyond.at, beyond.id)).order_by(at, id).limit(limit)
-        with self._reading() as connection:
+        with self._ledger.reading() as connection:
             return [RetentionCandidate(**row) for row in connection.execute(following).mappings()]
 
 

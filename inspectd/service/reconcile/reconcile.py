@@ -116,7 +116,7 @@ class Comparison:
             )
 
     def _without_row(self, watch: Watch, naming: Naming, seen: list[tuple[str, Stat]]) -> Iterator[Gap]:
-        answered = self._queue.known(watch.name, seen)
+        answered = self._queue.arrivals.known(watch.name, seen)
         open_ones = reconcile.without_outcome(
             self._engine, watch.name, [path for path, _ in seen if path not in answered]
         )

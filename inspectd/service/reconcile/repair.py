@@ -76,7 +76,7 @@ class Repairs:
     def _together(self, kind: Kind, watch: str, gaps: Sequence[Gap]) -> list[Repaired]:
         """Gaps of one kind in one watch, at most 500."""
         if kind is Kind.FILE:
-            self._queue.enqueue(watch, [gap.arrival for gap in gaps if gap.arrival])
+            self._queue.arrivals.enqueue(watch, [gap.arrival for gap in gaps if gap.arrival])
             time.sleep(REST)
             return [Repaired(gap, "queued") for gap in gaps]
         if kind is Kind.SIDECAR:
@@ -84,7 +84,7 @@ class Repairs:
         if kind is Kind.OVERLAY:
             tried = [_tried(gap, self._may_be_drawn) for gap in gaps]
             drawable = [each.gap.record for each in tried if each.problem is None]
-            self._queue.redraw(record.in_force.inspection_id for record in drawable if record and record.in_force)
+            self._queue.redraws.add(record.in_force.inspection_id for record in drawable if record and record.in_force)
             return tried
         return [Repaired(gap, "", _BY_HAND[kind]) for gap in gaps]
 

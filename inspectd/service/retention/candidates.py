@@ -16,7 +16,7 @@ from inspectd.clock import utc_text
 from inspectd.config import Config, Watch, free_bytes
 from inspectd.ledger.records import Cursor, Removal, RetentionCandidate
 from inspectd.ledger.schema import After
-from inspectd.ledger.write.retention import Expiry
+from inspectd.ledger.write.retention import RetentionLedger
 from inspectd.paths import from_text, to_text
 from inspectd.service.retention.removal import is_gone, look
 from inspectd.sizes import size_text
@@ -71,7 +71,7 @@ class Tally:
         return f"{self.by_age + self.by_space} {noun} ({why}; {size_text(self.bytes)})"
 
 
-def rules(config: Config, expiry: Expiry) -> list[Rule]:
+def rules(config: Config, expiry: RetentionLedger) -> list[Rule]:
     """The rules that are in force, in the order in which they work: large files first, rows last."""
     wanted, watches = config.retention, {watch.name: watch for watch in config.watch}
     archives = tuple({watch.archive for watch in config.watch if watch.after == "move"})
@@ -179,7 +179,7 @@ def _overlays(page: Sequence[RetentionCandidate], output: Path) -> Iterator[Foun
 
 
 def _rows(
-    page: Sequence[RetentionCandidate], config: Config, watches: Mapping[str, Watch], expiry: Expiry
+    page: Sequence[RetentionCandidate], config: Config, watches: Mapping[str, Watch], expiry: RetentionLedger
 ) -> Iterator[Found]:
     """Rows whose file is certainly gone: were the file still there, the next scan would take it for a new one."""
     gone = [each for each in page if each.watch in watches and _source_is_gone(each, watches[each.watch])]
@@ -243,7 +243,7 @@ class Preview:
 
 def preview(config: Config, engine: Engine, now: datetime) -> Preview:
     """Walk as retention would, and change nothing."""
-    expiry = Expiry(engine)
+    expiry = RetentionLedger(engine)
     outlooks = []
     for rule in rules(config, expiry):
         tally, before, missing = Tally(), cutoff(rule, now), shortage(rule)

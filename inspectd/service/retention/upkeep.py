@@ -14,7 +14,7 @@ from inspectd.clock import utc_text
 from inspectd.config import Config
 from inspectd.errors import InspectdError, LedgerDamaged, LedgerUnavailable
 from inspectd.ledger.transactions import REST
-from inspectd.ledger.write.retention import Expiry
+from inspectd.ledger.write.retention import RetentionLedger
 from inspectd.service.retention.candidates import PAGE, Rule, Tally, cutoff, rules, shortage, walk
 from inspectd.service.retention.removal import remove, tidy
 
@@ -32,7 +32,7 @@ PATIENCE = 5.0  # seconds for the thread to end; a disk that hangs is left to it
 class Retention:
     """The rules of one configuration at work, until `stop`."""
 
-    def __init__(self, config: Config, expiry: Expiry) -> None:
+    def __init__(self, config: Config, expiry: RetentionLedger) -> None:
         self.problem: str | None = None  # what a person must look at, in a sentence
         self.damage: LedgerDamaged | None = None  # it met this and has ended
         self._expiry = expiry
