@@ -18,9 +18,8 @@ FLOORS = [
     {"mounts", "paths", "vision"},
     {"config", "ledger", "model"},
     {"dataset", "ingest", "worker"},
-    {"evaluation", "service"},
-    {"rehearsal", "training"},
-    {"bench", "demo", "simulate"},
+    {"evaluation", "rehearsal", "service"},
+    {"bench", "demo", "simulate", "training"},
     {"cli"},
     {"__main__"},
 ]
