@@ -18,7 +18,6 @@ from inspectd.bench.report import CLAIM, ENQUEUE, HOST, HOST_CORE
 from inspectd.bench.rounds import Measurement
 from inspectd.bench.site import WATCH, Stock, lay_out_bench
 from inspectd.domain import Region, Stat, Verdict
-from inspectd.durable import write_all
 from inspectd.errors import InspectdError
 from inspectd.ledger.database import open_writer
 from inspectd.ledger.records import Arrival, Claim, Heat, Inspected
@@ -27,10 +26,10 @@ from inspectd.ledger.write.queue import Queue
 from inspectd.model.loading import load_inspector
 from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import Spec
-from inspectd.worker.batch import Batch, Pipeline
-from inspectd.worker.hands import Hands
-from inspectd.worker.opening import register
+from inspectd.worker.batch import Batch, Lane
+from inspectd.worker.models import Opened, register
 from inspectd.worker.process import LEASE
+from inspectd.worker.slots import Slots
 
 OWNER = "bench"
 
@@ -60,21 +59,19 @@ class HostPath:
             self._queue.arrivals.enqueue(WATCH, chunk)
         judged = 0
         free = threading.Event()
-        with ThreadPoolExecutor(threads) as pool, Hands(free.set) as hands:
-            pipeline = Pipeline(
-                *(self._config, self._inspector, self._queue, OWNER, pool, threading.Lock(), lambda: None)
-            )
+        with ThreadPoolExecutor(threads) as pool, Slots(free.set) as slots:
+            lane = self._lane(pool)
             wall, processor = time.perf_counter(), time.process_time()
             while True:
-                claims = [] if hands.are_full else self._queue.claims.take(OWNER, [WATCH], batch, LEASE)
+                claims = [] if slots.are_full else self._queue.claims.take(OWNER, [WATCH], batch, LEASE)
                 if claims:
-                    hands.begin(partial(self._judge, pipeline, claims))
-                elif hands.are_empty:
+                    slots.begin(partial(_finish, Batch(lane, claims)))
+                elif slots.are_empty:
                     break
                 else:
                     free.wait()
                     free.clear()
-                judged += hands.put_down()
+                judged += slots.collect()
             wall, processor = time.perf_counter() - wall, time.process_time() - processor
         if judged < len(names):
             raise InspectdError(f"only {judged} of {len(names)} images were judged: give --images that are all whole.")
@@ -83,12 +80,22 @@ class HostPath:
             Measurement(HOST_CORE, batch=batch, threads=threads): judged / processor,
         }
 
-    def _judge(self, pipeline: Pipeline, claims: list[Claim]) -> int:
-        """As a worker takes a batch to its outcomes."""
-        results = pipeline.judge(Batch(claims))
-        write_all(results.files)
-        self._queue.outcomes.finish(OWNER, self._model, results.outcomes)
-        return sum(isinstance(outcome, Inspected) for outcome in results.outcomes)
+    def _lane(self, pool: ThreadPoolExecutor) -> Lane:
+        return Lane(
+            *(self._config, Opened(self._inspector, 0.0), self._queue),
+            model_id=self._model,
+            watches=[WATCH],
+            owner=OWNER,
+            pool=pool,
+            network=threading.Lock(),
+            beat=lambda: None,
+        )
+
+
+def _finish(batch: Batch) -> int:
+    """Takes a batch to its outcomes as a worker does; returns how many images have a verdict."""
+    outcomes = batch.judge().commit().outcomes
+    return sum(isinstance(outcome, Inspected) for outcome in outcomes)
 
 
 class LedgerAlone:

@@ -238,7 +238,7 @@ class Daemon:
             work = f"{counts.queued} queued, {counts.claimed} in hand, {counts.stalled} stalled"
             problem += f"{refused}; " if refused else ""
             problem += f"retention: {self._retention.problem}; " if self._retention.problem else ""
-            systemd.status(f"{problem}{self._standing()}; {work}; {self._supervisor.judged} judged since the start")
+            systemd.status(f"{problem}{self._standing()}; {work}; {self._supervisor.finished} finished since the start")
 
     def _standing(self) -> str:
         """Device, models and watches in one line."""
@@ -276,6 +276,6 @@ class Daemon:
                 time.sleep(TROUBLE)
         try:
             self._supervisor.kill()
-            self._queue.event("stop", f"{self._supervisor.judged} images judged")
+            self._queue.event("stop", f"{self._supervisor.finished} images finished")
         except LedgerUnavailable as error:
             log.error("stopped, and the ledger cannot say so: %s", error)

@@ -1,17 +1,54 @@
-"""What an outcome leaves behind outside the ledger: its sidecar, its small heatmap."""
+"""The files that an outcome leaves in `output`: their names, and what a sidecar says."""
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from inspectd.ledger.records import Failed, Heat, Inspected
+from inspectd.ledger.records import Failed, Inspected
 from inspectd.ledger.schema import State
-from inspectd.vision.heat import block_maxima
 
-HEAT_STORED = 32  # cells a side, at most, of the heatmap that the ledger keeps
+STEM_BYTES = 80  # of the source's name, in the names of its files
+_ARTIFACT = re.compile(r".*-(\d{1,18})-([0-9a-f]{8})(\.jpg|\.png|\.json)", re.DOTALL)
+
+
+class Named(Protocol):
+    """The parts of an image that go into the names of its files."""
+
+    @property
+    def image_id(self) -> int: ...
+    @property
+    def watch(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def seen_at(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The name of a file in `output`, taken apart: the image's id, the first digits of the model, the suffix."""
+
+    image_id: int
+    model: str
+    suffix: str
+
+    @classmethod
+    def of(cls, name: str) -> Self | None:
+        """Takes a name apart; None for a name that `artifact_path` does not give."""
+        found = _ARTIFACT.fullmatch(name)
+        return cls(int(found[1]), found[2], found[3]) if found else None
+
+
+def artifact_path(image: Named, model: str, suffix: str) -> Path:
+    """``{watch}/{day seen}/{stem}-{image id}-{model 8}``, relative to `output`.
+
+    It depends only on the image and the model, so that a retry, even after midnight, overwrites its own file.
+    """
+    stem = Path(image.path).stem.encode()[:STEM_BYTES].decode(errors="ignore")
+    safe = "".join(char if char.isprintable() else "_" for char in stem)
+    return Path(image.watch, image.seen_at[:10], f"{safe}-{image.image_id}-{model}{suffix}")
 
 
 def outcome_of(outcome: Inspected | Failed) -> str:
@@ -42,7 +79,7 @@ class SidecarVerdict(Protocol):
 
 
 def sidecar(outcome: Inspected | Failed, output: Path) -> bytes:
-    """The sidecar of an outcome that a worker has just found."""
+    """Returns the sidecar of a new outcome."""
     verdict = outcome if isinstance(outcome, Inspected) else None
     return sidecar_json(outcome.claim, outcome_of(outcome), outcome.reason, outcome.sha256, verdict, output)
 
@@ -55,7 +92,7 @@ def sidecar_json(
     verdict: SidecarVerdict | None,
     output: Path,
 ) -> bytes:
-    """What a PLC or MES reads: the same keys for every outcome, null where a failure has nothing to say.
+    """Returns the sidecar that a PLC or MES reads: the same keys for every outcome, null for what a failure lacks.
 
     Args:
         outcome: The verdict, or ``failed``.
@@ -73,16 +110,3 @@ def sidecar_json(
         "sha256": sha256,
     }
     return json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n"
-
-
-def stored_heat(heat: NDArray[np.float32]) -> Heat:
-    """The heatmap as the ledger keeps it: at most 32×32 cells of uint8, 255 standing for its maximum.
-
-    Args:
-        heat: float32 (h, w), ≥ 0. Larger maps are reduced by the maximum of each block, which keeps thin cracks.
-    """
-    rows, columns = (-(-side // HEAT_STORED) for side in heat.shape)
-    small = block_maxima(np.nan_to_num(heat), rows, columns)
-    top = float(small.max())
-    cells = np.zeros(small.shape, np.uint8) if top <= 0 else np.round(small * (255 / top)).astype(np.uint8)
-    return Heat(cells.tobytes(), small.shape[1], small.shape[0], max(top, 0.0))

@@ -1,7 +1,8 @@
-"""Which bundle each configured model means: found by the supervisor, so that a worker started again judges by the same.
+"""Which bundle each configured model means.
 
-What `current` leads to may change between any two looks. The supervisor looks once for a worker; the worker, and every
-later one in its place, gets the very folders that were found.
+The supervisor finds the bundles once, because `current` may lead elsewhere between two looks. Every worker that it
+starts gets the folders of this binding, so a worker that replaces another one judges by the same bundles. It is apart
+from `models` because the supervisor opens no network.
 """
 
 from collections.abc import Mapping
@@ -15,17 +16,17 @@ Binding = Mapping[Path, Path]  # `watch[].model` as configured, and the folder o
 
 
 def bind(config: Config) -> Binding:
-    """What the configured models mean at this moment."""
+    """Finds the bundle that each configured model means at this moment."""
     return {watch.model: resolve(watch.model) for watch in config.watch}
 
 
 def earlier(binding: Binding) -> Binding | None:
-    """Every model as it was before its last activation; None where nothing is known of one."""
+    """Returns every model as it was before its last activation; None if there was no earlier version of any."""
     found = {model: previous(model) or bundle for model, bundle in binding.items()}
     return None if found == binding else found
 
 
 def bound(config: Config, binding: Binding) -> Config:
-    """The configuration with bundles in place of models."""
+    """Returns the configuration with bundles in place of models."""
     watches = [watch.model_copy(update={"model": binding[watch.model]}) for watch in config.watch]
     return config.model_copy(update={"watch": watches})

@@ -1,14 +1,16 @@
-"""The line between the supervisor and a worker: one socket pair, one message (compressed JSON) a packet. A message that
-is too large for a packet lies in a file in memory, whose descriptor is sent.
+"""The channel between the supervisor and a worker: one socket pair, one message (compressed JSON) in each packet.
 
-A closed line is a message too: a worker whose supervisor is gone must exit, and a supervisor whose worker is gone must
-replace it. Nothing said here is needed for correctness; the ledger alone decides what is claimed and what is done.
+A message that is too large for a packet lies in a file in memory, and its descriptor is sent. A closed channel is a
+message too: a worker whose supervisor is gone exits, and a supervisor replaces a worker that is gone. Correctness does
+not depend on these messages: the ledger alone decides what is claimed and what is done. Nothing that a worker sends is
+unpickled, because a worker decodes hostile files.
 """
 
 import contextlib
 import json
 import os
 import socket
+import threading
 import zlib
 from dataclasses import asdict, dataclass
 
@@ -20,8 +22,8 @@ class Ready:
     device: str
     precision: str
     models: list[str]  # name@identity, as the view `verdicts` shows them
-    versions: list[int]  # likewise
-    bundles: list[str]  # likewise, their folders
+    versions: list[int]  # of these models
+    bundles: list[str]  # the folders of their bundles
     slowest: float  # seconds of the slowest warm-up batch, the measure of a hang
 
     @property
@@ -38,25 +40,25 @@ class Ready:
 
 @dataclass(frozen=True)
 class Refused:
-    """The worker cannot start with this configuration, or cannot go on; the sentence says why."""
+    """The worker cannot start with this configuration, or cannot go on; `sentence` says why."""
 
     sentence: str
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A sign of life. ``judged`` counts the images finished since the start; ``trouble`` says why none are just now."""
+    """A heartbeat of the worker."""
 
-    judged: int
-    trouble: str | None = None
-    quiet: float = 0.0  # seconds that one of the batches in hand has given no sign of life, while others did
-    is_putting_away: bool = False  # there are source files to be moved or deleted, and no disk holds that up
-    held_up: str | None = None  # why no source file is put away just now, while images are judged
+    finished: int  # images with an outcome since the worker started, without folded ones
+    trouble: str | None = None  # why the worker takes no work at the moment
+    quiet: float = 0.0  # seconds since the last heartbeat of the batch that has been silent longest
+    is_putting_away: bool = False  # there are source files to be moved or deleted, and their disk answers
+    held_up: str | None = None  # why source files are not put away at the moment, while images are judged
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Supervisor to worker, first of all: the configuration as JSON, the owner of its leases, its batch size."""
+    """The supervisor's first message: the configuration as JSON, the owner of the leases, the batch size."""
 
     config: str
     owner: str
@@ -66,12 +68,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Wake:
-    """Supervisor to worker: there is new work. Only a hint."""
+    """The supervisor tells the worker that there is new work. Only a hint."""
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Supervisor to worker: finish the batch in hand, then exit."""
+    """The supervisor tells the worker to finish its batches and exit."""
 
 
 Message = Ready | Refused | Progress | Settings | Wake | Stop
@@ -81,7 +83,7 @@ _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Ready, Refu
 
 
 class Channel:
-    """One end of the line: a packet socket, so that a message arrives whole or not at all."""
+    """One end of the channel: a packet socket, so that a message arrives whole or not at all."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
@@ -93,12 +95,12 @@ class Channel:
         self._end.close()
 
     def hang_up(self) -> None:
-        """Let the other end see the line closed, although a thread of this process may keep the socket open."""
+        """Closes the channel for the other end, although a thread of this process may keep the socket open."""
         with contextlib.suppress(OSError):
             self._end.shutdown(socket.SHUT_RDWR)
 
     def send(self, message: Message) -> None:
-        """Send one message; one that cannot be delivered is dropped, because the other end is gone or stuck."""
+        """Sends one message, or drops it if it cannot be delivered, because the other end is then gone or stuck."""
         packet = zlib.compress(json.dumps([type(message).__name__, asdict(message)]).encode())
         with contextlib.suppress(OSError):
             if len(packet) <= PACKET:
@@ -110,7 +112,7 @@ class Channel:
                 socket.send_fds(self._end, [IN_FILE], [file.fileno()])
 
     def receive(self) -> Message:
-        """The next message, waiting for it as the socket does.
+        """Returns the next message; waits for it if the socket blocks.
 
         Raises:
             BlockingIOError: when there is none now and the socket does not block.
@@ -130,8 +132,40 @@ class Channel:
         return _KINDS[kind](**fields)
 
 
+class WorkerChannel:
+    """The worker's end of the channel: its loop can wait for the events `stop` and `wake`; `say` sends a message."""
+
+    def __init__(self, channel: Channel) -> None:
+        settings = channel.receive()
+        if not isinstance(settings, Settings):
+            raise AssertionError(f"the supervisor sends its settings first, not {settings}")
+        self.settings = settings
+        self.stop = threading.Event()
+        self.wake = threading.Event()
+        self.say = channel.send
+        self.hang_up = channel.hang_up
+        self._channel = channel
+        threading.Thread(target=self._listen, daemon=True, name="supervisor-channel").start()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                message = self._channel.receive()
+            except EOFError:
+                os._exit(0)  # crash only: without a supervisor, our leases are not renewed
+            if isinstance(message, Stop):
+                self.end()
+            if isinstance(message, Wake):
+                self.wake.set()
+
+    def end(self) -> None:
+        """Lets the batches that have begun be the last."""
+        self.stop.set()
+        self.wake.set()
+
+
 def pair() -> tuple[Channel, socket.socket]:
-    """The supervisor's end, which never blocks, and the socket to hand to the worker process."""
+    """Returns the supervisor's end, which never blocks, and the socket for the worker process."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     for end in (ours, theirs):

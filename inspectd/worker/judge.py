@@ -14,19 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspectd.config import Config
-from inspectd.ledger.records import Claim, Inspected
+from inspectd.ledger.records import Claim, Heat, Inspected
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Inspector
 from inspectd.model.pages import Worst
 from inspectd.vision.decode import Decoded, Pages
+from inspectd.vision.heat import block_maxima
 from inspectd.vision.overlay import Style
-from inspectd.worker.artifacts import stored_heat
-from inspectd.worker.names import artifact_path
+from inspectd.worker.artifacts import artifact_path
 from inspectd.worker.source import Source
 
 # Bytes of pixels kept for the overlays of one batch, of which two are in hand. An image above its share is decoded
 # again from its file's bytes, which are smaller, so that batches of large images do not fill the memory.
 PIXELS_KEPT = 1 << 29
+HEAT_STORED = 32  # cells a side, at most, of the heatmap that the ledger keeps
 SUFFIX = {"jpeg": ".jpg", "png": ".png"}
 
 
@@ -151,6 +152,19 @@ class Judge:
         if isinstance(image.kept, Decoded):
             return image.kept
         return Pages(image.kept, self._config.limits.pixels, self._bits).decode(number)
+
+
+def stored_heat(heat: NDArray[np.float32]) -> Heat:
+    """Returns the heatmap as the ledger keeps it: at most 32×32 cells of uint8, where 255 stands for the maximum.
+
+    Args:
+        heat: float32 (h, w), ≥ 0. Larger maps are reduced by the maximum of each block, which keeps thin cracks.
+    """
+    rows, columns = (-(-side // HEAT_STORED) for side in heat.shape)
+    small = block_maxima(np.nan_to_num(heat), rows, columns)
+    top = float(small.max())
+    cells = np.zeros(small.shape, np.uint8) if top <= 0 else np.round(small * (255 / top)).astype(np.uint8)
+    return Heat(cells.tobytes(), small.shape[1], small.shape[0], max(top, 0.0))
 
 
 @contextmanager

@@ -30,7 +30,7 @@ class WorkerProcess:
         self.owner = f"{socket.gethostname()}:{secrets.token_hex(4)}"
         self.ready: Ready | None = None
         self.refused: str | None = None
-        self.judged = 0
+        self.finished = 0
         self.trouble: str | None = None  # what keeps it from working, as it says
         self.held_up: str | None = None  # what keeps it from putting source files away
         self.is_putting_away = True  # until it says that there is nothing left
@@ -77,8 +77,8 @@ class WorkerProcess:
                     self.ready = message
                 case Refused(sentence):
                     self.refused = sentence
-                case Progress(judged, trouble, quiet, is_putting_away, held_up):
-                    self.judged, self.trouble, self.heard = judged, trouble, now - quiet
+                case Progress(finished, trouble, quiet, is_putting_away, held_up):
+                    self.finished, self.trouble, self.heard = finished, trouble, now - quiet
                     self.is_putting_away, self.held_up = is_putting_away, held_up
                 case _:
                     raise AssertionError(f"a worker does not say {message}")

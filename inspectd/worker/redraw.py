@@ -14,8 +14,7 @@ from inspectd.model.explanation import explain
 from inspectd.model.inspector import Inspector
 from inspectd.vision.decode import DecodeError, Pages
 from inspectd.vision.overlay import Style
-from inspectd.worker.past import read_again
-from inspectd.worker.source import SourceError
+from inspectd.worker.source import SourceError, read_again
 
 log = logging.getLogger(__name__)
 

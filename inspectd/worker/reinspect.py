@@ -27,10 +27,9 @@ from inspectd.model.pages import Worst, inspect_pages
 from inspectd.paths import from_text
 from inspectd.vision.decode import DecodeError
 from inspectd.worker.judge import Judge, Prepared, milliseconds
-from inspectd.worker.opening import Opened, open_model, register
-from inspectd.worker.past import read_again
+from inspectd.worker.models import Opened, open_model, register
 from inspectd.worker.process import HANG_BATCHES, HANG_LEAST
-from inspectd.worker.source import SourceError
+from inspectd.worker.source import SourceError, read_again
 
 log = logging.getLogger(__name__)
 

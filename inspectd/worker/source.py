@@ -1,4 +1,4 @@
-"""Reading a source image, once, and never outside its watch.
+"""Reads a source image once, and never outside its watch.
 
 The bytes that are hashed are the bytes that are decoded. Every folder of the path is opened without following links
 (unless the watch says so), so that no name and no link, not even one swapped in a moment ago, leads out of the watch.
@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from inspectd.config import Config
 from inspectd.domain import Stat
 from inspectd.ledger.records import VANISHED
-from inspectd.paths import from_text
+from inspectd.paths import from_text, to_text
 
-CHUNK = 4096  # bytes, at least, that are asked for at a time: room that is not needed costs as much as the reading
+CHUNK = 4096  # bytes asked for at a time, at least; a larger buffer than the file costs as much as the reading
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class SourceError(Exception):
 
 
 def read(root: Path, path: str, *, follow_links: bool, max_bytes: int) -> Source:
-    """Read the file at ``path`` (ledger text, relative to ``root``) and hash what was read.
+    """Reads the file at ``path`` (ledger text, relative to ``root``) and hash what was read.
 
     Raises:
         SourceError: with a reason when the file is gone, too large or cannot be read; without one when it changed
@@ -59,6 +60,32 @@ def read(root: Path, path: str, *, follow_links: bool, max_bytes: int) -> Source
     if Stat.of(before) != Stat.of(after) or len(data) != after.st_size:
         raise SourceError(None)
     return Source(data, hashlib.sha256(data).hexdigest(), Stat.of(after))
+
+
+def read_again(config: Config, watch: str, path: str, moved_to: str | None, sha256: str) -> Source:
+    """Reads the file of an earlier image, wherever `after: move` has put it; only the content that was judged will do.
+
+    Args:
+        path, moved_to: As in the image's row.
+        sha256: Of the content that was judged.
+
+    Raises:
+        SourceError: Always with a reason: the file is gone, cannot be read, or has other content now.
+    """
+    found = next((each for each in config.watch if each.name == watch), None)
+    if found is None:
+        raise SourceError(f"no watch: the configuration has no watch {watch}")
+    root = found.path
+    if moved_to:
+        there = Path(from_text(moved_to))
+        root, path = there.parent, to_text(there.name)
+    try:
+        source = read(root, path, follow_links=found.follow_links, max_bytes=config.limits.bytes)
+    except SourceError as error:
+        raise SourceError(error.reason or "changed: it was written to while it was read") from error
+    if source.sha256 != sha256:
+        raise SourceError("changed: it is not the content that was judged")
+    return source
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class Supervisor:
         self._crashes = 0  # in a row, without an image judged between them
         self._start_at = 0.0
         self._renew_at = 0.0
-        self._judged_before = 0
+        self._finished_before = 0
         self._death: str | None = None  # of the worker in service, until another one is ready
         self._noted = ""  # the trouble that the audit trail knows of
         self._stopping = False
@@ -99,9 +99,9 @@ class Supervisor:
         return any(worker.is_putting_away for worker in self.workers)
 
     @property
-    def judged(self) -> int:
+    def finished(self) -> int:
         """Images finished by all workers since the supervisor started."""
-        return self._judged_before + sum(worker.judged for worker in self.workers)
+        return self._finished_before + sum(worker.finished for worker in self.workers)
 
     def wake(self) -> None:
         """Tell the worker that there is work."""
@@ -223,7 +223,7 @@ class Supervisor:
         if not in_service:
             self.refuse(said, self._trial)
             return
-        self._crashes = 1 if worker.judged else self._crashes + 1
+        self._crashes = 1 if worker.finished else self._crashes + 1
         if not self._served and code != os.EX_TEMPFAIL:  # a ledger that takes nothing just now is no fault of ours
             if worker.refused and self._fallback:
                 self._fall_back(worker.refused)
@@ -259,7 +259,7 @@ class Supervisor:
         held = self._queue.claims.release(worker.owner, died=died)
         if worker.is_stuck:
             self._stuck.append(worker)
-        self._judged_before += worker.judged
+        self._finished_before += worker.finished
         worker.channel.close()
         if worker is self.current:
             self.current = None

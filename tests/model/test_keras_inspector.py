@@ -21,7 +21,7 @@ from inspectd.model.inspector import Finding
 from inspectd.model.keras_inspector import KerasInspector, batch_sizes, next_batch
 from inspectd.model.loading import open_inspector
 from inspectd.model.spec import HeatScale, ImageClass, Preparation, Thresholds
-from inspectd.worker.artifacts import stored_heat
+from inspectd.worker.judge import stored_heat
 
 EXACT = 1e-4  # relative to the largest value
 

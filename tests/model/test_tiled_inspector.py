@@ -193,7 +193,7 @@ import numpy as np
 from inspectd.model.bundle import load_bundle
 from inspectd.model.explanation import explain
 from inspectd.model.loading import open_inspector
-from inspectd.worker.artifacts import stored_heat
+from inspectd.worker.judge import stored_heat
 inspector = open_inspector(load_bundle(Path(sys.argv[1])), "cpu", "float32")
 inspector.warm_up(8)
 image = np.random.default_rng(1).integers(0, 256, (3648, 5472, 3), np.uint8)

@@ -23,7 +23,6 @@ from typer.testing import CliRunner
 from inspectd import config
 from inspectd.cli.main import app
 from inspectd.domain import Stat
-from inspectd.durable import write_all
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Walk
 from inspectd.ledger.database import open_reader, open_writer, upgrade
@@ -38,7 +37,8 @@ from inspectd.service.reconcile.gaps import Gap
 from inspectd.service.reconcile.reconcile import Comparison
 from inspectd.service.reconcile.repair import Repairs
 from inspectd.worker.after import carry_out
-from inspectd.worker.batch import Batch, Pipeline
+from inspectd.worker.batch import Batch, Lane
+from inspectd.worker.models import Opened
 
 LATER = timedelta(hours=2)  # beyond every grace
 
@@ -67,13 +67,19 @@ def inspect(site: Site) -> None:
         raise AssertionError(folder) from error
 
     with ThreadPoolExecutor(1) as pool:
-        pipeline = Pipeline(settings, inspector, queue, "test", pool, Lock(), lambda: None)
+        lane = Lane(
+            *(settings, Opened(inspector, 0.0), queue),
+            model_id=model,
+            watches=[watch.name],
+            owner="test",
+            pool=pool,
+            network=Lock(),
+            beat=lambda: None,
+        )
         for _ in range(2):  # no file fails at first sight
             seen = sorted((each for each in Walk(watch, naming, unreadable) if each), key=lambda each: each[0])
             queue.arrivals.enqueue(watch.name, [Arrival(to_text(path), stat) for path, stat in seen])
-            outcomes = pipeline.judge(Batch(queue.claims.take("test", [watch.name], 500, 60.0)))
-            write_all(outcomes.files)
-            queue.outcomes.finish("test", model, outcomes.outcomes, putting_away)
+            Batch(lane, queue.claims.take("test", [watch.name], 500, 60.0) or []).judge().commit()
             queue.after.record([(each, *carry_out(watch, each)) for each in queue.after.pending(putting_away, 500)])
 
 
@@ -355,7 +361,7 @@ def test_a_file_that_came_back_is_queued_under_its_own_row(site: Site) -> None:
     stat = Stat.of(site.drop("b.png", picture(DARK, seed=4)).stat())
     queue = Queue(open_writer(config.load(site.config).database))
     queue.arrivals.stall("line", [Arrival("b.png", stat)], "stalled")
-    queue.arrivals.close_vanished("line", ["b.png"])
+    queue.vanished("line", ["b.png"])
     assert found(site) == [("file-without-row", "b.png")]
     assert repaired(site) == {("file-without-row", "b.png"): (True, "queued")}
     inspect(site)
@@ -455,7 +461,7 @@ def test_a_failure_that_no_worker_wrote_about_gets_its_sidecar(site: Site) -> No
     judged(site, "a.png", sidecar=True)
     queue = Queue(open_writer(config.load(site.config).database))
     queue.arrivals.stall("line", [Arrival("gone.png", Stat(1, 2, 3))], "stalled")
-    queue.arrivals.close_vanished("line", ["gone.png"])
+    queue.vanished("line", ["gone.png"])
     assert found(site) == [("outcome-without-sidecar", "gone.png")]
     assert repaired(site)["outcome-without-sidecar", "gone.png"][0]
     (file,) = (site.root / "output").rglob("gone-2-*.json")

@@ -8,8 +8,8 @@ from typing import Any, cast
 from inspectd.config import Config
 from inspectd.ledger.records import Counts
 from inspectd.ledger.write.queue import Queue
-from inspectd.worker.channel import Progress, Settings
-from inspectd.worker.worker import Line, Worker
+from inspectd.worker.channel import Progress, Settings, WorkerChannel
+from inspectd.worker.worker import Worker
 
 
 class StubLine:
@@ -41,7 +41,7 @@ def work_off(
     """Let a worker judge everything that is queued; `prepare` is called when its models are open."""
     watches = [watch.name for watch in settings.watch]
     line = line or StubLine(lambda: queue.open_count(watches) == Counts())
-    worker = Worker(settings, queue, cast(Line, line))
+    worker = Worker(settings, queue, cast(WorkerChannel, line))
     with ThreadPoolExecutor(2) as pool:
         lanes = worker.open_lanes(pool)
         prepare()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from inspectd.domain import Stat
 from inspectd.ledger.records import Claim, Failed
 from inspectd.paths import to_text
-from inspectd.worker.artifacts import sidecar, stored_heat
-from inspectd.worker.names import artifact_path
+from inspectd.worker.artifacts import artifact_path, sidecar
+from inspectd.worker.judge import stored_heat
 
 
 def make_claim(path: str) -> Claim:

@@ -17,7 +17,8 @@ from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.write.queue import Queue
 from inspectd.model import devices
 from inspectd.worker import worker
-from inspectd.worker.worker import Line, Worker
+from inspectd.worker.channel import WorkerChannel
+from inspectd.worker.worker import Worker
 
 
 def opened(site: Site) -> StubLine:
@@ -26,7 +27,7 @@ def opened(site: Site) -> StubLine:
     upgrade(url)
     line = StubLine()
     with ThreadPoolExecutor(1) as pool:
-        Worker(config.load(site.config), Queue(open_writer(url)), cast(Line, line)).open_lanes(pool)
+        Worker(config.load(site.config), Queue(open_writer(url)), cast(WorkerChannel, line)).open_lanes(pool)
     return line
 
 

@@ -24,10 +24,11 @@ from inspectd.model.loading import open_inspector
 from inspectd.model.null import NullInspector, write_null_bundle
 from inspectd.model.spec import Thresholds
 from inspectd.vision.decode import decode
-from inspectd.worker import opening
-from inspectd.worker.opening import Opened
+from inspectd.worker import models
+from inspectd.worker.channel import WorkerChannel
+from inspectd.worker.models import Opened
 from inspectd.worker.reinspect import Reinspector
-from inspectd.worker.worker import Line, Worker
+from inspectd.worker.worker import Worker
 
 
 class Busy(Queue):
@@ -100,7 +101,7 @@ def test_live_images_have_their_turn_between_two_batches(site: Site, strict: Bun
     queue = Busy(site, line)
     inspected(site, queue, 12)
     ask(queue, strict, 12)
-    worker = Worker(config.load(site.config), queue, cast(Line, line))
+    worker = Worker(config.load(site.config), queue, cast(WorkerChannel, line))
     worker.run(worker.open_lanes(pool), pool)
     models = "".join(
         str(model) for (model,) in rows(site, "select model_id from inspections where id > 12 order by id")
@@ -120,7 +121,7 @@ def test_a_model_that_nobody_waits_for_is_let_go(
 
     queue = Queue(open_writer(f"sqlite:///{site.root / 'inspectd.db'}"))
     inspected(site, queue, 5)
-    monkeypatch.setattr(opening, "open_inspector", remember)
+    monkeypatch.setattr(models, "open_inspector", remember)
     subject = reinspector(site, queue, pool)
     for images in (3, 5):
         ask(queue, strict, images)

@@ -19,12 +19,13 @@ from inspectd.ledger.write.queue import Queue
 from inspectd.model.null import NullInspector, write_null_bundle
 from inspectd.vision.decode import Pages
 from inspectd.worker import batch as way
-from inspectd.worker import judge, signs, worker
+from inspectd.worker import judge, slots, worker
 from inspectd.worker.batch import Batch
-from inspectd.worker.hands import BATCHES
+from inspectd.worker.channel import WorkerChannel
 from inspectd.worker.judge import Judge, Prepared
+from inspectd.worker.slots import BATCHES
 from inspectd.worker.source import Source
-from inspectd.worker.worker import Line, Worker
+from inspectd.worker.worker import Worker
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_a_verdict_never_falls_on_another_file_whatever_happens_after_a_fold(
     for name, level in (("new.png", DARK), ("1.png", DARK)):  # the second as before, under a new time
         path = site.drop(name, picture(level, seed=1 if name == "1.png" else 7))
         queue.arrivals.enqueue("line", [Arrival(name, Stat.of(path.stat()))])
-    subject = Worker(config.load(site.config), queue, cast(Line, StubLine()))
+    subject = Worker(config.load(site.config), queue, cast(WorkerChannel, StubLine()))
     inspect = NullInspector.inspect
     other: list[Claim] = []
 
@@ -89,9 +90,9 @@ def test_a_verdict_never_falls_on_another_file_whatever_happens_after_a_fold(
     with ThreadPoolExecutor(2) as pool:
         (lane,) = subject.open_lanes(pool)
         monkeypatch.setattr(NullInspector, "inspect", scarce)
-        _, held = subject._claim(deque([lane])) or pytest.fail("nothing was claimed")
+        held = subject._claim(deque([lane])) or pytest.fail("nothing was claimed")
         _, folded = held.claims
-        counts = [subject._judge(lane, each) for each in (held, Batch(other))]
+        counts = [subject._go(held), subject._go(Batch(lane, other))]
     assert counts == [1, 1], "new.png and bright.png; 1.png is folded"
     assert dict(site.rows()) == {"0.png": "ok", "1.png": "ok", "new.png": "ok", "bright.png": "defect"}
     assert site.rows("select count(*) from inspections") == [(4,)]
@@ -195,7 +196,7 @@ def test_a_batch_that_hangs_is_not_hidden_by_the_one_that_goes_on(site: Site, mo
 
 
 def test_who_waits_for_the_network_or_the_pool_gives_signs_of_life(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (signs, way):
+    for module in (slots, way):
         monkeypatch.setattr(module, "PULSE", 0.01)
     monkeypatch.setattr(worker, "PULSE", 0)
     queue = queued(site, {"line": 8})
@@ -223,12 +224,12 @@ def test_an_image_that_must_be_alone_has_its_turn_whatever_other_models_have_to_
     queue = queued(site, {"line": 2, "busy": 40})
     queue.claims.take("dead", ["line"], 2, 60.0)
     queue.claims.release("dead", died=True)
-    subject = Worker(config.load(site.config), queue, cast(Line, StubLine()))
+    subject = Worker(config.load(site.config), queue, cast(WorkerChannel, StubLine()))
     with ThreadPoolExecutor(2) as pool:
         turns = deque(reversed(subject.open_lanes(pool)))
         for held in ("busy", "line", "busy", "line"):
-            lane, batch = subject._claim(turns) or pytest.fail("nothing was claimed")
+            batch = subject._claim(turns) or pytest.fail("nothing was claimed")
             assert {claim.watch for claim in batch.claims} == {held}
             assert subject._claim(turns) is None, "the other hand stays empty until this one is"
-            subject._judge(lane, batch)
+            subject._go(batch)
         assert all([subject._claim(turns), subject._claim(turns)]), "both hands are busy again"

@@ -11,7 +11,7 @@ from inspectd.ledger.schema import After, State
 from inspectd.paths import from_text
 from inspectd.service.reconcile.gaps import Gap, Kind, grace, lies
 from inspectd.worker.after import is_judged, places
-from inspectd.worker.names import artifact_path
+from inspectd.worker.artifacts import artifact_path
 
 _STAYS = (None, After.KEPT)  # what `after` says of a source that is still where it was dropped
 

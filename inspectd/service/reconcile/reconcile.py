@@ -28,7 +28,7 @@ from inspectd.paths import from_text, to_text
 from inspectd.service.reconcile.gaps import Gap, Kind, grace, lies
 from inspectd.service.reconcile.image_check import Traces
 from inspectd.service.reconcile.sequence import Numbers
-from inspectd.worker.names import Artifact
+from inspectd.worker.artifacts import Artifact
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 

@@ -19,8 +19,7 @@ from inspectd.ledger.write.queue import Queue
 from inspectd.model.bundle import Bundle, load_bundle
 from inspectd.paths import from_text, to_text
 from inspectd.service.reconcile.gaps import Gap, Kind
-from inspectd.worker.artifacts import sidecar_json
-from inspectd.worker.names import artifact_path
+from inspectd.worker.artifacts import artifact_path, sidecar_json
 
 
 @dataclass(frozen=True)

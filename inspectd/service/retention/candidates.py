@@ -20,7 +20,7 @@ from inspectd.ledger.write.retention import RetentionLedger
 from inspectd.paths import from_text, to_text
 from inspectd.service.retention.removal import is_gone, look
 from inspectd.sizes import size_text
-from inspectd.worker.names import artifact_path
+from inspectd.worker.artifacts import artifact_path
 
 PAGE = 200  # candidates in one read, and at most in one transaction
 

@@ -1,4 +1,4 @@
-"""A bundle on its way into service: verified, opened, warmed, and known to the ledger."""
+"""The bundles that a worker serves: each is verified, opened, warmed, and recorded in the ledger."""
 
 import logging
 from collections.abc import Callable
@@ -21,13 +21,13 @@ CHOICES = "precisions.json"  # beside the ledger: which precision passed the pro
 
 @dataclass(frozen=True)
 class Opened:
-    """A model that can judge; `slowest` is what its slowest warm-up batch took, in seconds."""
+    """A model that can judge; `slowest`: seconds of its slowest warm-up batch."""
 
     inspector: Inspector
     slowest: float
 
     def at_once(self, batch: int) -> int:
-        """How many images to take where `batch` fill a call of the network.
+        """How many images to take at once, if `batch` of them fill a call of the network.
 
         A large image in tiles fills it by itself, and several of them would fill the memory.
         """
@@ -35,13 +35,13 @@ class Opened:
 
 
 def open_model(config: Config, path: Path, batch: int, alive: Callable[[], None] = lambda: None) -> Opened:
-    """Open a bundle as the configuration says, and run every batch size up to `batch` once.
+    """Opens a bundle with the settings of the configuration, and runs every batch size up to `batch` once.
 
     Args:
         alive: Is called as the work goes on.
 
     Raises:
-        InspectdError: for a bundle or a device that cannot be used.
+        InspectdError: the bundle or the device cannot be used.
     """
     bundle, worker = load_bundle(path), config.worker
     choices = Choices(database_file(config.database).with_name(CHOICES))
@@ -52,7 +52,7 @@ def open_model(config: Config, path: Path, batch: int, alive: Callable[[], None]
 
 
 def register(queue: Queue, bundle: Bundle) -> int:
-    """The ledger's row of a bundle that is about to judge."""
+    """Records a bundle that is about to judge; returns the id of its row in the ledger."""
     spec = bundle.spec
     classes = [each.name for each in spec.classes]
     replay = Replay(tuple(each.ok for each in spec.classes), spec.activation, asdict(spec.calibration))
