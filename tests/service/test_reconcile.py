@@ -361,7 +361,7 @@ def test_a_file_that_came_back_is_queued_under_its_own_row(site: Site) -> None:
     stat = Stat.of(site.drop("b.png", picture(DARK, seed=4)).stat())
     queue = Queue(open_writer(config.load(site.config).database))
     queue.arrivals.stall("line", [Arrival("b.png", stat)], "stalled")
-    queue.vanished("line", ["b.png"])
+    queue.arrivals.close_vanished("line", ["b.png"])
     assert found(site) == [("file-without-row", "b.png")]
     assert repaired(site) == {("file-without-row", "b.png"): (True, "queued")}
     inspect(site)
@@ -461,7 +461,7 @@ def test_a_failure_that_no_worker_wrote_about_gets_its_sidecar(site: Site) -> No
     judged(site, "a.png", sidecar=True)
     queue = Queue(open_writer(config.load(site.config).database))
     queue.arrivals.stall("line", [Arrival("gone.png", Stat(1, 2, 3))], "stalled")
-    queue.vanished("line", ["gone.png"])
+    queue.arrivals.close_vanished("line", ["gone.png"])
     assert found(site) == [("outcome-without-sidecar", "gone.png")]
     assert repaired(site)["outcome-without-sidecar", "gone.png"][0]
     (file,) = (site.root / "output").rglob("gone-2-*.json")
