@@ -8,7 +8,7 @@ from typing import Any
 
 from inspectd.cli.output import local_time, program
 from inspectd.model.bundle import Bundle
-from inspectd.model.catalog import Entry
+from inspectd.model.catalog import CatalogEntry
 from inspectd.model.versions import current
 
 COLUMNS = ("model", "version", "current", "bundle", "written", "AUC", "escapes", "overkills")
@@ -16,7 +16,7 @@ COLUMNS = ("model", "version", "current", "bundle", "written", "AUC", "escapes",
 GOLDEN_COLUMNS = ("image", "class", "expected", "found", "logits", "found", "off by", "heat", "")
 
 
-def row(entry: Entry) -> tuple[str, ...]:
+def row(entry: CatalogEntry) -> tuple[str, ...]:
     """The cells of one bundle in a list."""
     mark = "current" if entry.is_current else ""
     if entry.bundle is None:

@@ -23,7 +23,7 @@ def doctor(
     Exits 1 on a FAULT, 78 when the configuration cannot be read.
     """
     from inspectd.config import load
-    from inspectd.service.doctor import State, drop_in, examine, site_of
+    from inspectd.service.doctor import Level, drop_in, examine, site_of
 
     path = config_path(config)
     site = site_of(path, load(path))
@@ -35,10 +35,10 @@ def doctor(
     if as_json:
         found = list(findings)
         output.write_json(asdict(finding) for finding in found)
-        faults = sum(finding.state is State.FAULT for finding in found)
+        faults = sum(finding.state is Level.FAULT for finding in found)
     else:
         for finding in findings:
-            faults += finding.state is State.FAULT
+            faults += finding.state is Level.FAULT
             advice = f". {finding.advice}" if finding.advice else ""
             output.say(f"{finding.state:<6} {finding.check:<13}  {finding.subject}: {finding.found}{advice}")
     if faults:

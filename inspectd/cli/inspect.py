@@ -28,7 +28,7 @@ BATCH = 8
 
 
 @dataclass(frozen=True)
-class Answer:
+class InspectAnswer:
     """What is said of one file; names and meanings are those of the ledger's view `verdicts`."""
 
     path: str
@@ -71,7 +71,7 @@ def inspect(
     raise typer.Exit(1 if failed else 0)
 
 
-def judge(files: Sequence[Path], inspector: "Inspector", out: Path) -> Iterator[Answer]:
+def judge(files: Sequence[Path], inspector: "Inspector", out: Path) -> Iterator[InspectAnswer]:
     """Judge files in their order; one that is no whole image is an answer too.
 
     Raises:
@@ -87,7 +87,7 @@ def judge(files: Sequence[Path], inspector: "Inspector", out: Path) -> Iterator[
         for path, image in batch:
             text = to_text(str(path))
             if isinstance(image, str):
-                yield Answer(text, "failed", reason=image)
+                yield InspectAnswer(text, "failed", reason=image)
             else:
                 yield _conclude(text, image, next(found), inspector, out / _overlay_name(path, inspector, names))
 
@@ -103,10 +103,10 @@ class _Image:
 
 def _read(path: Path, inspector: "Inspector") -> _Image | str:
     """The image, or why there is none."""
-    from inspectd.config import Limits
+    from inspectd.config import LimitSettings
     from inspectd.vision.decode import DecodeError, Pages
 
-    limits = Limits()
+    limits = LimitSettings()
     try:
         if path.stat().st_size > limits.bytes:
             return f"too large: more than {limits.bytes} bytes"
@@ -123,7 +123,7 @@ def _read(path: Path, inspector: "Inspector") -> _Image | str:
         return "no memory: this machine lacks the memory to decode it"
 
 
-def _conclude(path: str, image: _Image, worst: "Worst", inspector: "Inspector", overlay: Path) -> Answer:
+def _conclude(path: str, image: _Image, worst: "Worst", inspector: "Inspector", overlay: Path) -> InspectAnswer:
     """Draw the overlay of a judged image and say everything about it."""
     from inspectd.model.explanation import explain
     from inspectd.vision.overlay import Style
@@ -135,7 +135,7 @@ def _conclude(path: str, image: _Image, worst: "Worst", inspector: "Inspector", 
         overlay.write_bytes(explanation.picture(page.pixels, Style()))
     except OSError as error:
         raise InspectdError(f"The overlay {overlay} cannot be written: {error.strerror}.") from None
-    return Answer(
+    return InspectAnswer(
         path=path,
         verdict=explanation.verdict,
         reason=explanation.reason,
@@ -156,14 +156,14 @@ def _overlay_name(path: Path, inspector: "Inspector", names: dict[str, int]) -> 
     return f"{name}-{inspector.bundle.short}{number}.jpg"
 
 
-def _remember_failures(answers: Iterable[Answer], failed: list[str]) -> Iterator[Answer]:
+def _remember_failures(answers: Iterable[InspectAnswer], failed: list[str]) -> Iterator[InspectAnswer]:
     for answer in answers:
         if answer.verdict == "failed":
             failed.append(answer.path)
         yield answer
 
 
-def _line(answer: Answer) -> str:
+def _line(answer: InspectAnswer) -> str:
     if answer.score is None:
         return f"{answer.path}: {answer.verdict}: {answer.reason}"
     doubt = f" ({answer.reason})" if answer.reason else ""

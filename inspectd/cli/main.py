@@ -21,7 +21,7 @@ from inspectd.cli.output import printable, stderr_is_the_journal, until_reader_l
 from inspectd.errors import InspectdError
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """Where a command is found, and the panel of the help that shows it (None: it is not shown)."""
 
     module: str  # in this package
@@ -30,29 +30,29 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
-    "init": Entry("init", "init", "Set up"),
-    "config": Entry("config", "app", "Set up"),
-    "db": Entry("db", "app", "Set up"),
-    "doctor": Entry("doctor", "doctor", "Set up"),
-    "train": Entry("train", "train", "Set up"),
-    "evaluate": Entry("evaluate", "evaluate", "Set up"),
-    "tune": Entry("tune", "tune", "Set up"),
-    "model": Entry("model", "app", "Set up"),
-    "run": Entry("run", "run", "Inspect"),
-    "inspect": Entry("inspect", "inspect", "Inspect"),
-    "reinspect": Entry("reinspect", "reinspect", "Inspect"),
-    "pin": Entry("pin", "pin", "Inspect"),
-    "demo": Entry("demo", "demo", "Inspect"),
-    "simulate": Entry("simulate", "simulate", "Inspect"),
-    "bench": Entry("bench", "bench", "Inspect"),
-    "status": Entry("status", "status", "Look up"),
-    "results": Entry("results", "results", "Look up"),
-    "show": Entry("show", "show", "Look up"),
-    "stats": Entry("stats", "stats", "Look up"),
-    "what-if": Entry("what_if", "what_if", "Look up"),
-    "reconcile": Entry("reconcile", "reconcile", "Look up"),
-    "retention": Entry("retention", "retention", "Look up"),
-    "worker": Entry("run", "worker", None),
+    "init": CommandEntry("init", "init", "Set up"),
+    "config": CommandEntry("config", "app", "Set up"),
+    "db": CommandEntry("db", "app", "Set up"),
+    "doctor": CommandEntry("doctor", "doctor", "Set up"),
+    "train": CommandEntry("train", "train", "Set up"),
+    "evaluate": CommandEntry("evaluate", "evaluate", "Set up"),
+    "tune": CommandEntry("tune", "tune", "Set up"),
+    "model": CommandEntry("model", "app", "Set up"),
+    "run": CommandEntry("run", "run", "Inspect"),
+    "inspect": CommandEntry("inspect", "inspect", "Inspect"),
+    "reinspect": CommandEntry("reinspect", "reinspect", "Inspect"),
+    "pin": CommandEntry("pin", "pin", "Inspect"),
+    "demo": CommandEntry("demo", "demo", "Inspect"),
+    "simulate": CommandEntry("simulate", "simulate", "Inspect"),
+    "bench": CommandEntry("bench", "bench", "Inspect"),
+    "status": CommandEntry("status", "status", "Look up"),
+    "results": CommandEntry("results", "results", "Look up"),
+    "show": CommandEntry("show", "show", "Look up"),
+    "stats": CommandEntry("stats", "stats", "Look up"),
+    "what-if": CommandEntry("what_if", "what_if", "Look up"),
+    "reconcile": CommandEntry("reconcile", "reconcile", "Look up"),
+    "retention": CommandEntry("retention", "retention", "Look up"),
+    "worker": CommandEntry("run", "worker", None),
 }
 
 # What no command can help and a person can: permissions, a full disk, a read-only one.

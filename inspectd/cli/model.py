@@ -15,7 +15,7 @@ from inspectd.errors import ConfigError
 from inspectd.model.spec import Preprocess
 
 if TYPE_CHECKING:
-    from inspectd.config import Config, Worker
+    from inspectd.config import Config, WorkerSettings
     from inspectd.model.bundle import Bundle
 
 app = typer.Typer(
@@ -121,13 +121,13 @@ def activate(
 
     A daemon that serves the model takes it up by itself, in a new worker, which proves it in any case.
     """
-    from inspectd.config import Worker
+    from inspectd.config import WorkerSettings
     from inspectd.model.versions import activate, current
 
     settings = _settings(config)
     folder = _named(model, settings)
     before = current(folder)
-    worker = settings.worker if settings else Worker()
+    worker = settings.worker if settings else WorkerSettings()
     _chosen(activate(folder, version, reason, partial(_prove, worker=worker) if prove else None), before)
 
 
@@ -236,7 +236,7 @@ def _chosen(bundle: "Bundle", before: int | None) -> None:
     say(f"A running daemon takes it up within seconds; `{program()} status` and its log say so, or why it stays out.")
 
 
-def _prove(bundle: "Bundle", worker: "Worker") -> None:
+def _prove(bundle: "Bundle", worker: "WorkerSettings") -> None:
     """Have the bundle reproduce its golden images as a worker of this configuration would."""
     from inspectd.model.loading import open_inspector
 

@@ -26,7 +26,7 @@ from inspectd.cli.options import ConfigOption, JsonOption
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from inspectd.service.reinspect import Answer
+    from inspectd.service.reinspect import ReinspectionReply
 
 SHOWN = 50  # images with their reasons that people are shown
 
@@ -87,7 +87,7 @@ def reinspect(
         _show(engine, as_json)
 
 
-def _tell(answer: "Answer", as_json: bool) -> None:
+def _tell(answer: "ReinspectionReply", as_json: bool) -> None:
     asked, title = answer.asked, answer.bundle.title
     if as_json:
         output.write_json_lines([{"model": title, **asdict(asked), "daemon": answer.daemon}])

@@ -83,14 +83,14 @@ def tune(
 def _purpose(
     limits: tuple[float | None, float | None], costs: tuple[float | None, float | None, float | None, float | None]
 ) -> "Purpose":
-    from inspectd.evaluation.thresholds import Costs, Limits
+    from inspectd.evaluation.thresholds import Costs, ErrorLimits
 
     escape, overkill, review, defect_share = costs
     limited, priced = any(each is not None for each in limits), any(each is not None for each in costs)
     if limited == priced:
         raise typer.BadParameter("give --max-escape, --max-overkill or both; or --cost-escape and --cost-overkill.")
     if limited:
-        return Limits(*limits)
+        return ErrorLimits(*limits)
     if escape is None or overkill is None:
         raise typer.BadParameter("--cost-escape and --cost-overkill are needed together.")
     return Costs(escape, overkill, review, defect_share)

@@ -6,16 +6,16 @@
 from inspectd.config.checks import remarks
 from inspectd.config.edit import set_worker
 from inspectd.config.reading import json_schema, load
-from inspectd.config.retention import Retention, free_bytes
-from inspectd.config.schema import Config, Limits, Overlay, Watch, Worker
+from inspectd.config.retention import RetentionSettings, free_bytes
+from inspectd.config.schema import Config, LimitSettings, OverlaySettings, Watch, WorkerSettings
 
 __all__ = [
     "Config",
-    "Limits",
-    "Overlay",
-    "Retention",
+    "LimitSettings",
+    "OverlaySettings",
+    "RetentionSettings",
     "Watch",
-    "Worker",
+    "WorkerSettings",
     "free_bytes",
     "json_schema",
     "load",

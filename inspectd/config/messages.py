@@ -7,17 +7,17 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from inspectd.config.document import Document, Key
-from inspectd.config.retention import FileRule, Retention, RowRule
-from inspectd.config.schema import Config, Limits, Metrics, Overlay, Watch, Worker
+from inspectd.config.retention import FileRule, RetentionSettings, RowRule
+from inspectd.config.schema import Config, LimitSettings, MetricSettings, OverlaySettings, Watch, WorkerSettings
 from inspectd.config.values import IN_WORDS
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "watch": Watch,
-    "worker": Worker,
-    "overlay": Overlay,
-    "limits": Limits,
-    "metrics": Metrics,
-    "retention": Retention,
+    "worker": WorkerSettings,
+    "overlay": OverlaySettings,
+    "limits": LimitSettings,
+    "metrics": MetricSettings,
+    "retention": RetentionSettings,
     "retention.overlays": FileRule,
     "retention.sources": FileRule,
     "retention.rows": RowRule,

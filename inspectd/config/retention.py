@@ -49,7 +49,7 @@ class RowRule(Section):
     days: Days = None
 
 
-class Retention(Section):
+class RetentionSettings(Section):
     """What is removed in the course of time; nothing unless it is said here."""
 
     overlays: Annotated[FileRule, Field(description="When overlays, and the sidecars beside them, are removed.")] = (

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from inspectd.config.globs import IMAGE_PATTERNS
-from inspectd.config.retention import Retention
+from inspectd.config.retention import RetentionSettings
 from inspectd.config.section import Section
 from inspectd.config.values import (
     DEVICE,
@@ -118,7 +118,7 @@ class Watch(Section):
         return next(part for part in (path, *path.parents) if unknown not in str(part))
 
 
-class Worker(Section):
+class WorkerSettings(Section):
     """How images are judged."""
 
     device: Annotated[
@@ -149,7 +149,7 @@ class Worker(Section):
     ] = DEFAULT_METHOD
 
 
-class Overlay(Section):
+class OverlaySettings(Section):
     """The pictures that show where the network looked."""
 
     write: Annotated[
@@ -175,7 +175,7 @@ class Overlay(Section):
         return self.write == "all" or (self.write == "not_ok" and verdict != "ok")
 
 
-class Limits(Section):
+class LimitSettings(Section):
     """What is refused or reported rather than waited for."""
 
     pixels: Annotated[
@@ -202,7 +202,7 @@ class Limits(Section):
     ] = 600.0
 
 
-class Metrics(Section):
+class MetricSettings(Section):
     """Numbers for a monitoring system, in the format of Prometheus."""
 
     port: Annotated[
@@ -217,15 +217,19 @@ class Config(Section):
     database: Annotated[Database, Field(description="The ledger, as sqlite:///FILE. It must lie on a local disk.")]
     output: Annotated[Folder, Field(description="The folder that overlays are written to.")]
     watch: Annotated[list[Watch], Field(min_length=1, description="The watched folders.")]
-    worker: Annotated[Worker, Field(description="How images are judged.")] = Worker()
-    overlay: Annotated[Overlay, Field(description="The pictures that show where the network looked.")] = Overlay()
+    worker: Annotated[WorkerSettings, Field(description="How images are judged.")] = WorkerSettings()
+    overlay: Annotated[OverlaySettings, Field(description="How overlays are drawn.")] = OverlaySettings()
     sidecar: Annotated[
         Switch,
         Field(description="Whether a JSON file with the outcome is written beside each overlay, for a PLC or MES."),
     ] = False
-    limits: Annotated[Limits, Field(description="What is refused or reported rather than waited for.")] = Limits()
-    metrics: Annotated[Metrics, Field(description="Numbers for a monitoring system.")] = Metrics()
-    retention: Annotated[Retention, Field(description="What is removed in the course of time.")] = Retention()
+    limits: Annotated[LimitSettings, Field(description="What is refused or reported rather than waited for.")] = (
+        LimitSettings()
+    )
+    metrics: Annotated[MetricSettings, Field(description="Numbers for a monitoring system.")] = MetricSettings()
+    retention: Annotated[RetentionSettings, Field(description="What is removed in the course of time.")] = (
+        RetentionSettings()
+    )
 
     @property
     def database_file(self) -> Path:

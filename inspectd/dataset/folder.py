@@ -13,14 +13,14 @@ from pydantic import ValidationError
 
 from inspectd.dataset.layouts import layout
 from inspectd.dataset.masks import SortedOut, is_mask_folder, sort_out
-from inspectd.dataset.walk import Walk, is_image, is_shown
+from inspectd.dataset.walk import DatasetWalk, is_image, is_shown
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 from inspectd.paths import to_text
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFile:
     """A file that claims to be an image of a class.
 
     Attributes:
@@ -78,7 +78,7 @@ def open_folder(root: Path, system_files: bool = False) -> Folder:
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder. Give a folder that has one folder of images for each class.")
-    walk = Walk(root, system_files)
+    walk = DatasetWalk(root, system_files)
     shown = walk.shown(root, sorted(entry.name for entry in root.iterdir()))
     files = {name: walk.files(name) for name in shown if (root / name).is_dir()}
     pictures = {name: [_text(root, path) for path in paths if is_image(path)] for name, paths in files.items()}
@@ -125,7 +125,7 @@ def find_classes(folder: Folder, ok: Sequence[str]) -> tuple[ImageClass, ...]:
     return tuple(sorted(classes, key=lambda each: (not each.ok, each.name)))
 
 
-def find_images(folder: Folder, classes: Sequence[ImageClass]) -> list[Found]:
+def find_images(folder: Folder, classes: Sequence[ImageClass]) -> list[FoundFile]:
     """The images of every class, class by class, each by path; a class without a folder has none.
 
     Raises:
@@ -133,7 +133,7 @@ def find_images(folder: Folder, classes: Sequence[ImageClass]) -> list[Found]:
     """
     root, names = folder.root, [each.name for each in classes]
     unknown = [name for name in folder.names if name not in names]
-    found = [Found(path, target) for target, name in enumerate(names) for path in folder.images.get(name, ())]
+    found = [FoundFile(path, target) for target, name in enumerate(names) for path in folder.images.get(name, ())]
     if (unknown or not found) and (advice := folder.layout()):
         raise DataError(advice)
     if unknown:

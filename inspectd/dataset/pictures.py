@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.dataset.folder import Found
+from inspectd.dataset.folder import FoundFile
 from inspectd.dataset.manifest import Sample
 from inspectd.domain import MOST_PIXELS
 from inspectd.errors import DataError
@@ -35,7 +35,7 @@ class Picture:
     """An image of known class, read.
 
     Attributes:
-        path: Relative to the data's folder, as `Found` has it.
+        path: Relative to the data's folder, as `FoundFile` has it.
         sha256: Of the file's bytes, 64 hexadecimal digits.
         target: The index of its class.
         pixels: uint8 (height, width, 3), RGB and upright; or what `prepared` made of it.
@@ -68,7 +68,7 @@ Item = TypeVar("Item", Picture, Picture | Unreadable)
 
 def read_pictures(
     root: Path,
-    files: Iterable[Found | Sample],
+    files: Iterable[FoundFile | Sample],
     prepared: Callable[[Pixels], Pixels] = lambda pixels: pixels,
     *,
     bits: int,
@@ -108,7 +108,9 @@ def in_batches(pictures: Iterable[Item], most: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def _read(root: Path, file: Found | Sample, prepared: Callable[[Pixels], Pixels], bits: int) -> Picture | Unreadable:
+def _read(
+    root: Path, file: FoundFile | Sample, prepared: Callable[[Pixels], Pixels], bits: int
+) -> Picture | Unreadable:
     try:
         data = (root / from_text(file.path)).read_bytes()
         decoded = decode(data, MOST_PIXELS, bits)

@@ -19,7 +19,7 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_ENDINGS and (path.is_file() or not path.exists())
 
 
-class Walk:
+class DatasetWalk:
     """The files below the folders of `root`.
 
     Attributes:

@@ -11,7 +11,7 @@ import numpy as np
 from inspectd.evaluation.cases import Case
 from inspectd.evaluation.intervals import images_needed
 from inspectd.evaluation.rates import Rate, below
-from inspectd.evaluation.thresholds import Costs, Limits, Margins, Purpose
+from inspectd.evaluation.thresholds import Costs, ErrorLimits, Margins, Purpose
 from inspectd.model.spec import ImageClass, Thresholds
 
 
@@ -67,7 +67,7 @@ def asked(purpose: Purpose) -> str:
 
 def claims(found: Outcome, purpose: Purpose) -> list[str]:
     """What the counts support of each rate, and how many images it takes to claim what was asked."""
-    limits = purpose if isinstance(purpose, Limits) else Limits()
+    limits = purpose if isinstance(purpose, ErrorLimits) else ErrorLimits()
     escape, overkill = found.escape, found.overkill
     review = [f"{found.review.count} of {found.review.of} for review."] if found.review.count else []
     return [

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from inspectd.dataset.folder import Found
+from inspectd.dataset.folder import FoundFile
 from inspectd.dataset.pictures import Picture, read_pictures
 from inspectd.domain import Verdict
 from inspectd.evaluation.judging import Judged
@@ -31,7 +31,7 @@ _MASK = (255, 0, 200)  # no colour of the heat's
 
 
 @dataclass(frozen=True)
-class Choice:
+class ShownImages:
     """What is shown: `mistakes`, worst first, or without any the images `nearest` the threshold."""
 
     title: str
@@ -39,7 +39,7 @@ class Choice:
     shown: tuple[Judged, ...]
 
 
-def worst(judged: Sequence[Judged], classes: Sequence[ImageClass], threshold: float) -> Choice:
+def worst(judged: Sequence[Judged], classes: Sequence[ImageClass], threshold: float) -> ShownImages:
     """At most twelve images: escapes and overkills in turns, the furthest from the threshold first.
 
     Where nothing is wrong, defects and good images in turns, the nearest to the threshold first. Images without a
@@ -56,14 +56,14 @@ def worst(judged: Sequence[Judged], classes: Sequence[ImageClass], threshold: fl
     if escapes or overkills:
         shown = tuple(_in_turns(escapes, overkills))[:SHOWN]
         what = "The mistakes" if len(shown) == len(escapes) + len(overkills) else f"The {SHOWN} worst mistakes"
-        return Choice(what, True, shown)
+        return ShownImages(what, True, shown)
     nearest = tuple(_in_turns(sorted(bad, key=distance), sorted(good, key=distance)))[:SHOWN]
-    return Choice("No mistakes: the images nearest the threshold", False, nearest)
+    return ShownImages("No mistakes: the images nearest the threshold", False, nearest)
 
 
-def sheet(choice: Choice, inspector: Inspector, root: Path, masks: Masks | None) -> bytes:
+def sheet(choice: ShownImages, inspector: Inspector, root: Path, masks: Masks | None) -> bytes:
     """The contact sheet as a PNG file. An image that is gone since it was judged is left out."""
-    found = [Found(each.case.path, each.case.target) for each in choice.shown]
+    found = [FoundFile(each.case.path, each.case.target) for each in choice.shown]
     tiles = [
         _tile(each, picture, inspector, masks)
         for each, picture in zip(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inspectd import __version__
 from inspectd.clock import utc_now
-from inspectd.dataset.folder import Found, find_images, open_folder
+from inspectd.dataset.folder import FoundFile, find_images, open_folder
 from inspectd.dataset.manifest import DATA, Manifest, Sample, Split, read_manifest
 from inspectd.domain import DEFAULT_METHOD, Method, PrecisionChoice
 from inspectd.durable import write_all
@@ -52,7 +52,7 @@ class Evaluation:
 def evaluate(
     inspector: Inspector,
     root: Path,
-    files: Sequence[Found | Sample],
+    files: Sequence[FoundFile | Sample],
     subject: Subject,
     progress: Progress,
     *,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.dataset.folder import Found
+from inspectd.dataset.folder import FoundFile
 from inspectd.dataset.manifest import Sample, Split
 from inspectd.dataset.pictures import Picture, Unreadable, in_batches, read_pictures
 from inspectd.domain import Verdict
@@ -89,7 +89,7 @@ class Judgement:
 def judge(
     inspector: Inspector,
     root: Path,
-    files: Sequence[Found | Sample],
+    files: Sequence[FoundFile | Sample],
     splits: Mapping[str, Split],
     masks: Masks | None,
     progress: Progress,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspectd.config.globs import IMAGE_ENDINGS
-from inspectd.dataset.folder import Found
+from inspectd.dataset.folder import FoundFile
 from inspectd.dataset.manifest import Sample
 from inspectd.dataset.masks import is_lossy, is_mask_folder, read_levels, unmarked
 from inspectd.dataset.walk import is_shown
@@ -45,7 +45,7 @@ class MaskError(Exception):
     """One mask that cannot be used, in a sentence."""
 
 
-def find_masks(folder: Path, root: Path, images: Sequence[Found | Sample], classes: Sequence[ImageClass]) -> Masks:
+def find_masks(folder: Path, root: Path, images: Sequence[FoundFile | Sample], classes: Sequence[ImageClass]) -> Masks:
     """The masks of all defects among `images`, of which there may be more than are evaluated.
 
     Args:

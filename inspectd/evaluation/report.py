@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from inspectd.domain import Method, Precision
 from inspectd.evaluation.assessment import Assessment, ClassRow
-from inspectd.evaluation.contact import Choice
+from inspectd.evaluation.contact import ShownImages
 from inspectd.evaluation.heat import NEAR
 from inspectd.evaluation.judging import Judgement
 from inspectd.evaluation.markup import count, interval, picture, rates, section, table
@@ -71,7 +71,7 @@ class Contents:
     subject: Subject
     found: Assessment
     judgement: Judgement
-    choice: Choice
+    choice: ShownImages
     answer: tuple[str, ...]
     doubts: tuple[str, ...]
     beside: Beside | None = None  # float32, for what was judged in int8

@@ -19,7 +19,7 @@ _ROUNDING = 1e-12  # costs that differ by less, in parts of their size, are equa
 
 
 @dataclass(frozen=True)
-class Limits:
+class ErrorLimits:
     """What is allowed at most, as shares 0..1: of defects that pass, of good images that are rejected."""
 
     escape: float | None = None
@@ -39,7 +39,7 @@ class Costs:
     defect_share: float | None = None
 
 
-Purpose = Limits | Costs
+Purpose = ErrorLimits | Costs
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from inspectd.model.verdict import Activation, margin
 
 
 @dataclass(frozen=True)
-class Metrics:
+class ValidationMetrics:
     """Measured on validation images, with the chosen threshold.
 
     Attributes:
@@ -52,7 +52,7 @@ class Validation:
     thresholds: Thresholds
     calibration: Calibration
     heat_scale: HeatScales
-    metrics: Metrics
+    metrics: ValidationMetrics
     remarks: tuple[str, ...]
 
 
@@ -78,7 +78,7 @@ def validate(
     escapes, overkills = int((bad_margins < threshold).sum()), int((good_margins >= threshold).sum())
     maxima = {each: np.array([finding.maxima[each] for finding in findings]) for each in findings[0].maxima}
     scales, remarks = heat_scales(maxima, [finding.explained for finding in findings], targets, classes)
-    metrics = Metrics(
+    metrics = ValidationMetrics(
         loss=cross_entropy(np.array([finding.logits for finding in findings]), targets, classes, activation),
         accuracy=1 - (escapes + overkills) / len(margins),
         auc=auc(good_margins, bad_margins),
@@ -94,14 +94,14 @@ def validate(
     return Validation(Thresholds(threshold), calibration, scales, metrics, (summary, *remarks))
 
 
-def _decided(metrics: Metrics, threshold: float) -> str:
+def _decided(metrics: ValidationMetrics, threshold: float) -> str:
     return (
         f"At the threshold {threshold:.4g}, which no image has chosen, {metrics.escapes} of {metrics.defects} defects "
         f"escape and {metrics.overkills} of {metrics.good} good images are rejected."
     )
 
 
-def _summary(metrics: Metrics) -> str:
+def _summary(metrics: ValidationMetrics) -> str:
     if metrics.good_max < metrics.defect_min:
         return (
             f"Validation images are separated (good up to {metrics.good_max:.4g}, defects from "

@@ -6,12 +6,12 @@ from inspectd.evaluation.assessment import Assessment
 from inspectd.evaluation.claims import Outcome, claims
 from inspectd.evaluation.heat import NEAR
 from inspectd.evaluation.judging import Judged
-from inspectd.evaluation.thresholds import Limits
+from inspectd.evaluation.thresholds import ErrorLimits
 
 
 def verdict(found: Assessment) -> str:
     """The answer: how many errors there were, and what that says of the rates."""
-    said = claims(Outcome(found.escape, found.overkill, found.review), Limits())
+    said = claims(Outcome(found.escape, found.overkill, found.review), ErrorLimits())
     if found.failed:
         said.append(f"{found.failed} {'file' if found.failed == 1 else 'files'} could not be read and failed.")
     return " ".join(said)

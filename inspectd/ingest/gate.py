@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from posixpath import dirname
 
-from inspectd.config import Limits, Watch
+from inspectd.config import LimitSettings, Watch
 from inspectd.domain import Stat
 from inspectd.ingest.evidence import Evidence
 from inspectd.ingest.hints import Hints
@@ -50,7 +50,7 @@ class Gate:
     def __init__(
         self,
         watch: Watch,
-        limits: Limits,
+        limits: LimitSettings,
         queue: Queue,
         wake: Callable[[], None],
         on_enqueued: Callable[[int], None],

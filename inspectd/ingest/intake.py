@@ -5,7 +5,7 @@ All of it runs in the thread that calls `Intake.tick`; the observers' threads on
 
 from collections.abc import Callable, Sequence
 
-from inspectd.config import Limits, Watch
+from inspectd.config import LimitSettings, Watch
 from inspectd.ingest.gate import CHECK, Counters, Gate
 from inspectd.ingest.left_out import LeftOut
 from inspectd.ingest.watchdogs import OverflowListener
@@ -26,7 +26,7 @@ class Intake:
     def __init__(
         self,
         watches: Sequence[Watch],
-        limits: Limits,
+        limits: LimitSettings,
         queue: Queue,
         wake: Callable[[], None],
         *,

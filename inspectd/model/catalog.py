@@ -13,7 +13,7 @@ from inspectd.model.versions import current, versions
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """One bundle of a catalogue.
 
     Attributes:
@@ -46,7 +46,7 @@ class Entry:
         }
 
 
-def catalogue(places: Iterable[Path]) -> Iterator[Entry]:
+def catalogue(places: Iterable[Path]) -> Iterator[CatalogEntry]:
     """Every bundle in these places; a place is a bundle, a folder of versions, or a folder of such."""
     for place in places:
         if is_bundle(place) or versions(place):
@@ -74,7 +74,7 @@ def named(text: str, configured: Iterable[Path]) -> Path:
     raise BundleError(f"{text}: there is no such folder, and no model of the configuration has that name ({names}).")
 
 
-def _model(model: Path) -> Iterator[Entry]:
+def _model(model: Path) -> Iterator[CatalogEntry]:
     if is_bundle(model):
         yield _entry(model, model, is_current=True)
         return
@@ -83,9 +83,9 @@ def _model(model: Path) -> Iterator[Entry]:
         yield _entry(model, model / str(number), is_current=number == now)
 
 
-def _entry(model: Path, path: Path, *, is_current: bool) -> Entry:
+def _entry(model: Path, path: Path, *, is_current: bool) -> CatalogEntry:
     try:
         moment = datetime.fromtimestamp((path / MANIFEST).stat().st_mtime, UTC)
-        return Entry(model, path, is_current, utc_text(moment), read_bundle(path))
+        return CatalogEntry(model, path, is_current, utc_text(moment), read_bundle(path))
     except (BundleError, OSError) as error:
-        return Entry(model, path, is_current, None, None, str(error))
+        return CatalogEntry(model, path, is_current, None, None, str(error))

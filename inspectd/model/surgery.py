@@ -27,7 +27,7 @@ _SHORTAGE = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED|OOM when allocating
 
 
 @dataclass(frozen=True)
-class Call:
+class LayerCall:
     """One call of a layer, or of an operator of the graph, such as an addition.
 
     Attributes:
@@ -52,7 +52,7 @@ class Anatomy:
     """
 
     units: int
-    calls: tuple[Call, ...]
+    calls: tuple[LayerCall, ...]
     last: Any | None
 
     @property
@@ -214,7 +214,7 @@ def _anatomy(output: Any, calls: list[tuple[Any, Any]]) -> Anatomy:
     if not hasattr(output, "shape") or len(output.shape) != 2 or output.shape[1] is None:
         shape = getattr(output, "shape", None) or "several of them"
         raise BundleError(f"The network's output must be one row of numbers per image, not {shape}.")
-    listed = tuple(Call(node, tuple(getattr(seen, "shape", None) or ())) for node, seen in calls)
+    listed = tuple(LayerCall(node, tuple(getattr(seen, "shape", None) or ())) for node, seen in calls)
     ends = [node for node, seen in calls if seen is output and isinstance(node, keras.layers.Layer)]
     activating = (each for each in ends if hasattr(each, "activation") or isinstance(each, keras.layers.Softmax))
     last = next(activating, ends[0] if ends else None)

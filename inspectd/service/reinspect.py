@@ -21,7 +21,7 @@ from inspectd.service.locks import holder
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReinspectionReply:
     """What became of a request, and the process that will see to it; None while no daemon serves the ledger."""
 
     bundle: Bundle
@@ -29,7 +29,7 @@ class Answer:
     daemon: int | None
 
 
-def reinspect(config: Config, engine: Engine, model: str, wanted: Filter) -> Answer:
+def reinspect(config: Config, engine: Engine, model: str, wanted: Filter) -> ReinspectionReply:
     """Put the images that a filter names on the list for a model: a bundle, a folder of versions, or a name.
 
     It may be repeated: what is on the list, or judged by this model already, is not put there twice.
@@ -50,7 +50,7 @@ def reinspect(config: Config, engine: Engine, model: str, wanted: Filter) -> Ans
     asked = reduce(add, pages, ReinspectionCounts())
     if asked.listed:
         queue.event("reinspect", f"{bundle.title} is asked to judge {asked.listed} past images again")
-    return Answer(bundle, asked, serving(config))
+    return ReinspectionReply(bundle, asked, serving(config))
 
 
 def cancel(config: Config, model: str | None) -> int:

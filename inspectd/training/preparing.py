@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from inspectd.dataset.folder import Folder, Found, find_images, open_folder
+from inspectd.dataset.folder import Folder, FoundFile, find_images, open_folder
 from inspectd.dataset.pictures import Unreadable, in_batches, read_pictures
 from inspectd.evaluation.judging import warm_up
 from inspectd.evaluation.metrics import auc
@@ -156,7 +156,7 @@ def _separation(inspector: Inspector, folder: Folder) -> Separation | None:
     return Separation(auc(good, bad), float(((good < 0).mean() + (bad >= 0).mean()) / 2))
 
 
-def _some(files: Sequence[Found]) -> Iterator[Found]:
+def _some(files: Sequence[FoundFile]) -> Iterator[FoundFile]:
     """As many of every class as are needed, from all over its list."""
     for target in sorted({each.target for each in files}):
         of_class = [each for each in files if each.target == target]

@@ -15,11 +15,11 @@ ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", re.MULTILINE)
 SECTIONS = {
     "Top level": None,
     "watch": "Watch",
-    "worker": "Worker",
-    "overlay": "Overlay",
-    "limits": "Limits",
-    "metrics": "Metrics",
-    "retention": "Retention",
+    "worker": "WorkerSettings",
+    "overlay": "OverlaySettings",
+    "limits": "LimitSettings",
+    "metrics": "MetricSettings",
+    "retention": "RetentionSettings",
     "retention.overlays": "FileRule",
     "retention.rows": "RowRule",
 }

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inspectd.dataset.folder import Found, find_classes, find_images, open_folder
+from inspectd.dataset.folder import FoundFile, find_classes, find_images, open_folder
 from inspectd.errors import DataError
 from inspectd.model.spec import ImageClass
 
@@ -39,16 +39,16 @@ def test_images_lie_at_any_depth_but_are_not_hidden(make: Make) -> None:
     shutil.copy(root / "ok" / "001.png", root / "ok" / ".001.png")
     (root / "ok" / "notes.txt").touch()
     assert find_images(open_folder(root), [OK, BAR]) == [
-        Found("ok/001.png", 0),
-        Found("ok/monday/A.PNG", 0),
-        Found("bar/000.png", 1),
+        FoundFile("ok/001.png", 0),
+        FoundFile("ok/monday/A.PNG", 0),
+        FoundFile("bar/000.png", 1),
     ]
 
 
 def test_a_name_that_is_no_utf8_is_text(make: Make) -> None:
     root = make(ok=1)
     (root / "ok" / "000.png").rename(root / "ok" / "\udcff.png")
-    assert find_images(open_folder(root), [OK, BAR]) == [Found("ok/%FF.png", 0)]
+    assert find_images(open_folder(root), [OK, BAR]) == [FoundFile("ok/%FF.png", 0)]
 
 
 def test_a_class_may_have_no_folder(make: Make) -> None:
@@ -71,7 +71,7 @@ def test_what_a_system_keeps_for_itself_is_no_class_and_no_image(make: Make) -> 
     shutil.copy(root / "ok" / "000.png", root / "ok" / "000.sync-conflict-20260101-120000-ABCDEFG.png")
     folder = open_folder(root)
     assert find_classes(folder, ["ok"]) == (OK, BAR)
-    assert find_images(folder, [OK, BAR]) == [Found("ok/000.png", 0), Found("bar/000.png", 1)]
+    assert find_images(folder, [OK, BAR]) == [FoundFile("ok/000.png", 0), FoundFile("bar/000.png", 1)]
 
 
 def _blacken(folder: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inspectd.dataset.folder import Found, find_images, open_folder
+from inspectd.dataset.folder import FoundFile, find_images, open_folder
 from inspectd.dataset.pictures import THREADS, Picture, Unreadable, read_pictures
 from inspectd.model.spec import ImageClass
 from inspectd.vision.decode import decode
@@ -39,7 +39,7 @@ def test_what_is_no_image_or_in_doubt_keeps_its_place(make: Make) -> None:
     (root / "ok" / "002.jpg").write_bytes(jpeg[: len(jpeg) // 2] + b"\xff\xd9")
     sheets = [Image.new("L", (64, 64), level) for level in (30, 220)]
     sheets[0].save(root / "ok" / "003.tif", save_all=True, append_images=sheets[1:])
-    found = [*find_images(open_folder(root), CLASSES), Found("ok/gone.png", 0)]
+    found = [*find_images(open_folder(root), CLASSES), FoundFile("ok/gone.png", 0)]
     first, second, third, pages, gone = read_pictures(root, found, bits=16)
     assert isinstance(first, Picture)
     assert str(second).startswith("ok/001.png: ")
@@ -51,7 +51,7 @@ def test_what_is_no_image_or_in_doubt_keeps_its_place(make: Make) -> None:
 
 def test_one_that_is_too_large_says_what_to_do_without_a_configuration(tmp_path: Path) -> None:
     Image.new("1", (20_000, 6_000)).save(tmp_path / "large.png")
-    [found] = read_pictures(tmp_path, [Found("large.png", 0)], bits=16)
+    [found] = read_pictures(tmp_path, [FoundFile("large.png", 0)], bits=16)
     assert isinstance(found, Unreadable)
     assert found.reason == (
         "It has more than 100,000,000 pixels, or more than the memory holds; scale it down or cut it into parts."

@@ -8,7 +8,7 @@ from support.findings import outcome_of
 
 from inspectd.domain import Verdict
 from inspectd.evaluation.claims import asked, claims, counted, outcome
-from inspectd.evaluation.thresholds import Costs, Limits
+from inspectd.evaluation.thresholds import Costs, ErrorLimits
 from inspectd.model.spec import Thresholds
 from inspectd.model.verdict import decide
 
@@ -23,7 +23,7 @@ def test_counts_what_the_verdicts_would_be(thresholds: Thresholds) -> None:
 
 
 def test_a_claim_says_how_many_images_it_takes() -> None:
-    escape, overkill, review = claims(outcome_of(150, 0, 300, 2, 7), Limits(0.005, 0.03))
+    escape, overkill, review = claims(outcome_of(150, 0, 300, 2, 7), ErrorLimits(0.005, 0.03))
     assert escape == (
         "0 of 150 defects missed: the escape rate is below 2.0 % with 95 % confidence (one-sided); to claim 0.5 % you "
         "need 598 defect images without a miss."
@@ -35,12 +35,17 @@ def test_a_claim_says_how_many_images_it_takes() -> None:
 
 
 def test_no_number_of_images_shows_that_a_rate_is_nothing() -> None:
-    assert claims(outcome_of(150, 0, 1, 0, 0), Limits(0.0))[0].endswith("; no number of images shows that it is 0.")
+    assert claims(outcome_of(150, 0, 1, 0, 0), ErrorLimits(0.0))[0].endswith(
+        "; no number of images shows that it is 0."
+    )
 
 
 def test_for_people() -> None:
     assert counted(outcome_of(15, 1, 30, 2, 0)) == "1 of 15 defects missed, 2 of 30 good images rejected"
     assert counted(outcome_of(15, 1, 30, 2, 9)).endswith(", 9 of 45 for review")
-    assert asked(Limits(0.005, 0.02)) == "at most 0.5 % of the defects missed, at most 2 % of the good images rejected"
+    assert (
+        asked(ErrorLimits(0.005, 0.02))
+        == "at most 0.5 % of the defects missed, at most 2 % of the good images rejected"
+    )
     assert asked(Costs(200, 1)) == "least cost; an escape costs 200, an overkill 1"
     assert asked(Costs(200, 1, 0.5, 0.01)).endswith("an overkill 1, a look 0.5, where 1 % are defects")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inspectd.dataset.folder import Found
+from inspectd.dataset.folder import FoundFile
 from inspectd.errors import DataError
 from inspectd.evaluation.masks import MaskError, Masks, find_masks, read_mask
 from inspectd.model.spec import ImageClass
@@ -25,7 +25,7 @@ class TestFinding:
     def test_by_class_and_stem_or_by_stem_alone(self, tmp_path: Path) -> None:
         for name in ("crack/a.png", "b.png", "dent/deep/c.png"):
             write(tmp_path / name)
-        images = [Found("crack/a.jpg", 1), Found("crack/deep/b.bmp", 1), Found("dent/deep/c.png", 2)]
+        images = [FoundFile("crack/a.jpg", 1), FoundFile("crack/deep/b.bmp", 1), FoundFile("dent/deep/c.png", 2)]
         found = find_masks(tmp_path, tmp_path.parent, images, CLASSES)
         assert found.files == {
             "crack/a.jpg": "crack/a.png",
@@ -50,7 +50,7 @@ class TestFinding:
     def test_by_every_name_of_a_mask_in_any_format(self, mask: str, tmp_path: Path) -> None:
         (tmp_path / mask).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((4, 6), 255, np.uint8)).save(tmp_path / mask)
-        found = find_masks(tmp_path, tmp_path.parent, [Found("crack/deep/7.jpg", 1)], CLASSES)
+        found = find_masks(tmp_path, tmp_path.parent, [FoundFile("crack/deep/7.jpg", 1)], CLASSES)
         assert (found.files, found.remarks) == ({"crack/deep/7.jpg": mask}, ())
         assert read_mask(found, "crack/deep/7.jpg", (6, 4)) is not None
 
@@ -58,7 +58,7 @@ class TestFinding:
         """With the data as the folder of masks, no image is its own mask, and a photograph is none beside one."""
         for name in ("crack/a.png", "crack/a_GT.png", "crack/b.jpg", "crack/b.png", "ok/c.png", "ok/c_GT.png"):
             write(tmp_path / name)
-        images = [Found("crack/a.png", 1), Found("crack/b.jpg", 1), Found("ok/c.png", 0)]
+        images = [FoundFile("crack/a.png", 1), FoundFile("crack/b.jpg", 1), FoundFile("ok/c.png", 0)]
         wanted = {"crack/a.png": "crack/a_GT.png", "crack/b.jpg": "crack/b.png"}
         for root in (tmp_path, tmp_path / "elsewhere"):
             found = find_masks(tmp_path, root, images, CLASSES)
@@ -67,19 +67,21 @@ class TestFinding:
     def test_a_mask_without_its_image_is_said(self, tmp_path: Path) -> None:
         for name in ("a.png", "x.png", "good.png"):
             write(tmp_path / name)
-        found = find_masks(tmp_path, tmp_path.parent, [Found("crack/a.png", 1), Found("ok/good.png", 0)], CLASSES)
+        found = find_masks(
+            tmp_path, tmp_path.parent, [FoundFile("crack/a.png", 1), FoundFile("ok/good.png", 0)], CLASSES
+        )
         assert found.files == {"crack/a.png": "a.png"}, "a good image has no defect to mark"
         assert found.remarks == ("1 of 3 masks has no image: x.png.",)
 
     def test_one_mask_for_two_defects_is_refused(self, tmp_path: Path) -> None:
         write(tmp_path / "a.png")
         with pytest.raises(DataError, match=r"could be the mask of crack/a\.png and dent/a\.png\. Put the masks"):
-            find_masks(tmp_path, tmp_path.parent, [Found("crack/a.png", 1), Found("dent/a.png", 2)], CLASSES)
+            find_masks(tmp_path, tmp_path.parent, [FoundFile("crack/a.png", 1), FoundFile("dent/a.png", 2)], CLASSES)
 
     def test_masks_of_other_images_are_refused(self, tmp_path: Path) -> None:
         write(tmp_path / "other.png")
         with pytest.raises(DataError, match=r"None of the 1 masks .* is named as a defect, such as a\.png"):
-            find_masks(tmp_path, tmp_path.parent, [Found("crack/a.png", 1)], CLASSES)
+            find_masks(tmp_path, tmp_path.parent, [FoundFile("crack/a.png", 1)], CLASSES)
         with pytest.raises(DataError, match="is not a folder"):
             find_masks(tmp_path / "nowhere", tmp_path, [], CLASSES)
 

@@ -7,7 +7,7 @@ import pytest
 
 from inspectd.domain import Verdict
 from inspectd.errors import DataError
-from inspectd.evaluation.thresholds import Costs, Limits, Margins, calibrate, choose, choose_threshold
+from inspectd.evaluation.thresholds import Costs, ErrorLimits, Margins, calibrate, choose, choose_threshold
 from inspectd.model.spec import Thresholds
 from inspectd.model.verdict import decide, score
 
@@ -53,7 +53,7 @@ class TestLimits:
     @pytest.mark.parametrize("limit", [0.0, 0.04, 0.3])
     def test_on_escapes_is_kept_with_the_fewest_overkills(self, limit: float) -> None:
         good, bad = overlapping()
-        found = choose(good, bad, Limits(escape=limit))
+        found = choose(good, bad, ErrorLimits(escape=limit))
         places = [t for t in every_place(good, bad) if (bad < t).mean() <= limit]
         assert (bad < found.defect).mean() <= limit
         assert (good >= found.defect).sum() == min((good >= t).sum() for t in places)
@@ -62,7 +62,7 @@ class TestLimits:
     @pytest.mark.parametrize("limit", [0.0, 0.02, 0.3])
     def test_on_overkills_is_kept_with_the_fewest_escapes(self, limit: float) -> None:
         good, bad = overlapping()
-        found = choose(good, bad, Limits(overkill=limit))
+        found = choose(good, bad, ErrorLimits(overkill=limit))
         places = [t for t in every_place(good, bad) if (good >= t).mean() <= limit]
         assert (good >= found.defect).mean() <= limit
         assert (bad < found.defect).sum() == min((bad < t).sum() for t in places)
@@ -70,12 +70,12 @@ class TestLimits:
     def test_on_both_take_one_threshold_where_one_will_do(self) -> None:
         good, bad = overlapping()
         best = choose_threshold(good, bad)
-        found = choose(good, bad, Limits((bad < best).mean(), (good >= best).mean()))
+        found = choose(good, bad, ErrorLimits((bad < best).mean(), (good >= best).mean()))
         assert found == Thresholds(best)
 
     def test_on_both_take_two_where_one_cannot_keep_them(self) -> None:
         good, bad = overlapping()
-        found = choose(good, bad, Limits(0.0, 0.0))
+        found = choose(good, bad, ErrorLimits(0.0, 0.0))
         assert found.review is not None
         assert (bad < found.review).sum() == 0
         assert (good >= found.defect).sum() == 0
@@ -86,24 +86,24 @@ class TestLimits:
 
     def test_separated_sides_leave_the_middle_of_the_gap(self) -> None:
         good, bad = np.array([-9.0, -4.0]), np.array([6.0, 8.0])
-        for limits in (Limits(0.0), Limits(None, 0.0), Limits(0.0, 0.0), Limits(0.005, 0.02)):
+        for limits in (ErrorLimits(0.0), ErrorLimits(None, 0.0), ErrorLimits(0.0, 0.0), ErrorLimits(0.005, 0.02)):
             assert choose(good, bad, limits) == Thresholds(1.0)
 
     def test_a_share_that_is_a_whole_number_of_images_is_allowed(self) -> None:
         good, bad = np.full(10, 2.25), np.arange(150.0)
-        assert choose(good, bad, Limits(escape=0.02)) == Thresholds((2.25 + 3) / 2)
-        assert choose(good, bad, Limits(escape=0.0199)).defect < 2.0
+        assert choose(good, bad, ErrorLimits(escape=0.02)) == Thresholds((2.25 + 3) / 2)
+        assert choose(good, bad, ErrorLimits(escape=0.0199)).defect < 2.0
 
     def test_a_margin_that_is_no_number_counts_as_no_error(self) -> None:
         good, bad = np.array([-1.0, np.nan]), np.array([1.0, np.nan])
-        assert choose(good, bad, Limits(0.0, 0.0)) == Thresholds(0.0)
+        assert choose(good, bad, ErrorLimits(0.0, 0.0)) == Thresholds(0.0)
 
     @pytest.mark.parametrize("empty", [np.array([]), np.array([np.nan])])
     def test_need_images_of_both_sides(self, empty: Margins) -> None:
         with pytest.raises(DataError, match="both are needed"):
-            choose(np.array([1.0]), empty, Limits(0.0))
+            choose(np.array([1.0]), empty, ErrorLimits(0.0))
         with pytest.raises(DataError, match="both are needed"):
-            choose(empty, np.array([1.0]), Limits(0.0))
+            choose(empty, np.array([1.0]), ErrorLimits(0.0))
 
 
 class TestCosts:

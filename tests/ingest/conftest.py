@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from inspectd.config import Limits, Watch
+from inspectd.config import LimitSettings, Watch
 from inspectd.domain import Stat
 from inspectd.ingest.intake import Intake
 from inspectd.ledger.database import open_writer, upgrade
@@ -48,7 +48,7 @@ class Bench:
         """Start an intake and let it finish its first scan."""
         self.intake = Intake(
             watches or [self.watch(**keys)],
-            Limits(stalled=stalled),
+            LimitSettings(stalled=stalled),
             self.queue,
             self.wake,
             observe=observe,

@@ -27,7 +27,7 @@ from inspectd.model.bundle import write_bundle
 from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import Preparation
 from inspectd.service.doctor import brightness, clock, disks, events, folders, ledger, limits, models, sandbox, site_of
-from inspectd.service.doctor.finding import Finding, State
+from inspectd.service.doctor.finding import Diagnosis, Level
 
 ROOT_ONLY = "another user's rights are tested as root only"
 NO_USERS = "this machine allows no user namespaces"
@@ -52,13 +52,13 @@ def bad(found: list[dict[str, Any]], check: str) -> dict[str, Any]:
     return dict(line)
 
 
-def look(check: Any, site: Site) -> list[Finding]:
+def look(check: Any, site: Site) -> list[Diagnosis]:
     """One check on its own, in this process."""
     return list(check(site_of(site.config, load(site.config))))
 
 
-def worse(found: list[Finding]) -> list[tuple[str, str, str]]:
-    return [(line.state, line.subject, line.found) for line in found if line.state is not State.OK]
+def worse(found: list[Diagnosis]) -> list[tuple[str, str, str]]:
+    return [(line.state, line.subject, line.found) for line in found if line.state is not Level.OK]
 
 
 def test_a_fresh_site_is_well_and_nothing_is_left_behind(site: Site) -> None:
@@ -80,12 +80,12 @@ def test_images_that_do_not_have_the_bits_of_their_model_are_told(site: Site) ->
     site.drop("a.png", deep_picture(BRIGHT, 12))
     (site.incoming / "broken.png").write_bytes(b"no image")
     [line] = look(brightness.check_brightness, site)
-    assert line.state is State.WARN
+    assert line.state is Level.WARN
     assert line.found.startswith("No value in 1 16-bit file exceeds 1/16 of the range of 16 bits")
     assert "import it with `--bits N`" in line.advice
     site.write({"model": "models/twelve"})
     [line] = look(brightness.check_brightness, site)
-    assert (line.state, line.found[:36]) == (State.OK, "1 16-bit files suit the 12 bits of n")
+    assert (line.state, line.found[:36]) == (Level.OK, "1 16-bit files suit the 12 bits of n")
     site.drop("b.png", deep_picture(BRIGHT, 16))
     [line] = look(brightness.check_brightness, site)
     assert line.found.startswith("Values in 1 of 2 16-bit files, such as ")
@@ -98,7 +98,7 @@ def test_an_empty_watch_is_told_of_its_models_golden_images(site: Site) -> None:
     write_bundle(site.root / "models" / "golden", draft.spec, files, draft)
     site.write({"model": "models/golden"})
     [line] = look(brightness.check_brightness, site)
-    assert (line.state, line.subject) == (State.WARN, "watch line, golden images")
+    assert (line.state, line.subject) == (Level.WARN, "watch line, golden images")
     assert "1/64" in line.found
 
 
@@ -190,7 +190,7 @@ def test_the_command_that_is_printed_gives_the_right(open_site: Site) -> None:
     while True:
         with nobody():
             found = [*folders.check_folders(doctored), *models.check_models(doctored)]
-        commands = {line.advice.strip("`") for line in found if line.state is State.FAULT}
+        commands = {line.advice.strip("`") for line in found if line.state is Level.FAULT}
         if not commands:
             break
         assert not commands & mended, "what it said before did not help"
@@ -215,12 +215,12 @@ def test_a_closed_folder_in_a_watch(open_site: Site) -> None:
     open_site.incoming.chmod(0o755)
     site = site_of(open_site.config, load(open_site.config))
     with nobody():
-        (found,) = (line for line in folders.check_folders(site) if line.state is State.WARN)
+        (found,) = (line for line in folders.check_folders(site) if line.state is Level.WARN)
     assert found.found == f"1 folder below cannot be read by nobody, and what lies there waits: {closed}"
     assert found.advice == f"`chgrp {folders.group_name(NOBODY)} {closed} && chmod g+rx {closed}`"
     closed.chmod(0o744)  # its names can be read, and nothing more
     with nobody():
-        (found,) = (line for line in folders.check_folders(site) if line.state is State.WARN)
+        (found,) = (line for line in folders.check_folders(site) if line.state is Level.WARN)
     assert found.found.endswith(f"{closed}/deeper")
     assert found.advice == f"`chgrp {folders.group_name(NOBODY)} {closed} && chmod g+rx {closed}`"
 
@@ -259,7 +259,7 @@ def test_what_a_service_owns_is_shared_with_its_group(open_site: Site) -> None:
     assert worse(look(folders.check_folders, site)) == []
     os.chown(site.root, 990, 990)
     [user] = look(folders.check_user, site)
-    assert (user.state, user.found) == (State.WARN, "root may do everything, user 990 may not")
+    assert (user.state, user.found) == (Level.WARN, "root may do everything, user 990 may not")
 
 
 # --- disks
@@ -292,9 +292,9 @@ def test_a_disk_that_is_nearly_full_and_one_without_inodes(site: Site, space: Sp
 def test_file_systems_of_other_machines(tmp_path: Path) -> None:
     mounts = f"{MOUNTS}2 1 0:40 / {tmp_path} rw - cifs //nas/cameras rw\n"
     cifs = disks.ledger_kind(tmp_path / "inspectd.db", mounts)
-    assert (cifs.state, cifs.found) == (State.FAULT, "cifs: SQLite loses data on a network file system")
-    assert disks.ledger_kind(Path("/run/inspectd.db"), mounts).state is State.WARN
-    assert disks.ledger_kind(Path("/srv/inspectd.db"), mounts).state is State.OK
+    assert (cifs.state, cifs.found) == (Level.FAULT, "cifs: SQLite loses data on a network file system")
+    assert disks.ledger_kind(Path("/run/inspectd.db"), mounts).state is Level.WARN
+    assert disks.ledger_kind(Path("/srv/inspectd.db"), mounts).state is Level.OK
 
 
 def test_what_a_backend_means_on_a_share(site: Site) -> None:
@@ -335,18 +335,18 @@ def test_what_is_said_of_an_event_that_does_not_come() -> None:
 def test_a_limit_that_is_nearly_reached_and_a_short_queue() -> None:
     most = limits.Limit(1000, "fs.inotify.max_user_watches")
     assert [limits.against("folders", number, most).state for number in (800, 801, 1000, 1001)] == [
-        *(State.OK, State.WARN, State.WARN, State.FAULT)
+        *(Level.OK, Level.WARN, Level.WARN, Level.FAULT)
     ]
     raised = "`echo fs.inotify.max_user_watches=4004 > /etc/sysctl.d/60-fs.inotify.max_user_watches.conf"
     assert limits.against("folders", 1001, most).advice.startswith(raised)
-    assert limits.waiting(limits.QUEUE - 1).state is State.WARN
+    assert limits.waiting(limits.QUEUE - 1).state is Level.WARN
 
 
 def test_polling_needs_no_events(site: Site) -> None:
     site.write({"backend": "polling"})
     assert look(limits.check_limits, site) == []
     [found] = look(events.check_events, site)
-    assert (found.state, found.found) == (State.OK, "polled every second or less often; no events are needed")
+    assert (found.state, found.found) == (Level.OK, "polled every second or less often; no events are needed")
 
 
 @pytest.mark.parametrize(
@@ -390,12 +390,12 @@ def test_a_damaged_ledger(site: Site, started: Path) -> None:
     with started.open("r+b") as handle:
         handle.seek((page - 1) * size)
         handle.write(b"\xff" * size)
-    [fault] = [line for line in look(ledger.check_ledger, site) if line.state is State.FAULT]
+    [fault] = [line for line in look(ledger.check_ledger, site) if line.state is Level.FAULT]
     assert "keep the file, and put the newest good copy in its place" in fault.advice
     large = ledger_health(f"sqlite:///{started}", quick_most=0)
     assert (large.quick, large.damage) == (False, None)
     started.write_bytes(b"no database at all" * 1000)
-    [fault] = [line for line in look(ledger.check_ledger, site) if line.state is State.FAULT]
+    [fault] = [line for line in look(ledger.check_ledger, site) if line.state is Level.FAULT]
     assert "is not an inspectd database" in fault.advice
 
 
@@ -403,7 +403,7 @@ def test_a_ledger_of_another_version(site: Site, started: Path) -> None:
     for revision, advice in (("0000", "`inspectd run` upgrades it"), ("9999", "was written by a newer inspectd")):
         with sqlite3.connect(started) as connection:
             connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
-        [fault] = [line for line in look(ledger.check_ledger, site) if line.state is State.FAULT]
+        [fault] = [line for line in look(ledger.check_ledger, site) if line.state is Level.FAULT]
         assert advice in fault.advice
 
 
@@ -416,14 +416,14 @@ def test_a_clock_that_was_set_back(site: Site, started: Path) -> None:
 
 
 def test_a_log_that_is_not_written_back() -> None:
-    assert ledger.log_size("inspectd.db-wal", ledger.WAL_MOST).state is State.OK
-    assert ledger.log_size("inspectd.db-wal", ledger.WAL_MOST + 1).state is State.WARN
+    assert ledger.log_size("inspectd.db-wal", ledger.WAL_MOST).state is Level.OK
+    assert ledger.log_size("inspectd.db-wal", ledger.WAL_MOST + 1).state is Level.WARN
 
 
 def test_clocks() -> None:
-    assert clock.plausible(datetime(1970, 1, 1, 0, 5, tzinfo=UTC)).state is State.FAULT
-    assert clock.plausible(datetime(2027, 1, 1, tzinfo=UTC)).state is State.OK
-    assert clock.synchronised(clock.UNSYNCHRONISED).state is State.WARN
+    assert clock.plausible(datetime(1970, 1, 1, 0, 5, tzinfo=UTC)).state is Level.FAULT
+    assert clock.plausible(datetime(2027, 1, 1, tzinfo=UTC)).state is Level.OK
+    assert clock.synchronised(clock.UNSYNCHRONISED).state is Level.WARN
     assert clock.synchronised(0).found == "in step"
     assert clock.synchronised(-1).found == "the kernel may not be asked here"
 
@@ -434,10 +434,10 @@ def test_clocks() -> None:
 @pytest.mark.long
 def test_a_device_that_is_not_there_and_one_that_does_not_answer() -> None:
     absent = models.device("gpu:63")
-    assert (absent.state, absent.found) == (State.FAULT, "is not to be had")
+    assert (absent.state, absent.found) == (Level.FAULT, "is not to be had")
     assert "worker.device: gpu:63" in absent.advice
     late = models.device("cpu", patience=0.01)
-    assert (late.state, late.found) == (State.FAULT, "no answer within 0.01 s")
+    assert (late.state, late.found) == (Level.FAULT, "no answer within 0.01 s")
 
 
 # --- the drop-in
@@ -486,11 +486,11 @@ def test_an_installed_service_against_the_needs() -> None:
     own = {"RequiresMountsFor": "/var/lib/inspectd /tmp /var/tmp"}  # what systemd adds for the unit's own folders
     shipped = {"ReadWritePaths": "", "ProtectHome": "yes", "PrivateTmp": "yes", **own}
     dropped_in = {"ReadWritePaths": "-/srv /home/ada/in", "ProtectHome": "no", "PrivateTmp": "yes", **own}
-    assert sandbox.allowed(found, None, "install it").state is State.OK
-    assert sandbox.allowed(found, dropped_in, "install it").state is State.OK
+    assert sandbox.allowed(found, None, "install it").state is Level.OK
+    assert sandbox.allowed(found, dropped_in, "install it").state is Level.OK
     lacking = sandbox.allowed(found, shipped, "install it")
     assert (lacking.state, lacking.found) == (
-        State.FAULT,
+        Level.FAULT,
         "the installed service lacks ReadWritePaths=/srv/out /home/ada/in, ProtectHome=no",
     )
 
@@ -498,7 +498,7 @@ def test_an_installed_service_against_the_needs() -> None:
 def test_an_installed_requirement_of_a_mount_is_a_fault() -> None:
     shown = {"ReadWritePaths": "", "ProtectHome": "yes", "PrivateTmp": "yes", "RequiresMountsFor": "/tmp '/mnt/line 1'"}
     found = sandbox.allowed(sandbox.Needs((), (Path("/mnt/line 1"),)), shown, "install it")
-    assert found.state is State.FAULT
+    assert found.state is Level.FAULT
     assert 'RequiresMountsFor="/mnt/line 1"' in found.found
     assert "daemon-reload" in found.advice
 
@@ -526,5 +526,5 @@ def test_the_drop_in_of_a_site(site: Site) -> None:
     command = [sys.executable, "-m", "inspectd", "doctor", "--systemd", "-c", str(site.config)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"ReadWritePaths=/srv/out {site.root} /srv/archive/line" in done.stdout.splitlines()
-    missing = [line.subject for line in look(sandbox.check_sandbox, site) if line.state is State.WARN]
+    missing = [line.subject for line in look(sandbox.check_sandbox, site) if line.state is Level.WARN]
     assert missing == ["/srv/out", "/srv/archive/line"]

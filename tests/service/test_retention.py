@@ -28,7 +28,7 @@ from inspectd.ledger.write.pins import pin
 from inspectd.ledger.write.queue import Queue
 from inspectd.paths import from_text
 from inspectd.service.retention import removal, upkeep
-from inspectd.service.retention.candidates import Found, choose, preview
+from inspectd.service.retention.candidates import Removable, choose, preview
 from inspectd.service.retention.upkeep import AgeClock, Retention
 from inspectd.worker.after import carry_out
 
@@ -556,9 +556,9 @@ def test_a_clock_that_leaps_makes_nothing_old_for_a_day() -> None:
     assert clock.is_steady(wall=900_086_401, boot=86_621)
 
 
-def candidate(number: int, size: int, device: int = 1) -> Found:
+def candidate(number: int, size: int, device: int = 1) -> Removable:
     row = RetentionCandidate(number, f"2026-11-{number:02d}", number, "line", "", "", None, 0, 0, 0, None, False, False)
-    return Found(row, (), size, device)
+    return Removable(row, (), size, device)
 
 
 def test_choosing_takes_the_oldest_until_enough_is_free_on_the_disk_that_is_short() -> None:

@@ -14,7 +14,7 @@ from inspectd.cli.main import app
 from inspectd.errors import BundleError, DataError
 from inspectd.evaluation.cases import read_cases
 from inspectd.evaluation.quantised import compared_again
-from inspectd.evaluation.thresholds import Limits
+from inspectd.evaluation.thresholds import ErrorLimits
 from inspectd.evaluation.tune import tune
 from inspectd.model.bundle import INT8, Bundle, load_bundle
 from inspectd.model.golden import INDEX
@@ -99,7 +99,7 @@ def test_an_evaluation_of_other_images_shows_what_was_found_at_first(quantised: 
 
 
 def test_other_thresholds_are_compared_by(quantised: Bundle, tmp_path: Path) -> None:
-    tuned = tune(quantised, Limits(escape=0.01), out=tmp_path / "tuned").bundle
+    tuned = tune(quantised, ErrorLimits(escape=0.01), out=tmp_path / "tuned").bundle
     assert INT8 in tuned.files
     assert tuned.spec.int8 == compared_again(quantised, tuned.spec.thresholds)
     coarse = read_cases(quantised.path / "findings.int8.csv", quantised.spec)[0].margin

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inspectd.config import Overlay
+from inspectd.config import OverlaySettings
 from inspectd.vision.overlay import Style, draw, encode
 from inspectd.vision.regions import Region, regions
 
@@ -163,5 +163,5 @@ def test_a_line_too_long_for_jpeg_is_shrunk() -> None:
 
 
 def test_styles_are_the_configurations() -> None:
-    configured = Overlay().model_dump(exclude={"write"})
+    configured = OverlaySettings().model_dump(exclude={"write"})
     assert Style(**configured) == Style()

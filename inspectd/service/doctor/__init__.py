@@ -5,7 +5,7 @@ that is dropped into each watch and removed at once, so all of it may run beside
 """
 
 from inspectd.service.doctor.examine import examine, site_of
-from inspectd.service.doctor.finding import Finding, State
+from inspectd.service.doctor.finding import Diagnosis, Level
 from inspectd.service.doctor.sandbox import drop_in
 
-__all__ = ["Finding", "State", "drop_in", "examine", "site_of"]
+__all__ = ["Diagnosis", "Level", "drop_in", "examine", "site_of"]

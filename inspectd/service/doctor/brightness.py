@@ -7,26 +7,26 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from inspectd.config import Limits, Watch
+from inspectd.config import LimitSettings, Watch
 from inspectd.errors import BundleError
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Walk
 from inspectd.model.bundle import Bundle, read_bundle
-from inspectd.service.doctor.finding import Finding, Site, is_folder, ok, warn
+from inspectd.service.doctor.finding import Diagnosis, Site, is_folder, ok, warn
 from inspectd.vision.depth import Depths
 from inspectd.vision.errors import DecodeError
 
 LOOKED_AT = 20  # images of a watch
 
 
-def check_brightness(site: Site) -> Iterator[Finding]:
+def check_brightness(site: Site) -> Iterator[Diagnosis]:
     """A finding for each watch with 16-bit files. Another check tells of a model that cannot be read."""
     for watch in site.config.watch:
         try:
             bundle = read_bundle(watch.model)
             subject, found = f"watch {watch.name}, {watch.path}", _depths(_lying(watch), bundle, site.config.limits)
             if not found.used:
-                subject, found = f"watch {watch.name}, golden images", _depths(_golden(bundle), bundle, Limits())
+                subject, found = f"watch {watch.name}, golden images", _depths(_golden(bundle), bundle, LimitSettings())
         except (BundleError, OSError):
             continue
         bits = bundle.spec.preparation.bits
@@ -49,7 +49,7 @@ def _golden(bundle: Bundle) -> Iterable[Path]:
     return [bundle.path / image.file for image in golden.images] if golden else []
 
 
-def _depths(files: Iterable[Path], bundle: Bundle, limits: Limits) -> Depths:
+def _depths(files: Iterable[Path], bundle: Bundle, limits: LimitSettings) -> Depths:
     """What the values in the files take; a file that cannot be read is left out."""
     from inspectd.vision.decode import decode
 

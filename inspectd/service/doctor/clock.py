@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from inspectd.clock import utc_text
-from inspectd.service.doctor.finding import Finding, Site, fault, ok, warn
+from inspectd.service.doctor.finding import Diagnosis, Site, fault, ok, warn
 
 YEARS = range(2026, 2100)  # this software is of 2026; a machine that lost its clock's battery believes in 1970 or 2000
 SLACK = timedelta(seconds=5)  # what a running correction may take back
@@ -13,21 +13,21 @@ UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
 SET = "set it: `timedatectl set-ntp true`, or `date --set`"
 
 
-def check_clock(_: Site) -> Iterator[Finding]:
+def check_clock(_: Site) -> Iterator[Diagnosis]:
     """The year, and whether the kernel believes its clock to be held right."""
     now = datetime.now(UTC)
     yield plausible(now)
     yield synchronised(_ask_the_kernel())
 
 
-def plausible(now: datetime) -> Finding:
+def plausible(now: datetime) -> Diagnosis:
     """A year in which this software may run."""
     if now.year not in YEARS:
         return fault("clock", "time", f"{utc_text(now)} cannot be", SET)
     return ok("clock", "time", utc_text(now))
 
 
-def after_newest(newest: str | None, now: datetime) -> Finding:
+def after_newest(newest: str | None, now: datetime) -> Diagnosis:
     """Results of before a clock was set back seem to lie in the future, and `--since` misses new ones."""
     if newest is not None and datetime.fromisoformat(newest) > now + SLACK:
         found = f"it is {utc_text(now)}, and the newest row is of {newest}: the clock was set back"
@@ -35,7 +35,7 @@ def after_newest(newest: str | None, now: datetime) -> Finding:
     return ok("clock", "newest row of the ledger", newest or "none yet")
 
 
-def synchronised(state: int) -> Finding:
+def synchronised(state: int) -> Diagnosis:
     """What adjtimex(2) answers: -1 where it may not be asked, `UNSYNCHRONISED`, or another state of a clock in step."""
     if state == UNSYNCHRONISED:
         return warn(

@@ -7,7 +7,7 @@ from pathlib import Path
 from inspectd.config import Watch
 from inspectd.ingest.observe import backend_of, needs_polling
 from inspectd.mounts import file_system, is_network, mountinfo
-from inspectd.service.doctor.finding import Finding, Site, archive, fault, is_folder, ok, standing, warn
+from inspectd.service.doctor.finding import Diagnosis, Site, archive, fault, is_folder, ok, standing, warn
 from inspectd.service.metrics.space import places
 from inspectd.sizes import size_text
 
@@ -21,7 +21,7 @@ LEAST_FILES = 2_000
 VOLATILE = ("tmpfs", "ramfs")
 
 
-def check_kinds(site: Site) -> Iterator[Finding]:
+def check_kinds(site: Site) -> Iterator[Diagnosis]:
     """Where events can be had, where a ledger may lie, and what a move costs."""
     mounts = mountinfo()
     for watch in site.config.watch:
@@ -34,7 +34,7 @@ def check_kinds(site: Site) -> Iterator[Finding]:
     yield ledger_kind(site.config.database_file, mounts)
 
 
-def watch_kind(watch: Watch, mounts: str) -> Finding:
+def watch_kind(watch: Watch, mounts: str) -> Diagnosis:
     """What `backend` means on this file system, of which `mounts`, the text of /proc/self/mountinfo, tells."""
     kind, subject = kind_of(watch.path, mounts), f"watch {watch.name}, {watch.path}"
     if watch.backend == "inotify" and needs_polling(kind):
@@ -43,7 +43,7 @@ def watch_kind(watch: Watch, mounts: str) -> Finding:
     return ok("disks", subject, f"{kind}: {meant}{backend_of(watch, mounts)}")
 
 
-def ledger_kind(ledger: Path, mounts: str) -> Finding:
+def ledger_kind(ledger: Path, mounts: str) -> Diagnosis:
     """A ledger needs a disk of this machine that keeps what is written."""
     subject, kind = f"ledger, {ledger}", kind_of(ledger.parent, mounts)
     local = "set `database:` to a file on a local disk of this machine"
@@ -59,7 +59,7 @@ def kind_of(path: Path, mounts: str) -> str:
     return file_system(standing(Path(os.path.realpath(path))), mounts)
 
 
-def check_space(site: Site) -> Iterator[Finding]:
+def check_space(site: Site) -> Iterator[Diagnosis]:
     """Room for files on every disk that is written to, once for each disk."""
     config = site.config
     folders = places(config)
@@ -72,7 +72,7 @@ def check_space(site: Site) -> Iterator[Finding]:
         yield space(f"{', '.join(names)}, {there}", os.statvfs(there))
 
 
-def space(subject: str, disk: os.statvfs_result) -> Finding:
+def space(subject: str, disk: os.statvfs_result) -> Diagnosis:
     """What is left for others than root; a file system that reports no number of files has no such limit."""
     free, files = disk.f_bavail * disk.f_frsize, disk.f_favail
     found = f"{size_text(free)} free" + (f", room for {files:,} files" if disk.f_files else "")

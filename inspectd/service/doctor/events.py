@@ -16,19 +16,19 @@ from watchdog.observers.inotify import InotifyObserver
 
 from inspectd.config import Watch
 from inspectd.ingest.observe import backend_of
-from inspectd.service.doctor.finding import Finding, Site, fault, is_folder, ok, warn
+from inspectd.service.doctor.finding import Diagnosis, Site, fault, is_folder, ok, warn
 
 PATIENCE = 3.0  # seconds; watchdog itself holds an event back for half a second
 
 
-def check_events(site: Site) -> Iterator[Finding]:
+def check_events(site: Site) -> Iterator[Diagnosis]:
     """One canary for each watch that is observed by inotify."""
     for watch in site.config.watch:
         if is_folder(watch.path):
             yield canary(watch)
 
 
-def canary(watch: Watch) -> Finding:
+def canary(watch: Watch) -> Diagnosis:
     """Drop a file, wait for the event."""
     subject = f"watch {watch.name}, {watch.path}"
     if backend_of(watch) == "polling":
@@ -55,7 +55,7 @@ def canary(watch: Watch) -> Finding:
     return unheard(watch.backend, subject)
 
 
-def unheard(backend: str, subject: str) -> Finding:
+def unheard(backend: str, subject: str) -> Diagnosis:
     """No event came."""
     meanwhile = (
         "it will be polled as well once files were missed, " if backend == "auto" else "files are found by the scan, "

@@ -8,7 +8,7 @@ from inspectd.service.doctor.brightness import check_brightness
 from inspectd.service.doctor.clock import check_clock
 from inspectd.service.doctor.disks import check_kinds, check_space
 from inspectd.service.doctor.events import check_events
-from inspectd.service.doctor.finding import Finding, Site, ok
+from inspectd.service.doctor.finding import Diagnosis, Site, ok
 from inspectd.service.doctor.folders import check_folders, check_user
 from inspectd.service.doctor.ledger import check_ledger
 from inspectd.service.doctor.limits import check_limits
@@ -17,7 +17,7 @@ from inspectd.service.doctor.sandbox import check_sandbox
 from inspectd.service.locks import holder
 
 
-def examine(site: Site) -> Iterator[Finding]:
+def examine(site: Site) -> Iterator[Diagnosis]:
     """Look the site over; findings come as they are made."""
     yield ok("configuration", str(site.path), f"right; watches: {', '.join(watch.name for watch in site.config.watch)}")
     for check in CHECKS:
@@ -29,7 +29,7 @@ def site_of(path: Path, config: Config) -> Site:
     return Site(path, config, holder(config.lock_file))
 
 
-CHECKS: tuple[Callable[[Site], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[Site], Iterator[Diagnosis]], ...] = (
     check_user,
     check_folders,
     check_kinds,

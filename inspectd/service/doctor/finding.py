@@ -8,7 +8,7 @@ from pathlib import Path
 from inspectd.config import Config, Watch
 
 
-class State(StrEnum):
+class Level(StrEnum):
     """How bad it is: `FAULT` keeps the site from working as it is configured, `WARN` may do so one day."""
 
     OK = "ok"
@@ -17,10 +17,10 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line: what was looked at, what was found there, and what to do about it (nothing where all is well)."""
 
-    state: State
+    state: Level
     check: str
     subject: str
     found: str
@@ -36,16 +36,16 @@ class Site:
     daemon: int | None
 
 
-def ok(check: str, subject: str, found: str) -> Finding:
-    return Finding(State.OK, check, subject, found)
+def ok(check: str, subject: str, found: str) -> Diagnosis:
+    return Diagnosis(Level.OK, check, subject, found)
 
 
-def warn(check: str, subject: str, found: str, advice: str) -> Finding:
-    return Finding(State.WARN, check, subject, found, advice)
+def warn(check: str, subject: str, found: str, advice: str) -> Diagnosis:
+    return Diagnosis(Level.WARN, check, subject, found, advice)
 
 
-def fault(check: str, subject: str, found: str, advice: str) -> Finding:
-    return Finding(State.FAULT, check, subject, found, advice)
+def fault(check: str, subject: str, found: str, advice: str) -> Diagnosis:
+    return Diagnosis(Level.FAULT, check, subject, found, advice)
 
 
 def archive(watch: Watch) -> Path | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from inspectd.config import Watch, remarks
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Walk
-from inspectd.service.doctor.finding import Finding, Site, archive, exists, fault, is_folder, ok, standing, warn
+from inspectd.service.doctor.finding import Diagnosis, Site, archive, exists, fault, is_folder, ok, standing, warn
 
 MOST_ENTRIES = 200_000  # that are looked at below a watch: a minute on a slow share
 READ, WRITE = os.R_OK | os.X_OK, os.R_OK | os.W_OK | os.X_OK
@@ -40,7 +40,7 @@ class User:
         return user_name(self.uid)
 
 
-def check_user(site: Site) -> Iterator[Finding]:
+def check_user(site: Site) -> Iterator[Diagnosis]:
     """Root may do everything, so that its rights say nothing of those of the service's user."""
     user, owner = User.present(), standing(site.config.database_file.parent).stat().st_uid
     if user.uid == 0 and owner != 0:
@@ -56,7 +56,7 @@ def check_user(site: Site) -> Iterator[Finding]:
         yield ok("user", user.name, "rights are looked at as this user's")
 
 
-def check_folders(site: Site) -> Iterator[Finding]:
+def check_folders(site: Site) -> Iterator[Diagnosis]:
     """What is read and written, and whether a group shares what a service writes."""
     user, config = User.present(), site.config
     for remark in remarks(config):
@@ -77,7 +77,7 @@ def check_folders(site: Site) -> Iterator[Finding]:
     yield from _shared({"output": config.output, "folder of the ledger": ledger.parent})
 
 
-def _below(user: User, watch: Watch) -> Iterator[Finding]:
+def _below(user: User, watch: Watch) -> Iterator[Diagnosis]:
     """Folders below a watch that a scan cannot read, the first of them and how many there are; and what is left out."""
     closed: set[str] = set()
     walk = Walk(watch, Naming(watch), lambda folder, _: closed.add(folder))
@@ -99,7 +99,7 @@ def _below(user: User, watch: Watch) -> Iterator[Finding]:
         yield warn("folders", f"watch {watch.name}, {watch.path}", said, remedy(user, barred, barred.stat(), READ))
 
 
-def check_rights(user: User, subject: str, path: Path, wanted: int) -> Finding:
+def check_rights(user: User, subject: str, path: Path, wanted: int) -> Diagnosis:
     """Whether the user may do what is `wanted` (`os.access` bits) with a path, or make it where it is missing."""
     there = standing(path)
     found = "readable and writable" if wanted & os.W_OK else "readable"
@@ -167,7 +167,7 @@ def _own_group(user: User) -> str:
         return group_name(os.getegid())
 
 
-def _missing(subject: str, path: Path) -> Finding | None:
+def _missing(subject: str, path: Path) -> Diagnosis | None:
     """What is said of a watch whose folder is not to be seen; None where that is for want of rights."""
     there = standing(path)
     if there == path:
@@ -182,7 +182,7 @@ def _mount(path: Path) -> str:
     return shlex.quote(str(next(part for part in (path.resolve(), *path.resolve().parents) if part.is_mount())))
 
 
-def _shared(folders: dict[str, Path]) -> Iterator[Finding]:
+def _shared(folders: dict[str, Path]) -> Iterator[Diagnosis]:
     for what, folder in folders.items():
         if not is_folder(folder) or (found := folder.stat()).st_uid not in SYSTEM:
             continue

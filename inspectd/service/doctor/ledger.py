@@ -9,13 +9,13 @@ from inspectd.ledger.backup import RESTORE
 from inspectd.ledger.read.health import ledger_health
 from inspectd.ledger.schema import REVISION
 from inspectd.service.doctor.clock import after_newest
-from inspectd.service.doctor.finding import Finding, Site, fault, is_folder, ok, standing, warn
+from inspectd.service.doctor.finding import Diagnosis, Site, fault, is_folder, ok, standing, warn
 from inspectd.sizes import size_text
 
 WAL_MOST = 64_000_000  # sixteen times what SQLite lets gather before it writes it back
 
 
-def check_ledger(site: Site) -> Iterator[Finding]:
+def check_ledger(site: Site) -> Iterator[Diagnosis]:
     """Schema, damage, the write-ahead log, the last start, and whether its newest row lies in the future."""
     file = site.config.database_file
     yield ok("daemon", str(file), f"served by process {site.daemon}" if site.daemon else "no daemon serves it now")
@@ -42,7 +42,7 @@ def check_ledger(site: Site) -> Iterator[Finding]:
     yield after_newest(found.newest_at, datetime.now(UTC))
 
 
-def log_size(subject: str, wal: int) -> Finding:
+def log_size(subject: str, wal: int) -> Diagnosis:
     """A write-ahead log that cannot be written back grows until the disk is full."""
     if wal > WAL_MOST:
         who = f"close what keeps the ledger open for reading: `fuser -v {subject}`"

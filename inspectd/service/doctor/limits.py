@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inspectd.ingest.observe import backend_of
-from inspectd.service.doctor.finding import Finding, Site, fault, ok, warn
+from inspectd.service.doctor.finding import Diagnosis, Site, fault, ok, warn
 
 SYSCTL = Path("/proc/sys")
 QUEUE = 16_384  # events, the kernel's default: what a burst may bring while the reader is busy
@@ -15,7 +15,7 @@ ROOM = 4  # times what is needed, where a limit is raised ...
 LEAST = 128  # ... of at least the kernel's default
 
 
-def check_limits(site: Site) -> Iterator[Finding]:
+def check_limits(site: Site) -> Iterator[Diagnosis]:
     """Folders to watch, watches and events waiting, each against its limit."""
     inotify = [watch for watch in site.config.watch if backend_of(watch) == "inotify"]
     if not inotify:
@@ -50,7 +50,7 @@ def limit(what: str) -> Limit:
     return min(found, key=lambda limit: limit.value)
 
 
-def against(subject: str, number: int, most: Limit) -> Finding:
+def against(subject: str, number: int, most: Limit) -> Diagnosis:
     """A number against its limit, with the line that raises it."""
     if number > most.value:
         found = f"more than the {most.value:,} allowed"
@@ -61,7 +61,7 @@ def against(subject: str, number: int, most: Limit) -> Finding:
     return ok("limits", subject, found)
 
 
-def waiting(queue: int) -> Finding:
+def waiting(queue: int) -> Diagnosis:
     """The events that a burst may bring; where they are too many for the queue, only a scan finds the files."""
     subject, found = "events that may wait", f"{queue:,}"
     if queue < QUEUE:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from inspectd.errors import BundleError
 from inspectd.model.bundle import load_bundle
-from inspectd.service.doctor.finding import Finding, Site, fault, ok, warn
+from inspectd.service.doctor.finding import Diagnosis, Site, fault, ok, warn
 from inspectd.service.doctor.folders import READ, User, check_rights
 
 PATIENCE = 60.0  # seconds to import it and to count devices; a cold disk takes 10
@@ -29,7 +29,7 @@ except ConfigError as error:
 """
 
 
-def check_models(site: Site) -> Iterator[Finding]:
+def check_models(site: Site) -> Iterator[Diagnosis]:
     """Every bundle once; then the device, where a network needs one."""
     networks: set[str] = set()
     for model in dict.fromkeys(watch.model for watch in site.config.watch):
@@ -48,7 +48,7 @@ def check_models(site: Site) -> Iterator[Finding]:
         yield device(site.config.worker.device)
 
 
-def device(wanted: str, patience: float = PATIENCE) -> Finding:
+def device(wanted: str, patience: float = PATIENCE) -> Diagnosis:
     """What `worker.device` comes to, asked in a child."""
     subject = f"worker.device: {wanted}"
     try:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from inspectd.mounts import mount_of, mountinfo
 from inspectd.service.doctor.finding import (
-    Finding,
+    Diagnosis,
+    Level,
     Site,
-    State,
     archive,
     exists,
     fault,
@@ -119,7 +119,7 @@ def required(shown: Mapping[str, str]) -> list[Path]:
     return [path for path in _paths(shown[REQUIRED]) if not any(path.is_relative_to(place) for place in own)]
 
 
-def check_sandbox(site: Site) -> Iterator[Finding]:
+def check_sandbox(site: Site) -> Iterator[Diagnosis]:
     """Whether the service may do what the configuration asks, and folders that must be made before it starts."""
     found = needs(site, mountinfo())
     yield allowed(found, installed(site.path), _install(site.path))
@@ -129,7 +129,7 @@ def check_sandbox(site: Site) -> Iterator[Finding]:
             yield warn("systemd", str(path), "is not there, and the service cannot make it", make)
 
 
-def allowed(found: Needs, shown: Mapping[str, str] | None, install: str) -> Finding:
+def allowed(found: Needs, shown: Mapping[str, str] | None, install: str) -> Diagnosis:
     """What the site needs against what its installed service has; without one, what it would need."""
     if shown is not None and (mounts := required(shown)):
         said = f"the installed service has {REQUIRED}={_list(mounts)}: it never starts when that mount is late, and"
@@ -144,7 +144,7 @@ def allowed(found: Needs, shown: Mapping[str, str] | None, install: str) -> Find
     if not entries:
         return ok("systemd", SUBJECT, "enough for the configured folders")
     if shown is None:
-        return Finding(State.OK, "systemd", SUBJECT, f"a service of this site needs {entries}", install)
+        return Diagnosis(Level.OK, "systemd", SUBJECT, f"a service of this site needs {entries}", install)
     if missing := lacking(found, shown):
         return fault("systemd", SUBJECT, f"the installed service lacks {', '.join(missing)}", install)
     return ok("systemd", SUBJECT, "the installed service has what the configured folders need")

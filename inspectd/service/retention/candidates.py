@@ -28,7 +28,7 @@ Short = dict[int, int]  # by device, the bytes that are missing to what must sta
 
 
 @dataclass(frozen=True)
-class Found:
+class Removable:
     """A candidate that is there and may go: its files, and what they hold of which disk."""
 
     candidate: RetentionCandidate
@@ -47,7 +47,7 @@ class Rule:
     free: str | None
     roots: tuple[Path, ...]  # whose disks `free` is about
     page: Callable[[Cursor, int], list[RetentionCandidate]]
-    find: Callable[[Sequence[RetentionCandidate]], list[Found]]
+    find: Callable[[Sequence[RetentionCandidate]], list[Removable]]
     let_go: Callable[[Mapping[int, Sequence[Removal]]], None]
 
 
@@ -59,7 +59,7 @@ class Tally:
     by_space: int = 0
     bytes: int = 0
 
-    def add(self, going: Sequence[Found], before: str) -> None:
+    def add(self, going: Sequence[Removable], before: str) -> None:
         aged = sum(each.candidate.at < before for each in going)
         self.by_age += aged
         self.by_space += len(going) - aged
@@ -109,7 +109,7 @@ def cutoff(rule: Rule, now: datetime) -> str:
     return utc_text(now - timedelta(days=rule.days)) if rule.days else ""
 
 
-def walk(rule: Rule, before: str, missing: Short) -> Iterator[list[Found]]:
+def walk(rule: Rule, before: str, missing: Short) -> Iterator[list[Removable]]:
     """What a rule removes, from the oldest on, a page at a time; `missing` is reduced by what that frees.
 
     The disks are measured once, before: some free the space of a removed file only later.
@@ -125,7 +125,7 @@ def walk(rule: Rule, before: str, missing: Short) -> Iterator[list[Found]]:
         beyond = Cursor(page[-1].at, page[-1].id)
 
 
-def choose(found: Sequence[Found], before: str, missing: Short) -> list[Found]:
+def choose(found: Sequence[Removable], before: str, missing: Short) -> list[Removable]:
     """Of candidates in the order of age: those that are older than a time, and as many as a disk too full needs."""
     going = []
     for each in found:
@@ -152,7 +152,7 @@ def shortage(rule: Rule) -> Short:
 
 def _sources(
     page: Sequence[RetentionCandidate], watches: Mapping[str, Watch], shared: Container[str]
-) -> Iterator[Found]:
+) -> Iterator[Removable]:
     """Moved files that lie in the archive of their watch, in no watch, and are still the very files of one image."""
     watched = [watch.path.resolve() for watch in watches.values()]
     for each in page:
@@ -167,20 +167,20 @@ def _sources(
             dropped = utc_text(
                 datetime.fromtimestamp(each.ctime_ns / 1e9, UTC)
             )  # perhaps again, long after its outcome
-            yield Found(replace(each, at=max(each.at, dropped)), (removal,), there.st_blocks * 512, there.st_dev)
+            yield Removable(replace(each, at=max(each.at, dropped)), (removal,), there.st_blocks * 512, there.st_dev)
 
 
-def _overlays(page: Sequence[RetentionCandidate], output: Path) -> Iterator[Found]:
+def _overlays(page: Sequence[RetentionCandidate], output: Path) -> Iterator[Removable]:
     for each in page:
         root, path = output / each.watch, output / (each.file or "")
         if there := look(root, path):
             drawn = (_removal(root, path), _removal(root, path.with_suffix(".json")))
-            yield Found(each, drawn, there.st_blocks * 512, there.st_dev)
+            yield Removable(each, drawn, there.st_blocks * 512, there.st_dev)
 
 
 def _rows(
     page: Sequence[RetentionCandidate], config: Config, watches: Mapping[str, Watch], expiry: RetentionLedger
-) -> Iterator[Found]:
+) -> Iterator[Removable]:
     """Rows whose file is certainly gone: were the file still there, the next scan would take it for a new one."""
     gone = [each for each in page if each.watch in watches and _source_is_gone(each, watches[each.watch])]
     drawn = expiry.drawn([each.id for each in gone])
@@ -189,7 +189,7 @@ def _rows(
         names = [artifact_path(each, model, ".json") for _, model in drawn[each.id]]  # it may stand without an overlay
         names += [Path(overlay) for overlay, _ in drawn[each.id] if overlay]
         paths = [config.output / name for name in names]
-        yield Found(each, tuple(_removal(root, path) for path in paths if look(root, path)), 0, 0)
+        yield Removable(each, tuple(_removal(root, path) for path in paths if look(root, path)), 0, 0)
 
 
 def _source_is_gone(row: RetentionCandidate, watch: Watch) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from inspectd.errors import BundleError
 from inspectd.model.foreign.keras2.layers import WAY_OUT, Json, class_of, input_layer, plain, translate_layer
 from inspectd.model.foreign.keras2.nodes import call_of_node
-from inspectd.model.foreign.keras2.operators import Call, call_of
+from inspectd.model.foreign.keras2.operators import OperatorCall, call_of
 
 CONSTANT = "_CONSTANT_VALUE"
 OPERATORS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
@@ -113,7 +113,7 @@ def _sequence(entry: Json, outermost: bool) -> list[Json]:
     if outermost and steps and steps[0]["class_name"] != "InputLayer":
         if shape is None:
             raise BundleError(
-                "it does not say how large its input is. Call `model.build((None, height, width, 3))`, "
+                "it does not say how large its input is. OperatorCall `model.build((None, height, width, 3))`, "
                 "and save it again."
             )
         return [input_layer({"batch_input_shape": shape}, f"{steps[0]['name']}_input"), *steps]
@@ -215,7 +215,7 @@ class _Graph:
         )
 
 
-def _operator(call: Call, name: str) -> list[Json]:
+def _operator(call: OperatorCall, name: str) -> list[Json]:
     """An operator as Keras 3 describes it, and what follows it; the last has the name."""
     names = [f"{name}_{number}" for number in range(len(call.following))] + [name]
     steps = [{"module": call.module, "class_name": call.kind, "config": call.options, "registered_name": None}]

@@ -5,7 +5,7 @@ from typing import Any
 
 from inspectd.errors import BundleError
 from inspectd.model.foreign.keras2.layers import WAY_OUT, Json, plain
-from inspectd.model.foreign.keras2.operators import ROWS, Call
+from inspectd.model.foreign.keras2.operators import ROWS, OperatorCall
 
 NODES = {  # whose inputs are the arguments of a function in that order
     **{"Add": "math.add", "AddV2": "math.add", "Sub": "math.subtract", "Mul": "math.multiply"},
@@ -20,7 +20,7 @@ REDUCTIONS = {"Mean": "math.reduce_mean", "Sum": "math.reduce_sum", "Max": "math
 DTYPES = {"DT_FLOAT": "float32", "DT_HALF": "float16", "DT_INT32": "int32", "DT_UINT8": "uint8"}
 
 
-def call_of_node(config: Json, tensors: Any, name: str) -> Call:
+def call_of_node(config: Json, tensors: Any, name: str) -> OperatorCall:
     """What Keras 3 is to call in place of a node.
 
     Args:
@@ -40,7 +40,7 @@ def call_of_node(config: Json, tensors: Any, name: str) -> Call:
     raise BundleError(f"Keras 3 has no counterpart of its operator {name} ({node['op']}). {WAY_OUT}")
 
 
-def _call(kind: str, inputs: Sequence[Any], attributes: Json) -> Call | None:
+def _call(kind: str, inputs: Sequence[Any], attributes: Json) -> OperatorCall | None:
     if kind in NODES:
         return ROWS[NODES[kind]](*inputs)
     if kind in REDUCTIONS:
@@ -49,22 +49,22 @@ def _call(kind: str, inputs: Sequence[Any], attributes: Json) -> Call | None:
     return special(inputs, attributes) if special else None
 
 
-def _cast(inputs: Sequence[Any], attributes: Json) -> Call | None:
+def _cast(inputs: Sequence[Any], attributes: Json) -> OperatorCall | None:
     dtype = DTYPES.get(attributes["DstT"]["type"])
     return ROWS["cast"](inputs[0], dtype) if dtype else None
 
 
-def _bias_add(inputs: Sequence[Any], attributes: Json) -> Call | None:
+def _bias_add(inputs: Sequence[Any], attributes: Json) -> OperatorCall | None:
     channels_first = attributes.get("data_format", {}).get("s") == "TkNIVw=="  # NCHW, in base64
     return None if channels_first else ROWS["nn.bias_add"](*inputs)
 
 
-def _squeeze(inputs: Sequence[Any], attributes: Json) -> Call:
+def _squeeze(inputs: Sequence[Any], attributes: Json) -> OperatorCall:
     axes = [int(axis) for axis in attributes.get("squeeze_dims", {}).get("list", {}).get("i", [])]
     return ROWS["squeeze"](inputs[0], axes or None)
 
 
-def _strided_slice(inputs: Sequence[Any], attributes: Json) -> Call:
+def _strided_slice(inputs: Sequence[Any], attributes: Json) -> OperatorCall:
     """A slice for each dimension; the bits of the masks say where one is open, `...`, new, or a single index."""
 
     def bit(mask: str, at: int) -> bool:
@@ -84,7 +84,7 @@ def _strided_slice(inputs: Sequence[Any], attributes: Json) -> Call:
     return ROWS["__operators__.getitem"](x, [key(at, *each) for at, each in enumerate(zip(*bounds, strict=True))])
 
 
-SPECIAL: dict[str, Callable[[Sequence[Any], Json], Call | None]] = {
+SPECIAL: dict[str, Callable[[Sequence[Any], Json], OperatorCall | None]] = {
     "Cast": _cast,
     "BiasAdd": _bias_add,
     "Squeeze": _squeeze,
