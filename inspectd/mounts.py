@@ -1,15 +1,9 @@
-"""Which file system a path lies on, and whether a database may live there.
-
-SQLite's write-ahead log needs memory shared between processes and locks that work. Network file systems promise both
-and keep neither, and the damage shows only later; so a database on one is refused at the door.
-"""
+"""Which file system a path lies on, and whether other machines may share it."""
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-
-from inspectd.errors import LedgerError
 
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _NETWORK = re.compile(
@@ -18,24 +12,13 @@ _NETWORK = re.compile(
 )
 
 
-def refuse_network(path: Path) -> None:
-    """Raise LedgerError when the folder of the database `path` is on a network file system."""
-    folder = path.absolute().parent.resolve()
-    kind = file_system(folder, mountinfo())
-    if is_network(kind):
-        raise LedgerError(
-            f"The database {path} is on a network file system ({kind}), where SQLite loses data. "
-            f"Set `database:` to a file on a local disk of this machine."
-        )
-
-
 def is_network(kind: str) -> bool:
     """Whether a file system of this type may be shared with other machines."""
     return _NETWORK.fullmatch(kind) is not None
 
 
 def mountinfo() -> str:
-    """What is mounted where, as this process sees it: the text for `file_system`."""
+    """The mounts that this process sees: the text that `file_system` and `mount_of` take."""
     return _MOUNTINFO.read_text(errors="surrogateescape")
 
 

@@ -61,7 +61,7 @@ def reconcile(
     """
     numbered = _pattern(sequence)
     settings, engine = open_ledger(config)
-    from inspectd.ledger.read.reconcile import Span
+    from inspectd.ledger.read.filters import Span
     from inspectd.service.reconcile.reconcile import Comparison
 
     span = Span(moment(since, "--since"), moment(until, "--until"))

@@ -110,7 +110,7 @@ def _tell(answer: "ReinspectionReply", as_json: bool) -> None:
 
 
 def _show(engine: "Engine", as_json: bool) -> None:
-    from inspectd.ledger.read.reinspected import not_reinspected, reinspection_progress
+    from inspectd.ledger.read.reinspections import not_reinspected, reinspection_progress
 
     found = reinspection_progress(engine)
     if as_json:
@@ -140,7 +140,7 @@ def _show(engine: "Engine", as_json: bool) -> None:
 
 
 def _reasons(engine: "Engine", number: int) -> Iterator[str]:
-    from inspectd.ledger.read.reinspected import not_reinspected
+    from inspectd.ledger.read.reinspections import not_reinspected
 
     if number:
         yield ""

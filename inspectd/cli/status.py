@@ -14,8 +14,7 @@ from inspectd.sizes import size_text
 
 if TYPE_CHECKING:
     from inspectd.ingest.left_out import LeftOut
-    from inspectd.ledger.read.recent import RecentFigures
-    from inspectd.ledger.read.status import WatchStatus
+    from inspectd.ledger.read.status import RecentFigures, WatchStatus
     from inspectd.service.metrics.space import Space
 
 STATES = ("queued", "claimed", "settling", "stalled", "done", "failed")
@@ -29,7 +28,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     folders and the disks are looked at. Times are local in the table, UTC in JSON.
     """
     settings, engine = open_ledger(config)
-    from inspectd.ledger.read.recent import recent
+    from inspectd.ledger.read.status import recent
     from inspectd.ledger.read.status import status as query
     from inspectd.service.left_out import read_left_out
     from inspectd.service.metrics.space import places, spaces

@@ -40,7 +40,7 @@ def what_if(
         raise typer.BadParameter("it must lie below --threshold.", param_hint="--review")
     _, engine = open_ledger(config)
     from inspectd.evaluation.what_if import what_if as replay
-    from inspectd.ledger.read.reconcile import Span
+    from inspectd.ledger.read.filters import Span
     from inspectd.model.spec import Thresholds
 
     span = Span(moment(since, "--since"), moment(until, "--until"))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from inspectd.domain import PAGE, Verdict
-from inspectd.ledger.read.reconcile import Span
+from inspectd.ledger.read.filters import Span
 from inspectd.ledger.read.replay import ReplayModel, StoredVerdict, replay_models, stored_verdicts
 from inspectd.model.spec import ImageClass, Thresholds
 from inspectd.model.verdict import Activation, margins

@@ -20,7 +20,7 @@ from inspectd.durable import fsync, lacks_room, rename_to_free
 from inspectd.errors import LedgerError, LedgerUnavailable
 from inspectd.ledger.schema import REVISION
 from inspectd.ledger.sqlite_errors import code_of, damaged, explained
-from inspectd.mounts import refuse_network
+from inspectd.mounts import file_system, is_network, mountinfo
 from inspectd.paths import database_file
 from inspectd.resources import resource
 
@@ -49,7 +49,7 @@ def open_writer(url: str, *, foreign_keys: bool = True) -> Engine:
         LedgerError: no such database, not at this software's schema, on a network file system, or not usable.
     """
     path = database_file(url)
-    refuse_network(path)
+    _refuse_network(path)
     _must_exist(path)
     engine = _writer(path, foreign_keys=foreign_keys)
     _must_be_current(engine, path)
@@ -99,7 +99,7 @@ def upgrade(url: str, scripts: Path | None = None) -> None:
     from alembic.script import ScriptDirectory
 
     path = database_file(url)
-    refuse_network(path)
+    _refuse_network(path)
     config = alembic_config(scripts)
     head = ScriptDirectory.from_config(config).get_current_head() or ""
     _create_file(path)
@@ -195,6 +195,19 @@ def _read_only_uri(path: Path) -> str:
     """
     idle = not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK)
     return f"file:{quote(os.fsencode(path.absolute()))}?mode=ro{'&immutable=1' if idle else ''}"
+
+
+def _refuse_network(path: Path) -> None:
+    """SQLite's write-ahead log needs shared memory and working locks.
+
+    Network file systems promise both and keep neither, and the damage shows only later.
+    """
+    kind = file_system(path.absolute().parent.resolve(), mountinfo())
+    if is_network(kind):
+        raise LedgerError(
+            f"The database {path} is on a network file system ({kind}), where SQLite loses data. "
+            f"Set `database:` to a file on a local disk of this machine."
+        )
 
 
 def _must_exist(path: Path) -> None:

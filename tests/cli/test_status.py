@@ -19,7 +19,7 @@ from inspectd.config import load
 from inspectd.domain import Stat
 from inspectd.ledger import trail
 from inspectd.ledger.database import open_writer
-from inspectd.ledger.read.recent import Times, times
+from inspectd.ledger.read.status import Times, times
 from inspectd.ledger.records import Arrival
 from inspectd.ledger.write.queue import Queue
 

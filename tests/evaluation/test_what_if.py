@@ -14,7 +14,7 @@ from support.queueing import arrivals, inspected, sha256
 from inspectd.domain import Verdict
 from inspectd.evaluation.what_if import Errors, Replayed, decide_all, what_if
 from inspectd.ledger.database import open_reader, open_writer, upgrade
-from inspectd.ledger.read.reconcile import Span
+from inspectd.ledger.read.filters import Span
 from inspectd.ledger.read.replay import PAGE
 from inspectd.ledger.records import Replay
 from inspectd.ledger.schema import images, inspections, reviews

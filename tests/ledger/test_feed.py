@@ -11,7 +11,7 @@ from support.queueing import arrivals, enqueue, inspected
 from inspectd.domain import Verdict
 from inspectd.ledger.read import feed as feeds
 from inspectd.ledger.read.feed import Feed, News
-from inspectd.ledger.read.recent import recent
+from inspectd.ledger.read.status import recent
 from inspectd.ledger.records import Claim, Failed
 from inspectd.ledger.schema import events, images, inspections
 from inspectd.ledger.write.queue import Queue

@@ -10,9 +10,8 @@ from support.queueing import LEASE, arrivals, enqueue, inspected, register
 from inspectd.domain import Verdict
 from inspectd.ledger.database import open_writer
 from inspectd.ledger.read.feed import Feed
-from inspectd.ledger.read.recent import recent
-from inspectd.ledger.read.reinspected import NotReinspected, not_reinspected, reinspection_progress
-from inspectd.ledger.read.status import status
+from inspectd.ledger.read.reinspections import NotReinspected, not_reinspected, reinspection_progress
+from inspectd.ledger.read.status import recent, status
 from inspectd.ledger.records import Cursor, EarlierImage, Inspected, ReinspectionCounts, ReinspectionRequest
 from inspectd.ledger.schema import After
 from inspectd.ledger.write.queue import Queue

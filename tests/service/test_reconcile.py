@@ -26,7 +26,8 @@ from inspectd.domain import Stat
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Walk
 from inspectd.ledger.database import open_reader, open_writer, upgrade
-from inspectd.ledger.read.reconcile import Span, bundles
+from inspectd.ledger.read.filters import Span
+from inspectd.ledger.read.reconcile import bundles
 from inspectd.ledger.records import Arrival
 from inspectd.ledger.write.queue import Queue
 from inspectd.model.bundle import load_bundle

@@ -1,7 +1,7 @@
-"""Two models side by side on the images that both have judged. Reads only, for `open_reader`.
+"""Compare two models on the images that both have judged. Reads only, for `open_reader`.
 
 The verdicts of both come from the index on (model, image, verdict) alone, so that a million images are compared in
-seconds; the rows of the images are read only for those on which the two disagree, or where a filter asks for them.
+seconds. Rows of images are read only if the two models disagree or a filter asks for them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,15 +11,15 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, bindparam, func,
 
 from inspectd.domain import Verdict
 from inspectd.errors import LedgerError
+from inspectd.ledger.read.columns import MODEL, columns_of
 from inspectd.ledger.read.filters import Filter, looked_up, model_is, outcomes, source
-from inspectd.ledger.read.search import MODEL
 from inspectd.ledger.schema import images, inspections, models
 from inspectd.ledger.transactions import chunks
 
 
 @dataclass(frozen=True)
 class ModelRow:
-    """A model that has judged here; `title` is name@hash."""
+    """A model that has judged images here; `title` is name@hash."""
 
     id: int
     title: str
@@ -46,43 +46,53 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Images that two models have judged, by the verdict of the one and of the other."""
+    """How often two models agree; `counts` has the images by the two verdicts."""
 
     counts: Mapping[tuple[str, str], int]
 
     @property
     def compared(self) -> int:
+        """Images that both have judged."""
         return sum(self.counts.values())
 
     @property
     def agreed(self) -> int:
+        """Images with the same verdict by both."""
         return sum(number for (a, b), number in self.counts.items() if a == b)
 
     @property
     def to_defect(self) -> int:
-        """`ok` by the first, `defect` by the second."""
+        """Images that are `ok` by the first model and `defect` by the second."""
         return self.counts.get((Verdict.OK, Verdict.DEFECT), 0)
 
     @property
     def to_ok(self) -> int:
-        """`defect` by the first, `ok` by the second."""
+        """Images that are `defect` by the first model and `ok` by the second."""
         return self.counts.get((Verdict.DEFECT, Verdict.OK), 0)
 
     @property
     def review(self) -> int:
-        """`review` by one of them alone."""
+        """Images that are `review` by only one of the two."""
         return self.compared - self.agreed - self.to_defect - self.to_ok
 
 
 _a, _b = inspections.alias("a"), inspections.alias("b")
 _PAIRS = _a.join(_b, _b.c.image_id == _a.c.image_id)
 _ARE_THEIRS = and_(_a.c.model_id == bindparam("a"), _b.c.model_id == bindparam("b"))
-_COUNTS = select(_a.c.verdict, _b.c.verdict, func.count()).select_from(_PAIRS).group_by(_a.c.verdict, _b.c.verdict)
+_COUNTS = (
+    select(_a.c.verdict.label("verdict_a"), _b.c.verdict.label("verdict_b"), func.count().label("number"))
+    .select_from(_PAIRS)
+    .group_by(_a.c.verdict, _b.c.verdict)
+)
 _DIFFER = select(_a.c.image_id).select_from(_PAIRS).where(_a.c.verdict != _b.c.verdict)
 _ROWS = (
     select(
-        *(images.c.id, images.c.watch, images.c.path, images.c.part),
-        *(each.c[name] for name in ("verdict", "label", "score", "overlay") for each in (_a, _b)),
+        *columns_of(
+            Disagreement,
+            images,
+            **{f"{name}_a": _a.c[name] for name in ("verdict", "label", "score", "overlay")},
+            **{f"{name}_b": _b.c[name] for name in ("verdict", "label", "score", "overlay")},
+        )
     )
     .select_from(_PAIRS.join(images, images.c.id == _a.c.image_id))
     .where(_ARE_THEIRS)
@@ -91,13 +101,13 @@ _ROWS = (
 
 
 def model_row(engine: Engine, text: str) -> ModelRow:
-    """The one model that a person means: a name, ``name@`` and the first digits of its hash, or a version.
+    """Find the one model that a person names: by name, by ``name@`` and the first digits of its hash, or by version.
 
     Raises:
-        LedgerError: none has judged here that is called so, or several have.
+        LedgerError: no model of this name has judged images here, or several have.
     """
     with engine.connect() as connection:
-        query = select(models.c.id, MODEL, models.c.version).order_by(models.c.id)
+        query = select(*columns_of(ModelRow, models, title=MODEL)).order_by(models.c.id)
         known = [ModelRow(*row) for row in connection.execute(query)]
         found = [ModelRow(*row) for row in connection.execute(query.where(_is_called(text)))]
     if len(found) == 1:
@@ -109,26 +119,26 @@ def model_row(engine: Engine, text: str) -> ModelRow:
 
 
 def agreement(engine: Engine, a: ModelRow, b: ModelRow, wanted: Filter) -> Agreement:
-    """How the verdicts of two models go together, on the images of a filter that both have judged."""
+    """Count the images of a filter that two models have judged, by both verdicts."""
     with engine.connect() as connection:
         rows = connection.execute(_COUNTS.where(*_narrowed(connection, wanted)), {"a": a.id, "b": b.id})
-        return Agreement({(one, other): number for one, other, number in rows})
+        return Agreement({(row.verdict_a, row.verdict_b): row.number for row in rows})
 
 
 def disagreements(engine: Engine, a: ModelRow, b: ModelRow, wanted: Filter) -> Iterator[Disagreement]:
-    """The images of a filter on which two models disagree, newest arrival first, in short reads."""
-    models_ = {"a": a.id, "b": b.id}
+    """Yield the images of a filter on which two models disagree, newest arrival first, in short reads."""
+    pair = {"a": a.id, "b": b.id}
     with engine.connect() as connection:
         found = _DIFFER.where(*_narrowed(connection, wanted)).order_by(_a.c.image_id.desc()).limit(wanted.limit)
-        ids = connection.scalars(found, models_).all()
+        ids = connection.scalars(found, pair).all()
     for chunk in chunks(ids):
         with engine.connect() as connection:
-            rows = connection.execute(_ROWS.where(images.c.id.in_(chunk)), models_).all()
+            rows = connection.execute(_ROWS.where(images.c.id.in_(chunk)), pair).all()
         yield from (Disagreement(*row) for row in rows)
 
 
 def _narrowed(connection: Connection, wanted: Filter) -> list[ColumnElement[bool]]:
-    """The two models, and the filter where it asks for anything: it is about the verdict in force."""
+    """The conditions for the two models and for the filter, which is about the verdict in force."""
     if replace(wanted, limit=None) == Filter():
         return [_ARE_THEIRS]
     among = select(images.c.id).select_from(source(wanted)).where(*outcomes(wanted, looked_up(connection, wanted)))

@@ -30,6 +30,23 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Span:
+    """A half-open range of times; None is without end."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def holds(self, moment: datetime) -> bool:
+        """Whether a moment is within the span."""
+        return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)
+
+    def holds_day(self, day: str) -> bool:
+        """Whether any moment of a UTC day, as ``2026-11-23``, is within the span."""
+        since = utc_text(self.since)[:10] if self.since else ""
+        return day >= since and (self.until is None or f"{day}T00:00:00.000Z" < utc_text(self.until))
+
+
+@dataclass(frozen=True)
 class Filter:
     """Which images a question is about; every condition must hold.
 

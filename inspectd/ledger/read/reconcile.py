@@ -6,7 +6,6 @@ from tidying the log. What was read may be old when it is looked at: `again` rea
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine, Select, func, select
@@ -14,26 +13,10 @@ from sqlalchemy import Engine, Select, func, select
 from inspectd.clock import utc_text
 from inspectd.domain import Stat
 from inspectd.ledger.database import reading
+from inspectd.ledger.read.filters import Span
 from inspectd.ledger.records import Finished
 from inspectd.ledger.schema import FINISHED_STATES, State, images, inspections, models, removals
 from inspectd.ledger.transactions import CHUNK, IS_CLAIMED, IS_OPEN, AnyRow, chunks
-
-
-@dataclass(frozen=True)
-class Span:
-    """When something must have arrived to be looked at: half-open; None is without end."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def holds(self, moment: datetime) -> bool:
-        """Whether a moment is within."""
-        return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)
-
-    def holds_day(self, day: str) -> bool:
-        """Whether any of a UTC day, as ``2026-11-23``, is within."""
-        since = utc_text(self.since)[:10] if self.since else ""
-        return day >= since and (self.until is None or f"{day}T00:00:00.000Z" < utc_text(self.until))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Past verdicts with the logits they were decided from, for those who ask what other thresholds would have said.
+"""Past verdicts with the logits they were decided from: what is needed to replay them with other thresholds.
 
-Reads only, for `open_reader`: in pages along the index of times, each a short transaction, so that millions of verdicts
-take little memory and keep nobody from tidying the log.
+Reads only, for `open_reader`, in pages along the index of times. Each page is a short transaction, so that millions of
+verdicts take little memory and never keep SQLite from tidying its log.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,8 @@ from sqlalchemy import ColumnElement, Engine, Select, select, tuple_
 
 from inspectd.clock import utc_text
 from inspectd.ledger.database import reading
-from inspectd.ledger.read.filters import model_is
-from inspectd.ledger.read.reconcile import Span
-from inspectd.ledger.read.search import MODEL, REVIEWED_AS
+from inspectd.ledger.read.columns import MODEL, REVIEWED_AS, columns_of
+from inspectd.ledger.read.filters import Span, model_is
 from inspectd.ledger.schema import images, inspections, models
 from inspectd.ledger.transactions import not_searched
 
@@ -34,12 +33,12 @@ class ReplayModel:
 
 @dataclass(frozen=True)
 class StoredVerdict:
-    """One verdict as it stands.
+    """One verdict as the ledger has it.
 
     Attributes:
         logits: float32 values as they were decided from; None in place of one that was no number.
-        reason: Why it is for review where no score has decided that; and the page, of several.
-        reviewed_as: What a person last said of the image.
+        reason: Why the image is for review if its score did not decide that; and the page, of several.
+        reviewed_as: The newest review by a person.
     """
 
     model_id: int
@@ -51,11 +50,10 @@ class StoredVerdict:
 
 def replay_models(engine: Engine, model: str | None = None) -> list[ReplayModel]:
     """The models that have judged images here, the oldest first; or those that `NAME` or `NAME@HASH` names."""
-    query = select(models.c.id, MODEL, models.c.classes, models.c.ok, models.c.activation).order_by(models.c.id)
+    query = select(*columns_of(ReplayModel, models, title=MODEL)).order_by(models.c.id)
+    named = [model_is(model)] if model else []
     with reading(engine).connect() as connection:
-        return [
-            ReplayModel(*tuple(row)) for row in connection.execute(query.where(*([model_is(model)] if model else [])))
-        ]
+        return [ReplayModel(*row) for row in connection.execute(query.where(*named))]
 
 
 def stored_verdicts(
@@ -63,12 +61,12 @@ def stored_verdicts(
 ) -> Iterator[list[StoredVerdict]]:
     """The verdicts of these models that were given in the span, in pages, the oldest first.
 
-    Each is the model's own, in force on the image or not.
+    They include verdicts that are not in force on their image.
     """
     query = _VERDICTS.where(*_conditions(span, watch), (inspections.c.model_id + 0).in_(model_ids))
     beyond: tuple[str, int] = ("", 0)
     while page := _page(engine, query.where(tuple_(inspections.c.inspected_at, inspections.c.id) > beyond)):
-        yield [StoredVerdict(*tuple(row)[2:]) for row in page]
+        yield [StoredVerdict(row.model_id, row.verdict, row.logits, row.reason, row.reviewed_as) for row in page]
         beyond = (page[-1].inspected_at, page[-1].id)
 
 
@@ -76,7 +74,7 @@ _VERDICTS: Select[Any] = (
     select(
         *(inspections.c[name] for name in ("inspected_at", "id", "model_id", "verdict", "logits")),
         images.c.reason,
-        REVIEWED_AS,
+        REVIEWED_AS.label("reviewed_as"),
     )
     .join(images, images.c.id == inspections.c.image_id)
     .order_by(inspections.c.inspected_at, inspections.c.id)
@@ -85,7 +83,7 @@ _VERDICTS: Select[Any] = (
 
 
 def _conditions(span: Span, watch: str | None) -> Iterator[ColumnElement[bool]]:
-    """No index but that of times may serve them: the pages must come in its order."""
+    """The conditions, made so that only the index of times serves them: the pages must come in its order."""
     if span.since:
         yield inspections.c.inspected_at >= utc_text(span.since)
     if span.until:

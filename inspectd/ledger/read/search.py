@@ -1,28 +1,28 @@
-"""Questions to the ledger: results, and one image in full. Reads only, for `open_reader`.
+"""Search the ledger: the images that a filter names, and one image in full. Reads only, for `open_reader`.
 
-Every question is answered in short reads, so that a slow terminal never keeps the daemon from tidying its log. A row
-here reads as in the view `verdicts`, with the image's id before it.
+Every question is answered in short reads, so that a slow terminal never keeps SQLite from tidying its log.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, bindparam, func, literal_column, or_, select
 
 from inspectd.clock import utc_text
 from inspectd.domain import Stat
+from inspectd.ledger.read.columns import MODEL, REVIEWED_AS, columns_of
 from inspectd.ledger.read.filters import JOINED, PENDING, Filter, looked_up, outcomes, source, waiting
 from inspectd.ledger.schema import images, inspections, models, reviews
 from inspectd.ledger.transactions import IS_FINISHED, chunks
 
-_LATE = timedelta(seconds=10)  # by how much the wall clock may step back without hiding a result from `Follower`
+_LATE = timedelta(seconds=10)  # the wall clock may step back so far without hiding a result from `Follower`
 
 
 @dataclass(frozen=True)
 class Row:
-    """An image as the view `verdicts` shows it, with its id."""
+    """An image as the view `verdicts` shows it, after its id."""
 
     id: int
     verdict: str
@@ -101,26 +101,31 @@ class Detail:
         return next((each for each in self.inspections if each.id == self.inspection_id), None)
 
 
-VERDICT = func.coalesce(images.c.verdict, literal_column(f"'{PENDING}'"))
-REVIEWED_AS = (
-    select(reviews.c.reviewed_as)
-    .where(reviews.c.image_id == images.c.id)
-    .order_by(reviews.c.id.desc())
-    .limit(1)
-    .scalar_subquery()
-)
-MODEL = models.c.name + "@" + func.substr(models.c.bundle, 1, 8)
+_VERDICT = func.coalesce(images.c.verdict, literal_column(f"'{PENDING}'"))
 _ROWS = select(
-    images.c.id,
-    VERDICT.label("verdict"),
-    images.c.reason,
-    REVIEWED_AS.label("reviewed_as"),
-    *(images.c.watch, images.c.path, images.c.part),
-    images.c.finished_at.label("inspected_at"),
-    *(inspections.c.label, inspections.c.score),
-    MODEL.label("model"),
-    *(inspections.c.overlay, images.c.sha256),
+    *columns_of(
+        Row,
+        *(images, inspections),
+        verdict=_VERDICT,
+        reviewed_as=REVIEWED_AS,
+        inspected_at=images.c.finished_at,
+        model=MODEL,
+    )
 ).select_from(JOINED)
+_INSPECTIONS = (
+    select(*columns_of(InspectionDetail, inspections, models, model=MODEL))
+    .join(models, models.c.id == inspections.c.model_id)
+    .where(inspections.c.image_id == bindparam("image"))
+    .order_by(inspections.c.id)
+)
+_REVIEWS = (
+    select(*columns_of(ReviewDetail, reviews)).where(reviews.c.image_id == bindparam("image")).order_by(reviews.c.id)
+)
+# The fields of `Detail` that are columns of `images`.
+_PLAIN = (
+    *("state", "seen_at", "finished_at", "fields", "attempt", "alone", "deaths"),
+    *("after", "after_at", "moved_to", "pinned", "inspection_id"),
+)
 
 
 def results(engine: Engine, wanted: Filter) -> Iterator[Row]:
@@ -131,7 +136,7 @@ def results(engine: Engine, wanted: Filter) -> Iterator[Row]:
     for chunk in chunks(image_ids(engine, wanted)):
         with engine.connect() as connection:
             rows = {row.id: row for row in connection.execute(_ROWS.where(images.c.id.in_(chunk)))}
-        yield from (Row(*tuple(rows[image_id])) for image_id in chunk if image_id in rows)
+        yield from (Row(*rows[image_id]) for image_id in chunk if image_id in rows)
 
 
 def image_ids(engine: Engine, wanted: Filter) -> Sequence[int]:
@@ -158,7 +163,7 @@ class Follower:
         self._told = {(row.inspected_at, row.id) for row in self._recent()}
 
     def poll(self) -> list[Row]:
-        """The outcomes since the last poll, oldest first."""
+        """Return the outcomes since the last poll, oldest first."""
         recent = self._recent()
         new = [row for row in recent if (row.inspected_at, row.id) not in self._told]
         self._newest = max([self._newest, *(row.inspected_at or "" for row in recent)])
@@ -166,14 +171,14 @@ class Follower:
         return new
 
     def _recent(self) -> list[Row]:
-        """Outcomes of the last seconds before the newest known one, and later ones.
+        """The outcomes from 10 s before the newest known one on.
 
-        The overlap covers what one time can not: several images with the same millisecond, and a clock set back.
+        The overlap catches several images of the same millisecond, and a clock that was set back.
         """
         start = utc_text(datetime.fromisoformat(self._newest) - _LATE) if self._newest else ""
         with self._engine.connect() as connection:
             query = _ROWS.where(*outcomes(self._wanted), images.c.finished_at >= start)
-            return [Row(*tuple(row)) for row in connection.execute(query.order_by(images.c.finished_at, images.c.id))]
+            return [Row(*row) for row in connection.execute(query.order_by(images.c.finished_at, images.c.id))]
 
 
 def show(engine: Engine, what: str, watch: str | None = None) -> list[Detail]:
@@ -205,31 +210,9 @@ def _detail(engine: Engine, image_id: int) -> Iterator[Detail]:
     if row is None or image is None:
         return
     yield Detail(
-        row=Row(*tuple(row)),
+        row=Row(*row),
         stat=Stat(image.size, image.mtime_ns, image.ctime_ns),
-        inspections=tuple(InspectionDetail(*tuple(found)) for found in judged),
-        reviews=tuple(ReviewDetail(*tuple(found)) for found in reviewed),
+        inspections=tuple(InspectionDetail(*found) for found in judged),
+        reviews=tuple(ReviewDetail(*found) for found in reviewed),
         **{name: getattr(image, name) for name in _PLAIN},
     )
-
-
-_PLAIN = (
-    *("state", "seen_at", "finished_at", "fields", "attempt", "alone", "deaths"),
-    *("after", "after_at", "moved_to", "pinned"),
-    "inspection_id",
-)
-_INSPECTIONS = (
-    select(
-        *(inspections.c[field.name] for field in fields(InspectionDetail) if field.name in inspections.c),
-        MODEL,
-        *(models.c.version, models.c.bundle, models.c.classes),
-    )
-    .join(models, models.c.id == inspections.c.model_id)
-    .where(inspections.c.image_id == bindparam("image"))
-    .order_by(inspections.c.id)
-)
-_REVIEWS = (
-    select(*(reviews.c[field.name] for field in fields(ReviewDetail)))
-    .where(reviews.c.image_id == bindparam("image"))
-    .order_by(reviews.c.id)
-)

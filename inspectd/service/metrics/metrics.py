@@ -19,7 +19,7 @@ from inspectd.domain import Verdict
 from inspectd.ingest.gate import Counters
 from inspectd.ledger import trail
 from inspectd.ledger.read.feed import Backlog, News
-from inspectd.ledger.read.recent import RESTARTS
+from inspectd.ledger.read.status import RESTARTS
 from inspectd.ledger.schema import OPEN_STATES, State
 from inspectd.service.metrics.space import spaces
 from inspectd.worker.channel import Ready

@@ -19,7 +19,8 @@ from inspectd.ingest.left_out import LeftOut
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Walk, identity, look
 from inspectd.ledger.read import reconcile
-from inspectd.ledger.read.reconcile import ArtifactOwner, Record, Span
+from inspectd.ledger.read.filters import Span
+from inspectd.ledger.read.reconcile import ArtifactOwner, Record
 from inspectd.ledger.records import Arrival
 from inspectd.ledger.schema import FINISHED_STATES, State
 from inspectd.ledger.transactions import chunks
