@@ -62,7 +62,7 @@ def reconcile(
     numbered = _pattern(sequence)
     settings, engine = open_ledger(config)
     from inspectd.ledger.read.filters import Span
-    from inspectd.service.reconcile.reconcile import Comparison
+    from inspectd.service.reconcile.comparison import Comparison
 
     span = Span(moment(since, "--since"), moment(until, "--until"))
     comparison = Comparison(settings, engine, span, datetime.now(UTC), watch, numbered)

@@ -15,7 +15,6 @@ from inspectd.sizes import size_text
 if TYPE_CHECKING:
     from inspectd.ingest.left_out import LeftOut
     from inspectd.ledger.read.status import RecentFigures, WatchStatus
-    from inspectd.service.metrics.space import Space
 
 STATES = ("queued", "claimed", "settling", "stalled", "done", "failed")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
@@ -31,12 +30,12 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     from inspectd.ledger.read.status import recent
     from inspectd.ledger.read.status import status as query
     from inspectd.service.left_out import read_left_out
-    from inspectd.service.metrics.space import places, spaces
+    from inspectd.service.metrics.disk_space import disk_folders, disk_space
 
     now = datetime.now(UTC)
     found = query(engine, [watch.name for watch in settings.watch])
     lately = recent(engine, now)
-    disks = spaces(places(settings))
+    disks = disk_space(disk_folders(settings))
     missing = {watch.name: watch.path for watch in settings.watch if not os.path.isdir(watch.path)}  # noqa: PTH112
     left_out = read_left_out(settings)
     if as_json:
@@ -111,7 +110,7 @@ def _lately(recent: "RecentFigures") -> Iterator[str]:
         yield f"Stages:       (p50, p95) {'; '.join(stages)}"
 
 
-def _free(space: "Space") -> str:
+def _free(space: "DiskSpace") -> str:
     files = "" if space.inodes is None else f" and {space.inodes:,} files"
     return f"Free:         {size_text(space.bytes)}{files} for the {space.place}"
 

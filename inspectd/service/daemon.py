@@ -18,9 +18,9 @@ from inspectd.ledger.write.retention import RetentionLedger
 from inspectd.service import systemd
 from inspectd.service.activation import Activations
 from inspectd.service.left_out import Published, left_out_file
-from inspectd.service.metrics.metering import Meter
-from inspectd.service.places import Places
-from inspectd.service.retention.upkeep import Retention
+from inspectd.service.locks import DaemonLocks
+from inspectd.service.metrics.meter import Meter
+from inspectd.service.retention.thread import RetentionThread
 from inspectd.service.wake_up import WakeUp
 from inspectd.worker.channel import Ready
 from inspectd.worker.supervisor import Supervisor
@@ -46,7 +46,7 @@ class Daemon:
         self._path = path
         self._once = once
         self._config = config.load(path)
-        self._places = Places(self._config)
+        self._locks = DaemonLocks(self._config)
         self._left_out = Published(left_out_file(self._config))
         self._troubled = False
         self._announced: tuple[Ready, str] | None = None
@@ -110,9 +110,9 @@ class Daemon:
 
     def _open_ledger(self) -> None:
         """Take the places, bring the ledger up to date and give back what an earlier run held."""
-        self._places.take()
+        self._locks.take()
         upgrade(self._config.database)
-        self._places.ledger_opened()
+        self._locks.ledger_opened()
         engine = open_writer(self._config.database)
         self._queue = Queue(engine)
         self._meter = Meter(engine, self._queue)
@@ -120,8 +120,8 @@ class Daemon:
         self._queue.event(trail.START, f"inspectd {__version__}, {self._path}")
         self._expiry = RetentionLedger(open_writer(self._config.database, foreign_keys=False))
 
-    def _new_retention(self) -> Retention:
-        retention = Retention(self._config, self._expiry)
+    def _new_retention(self) -> RetentionThread:
+        retention = RetentionThread(self._config, self._expiry)
         if not self._once:
             retention.start()
         return retention
@@ -175,7 +175,7 @@ class Daemon:
             fixed = [key for key in RESTART_ONLY if getattr(new, key) != getattr(self._config, key)]
             if fixed:
                 raise ConfigError(f"{' and '.join(fixed)} cannot change while running: restart needed.")
-            self._places.take_watches(new.watch)
+            self._locks.take_watches(new.watch)
         except InspectdError as error:
             self._supervisor.refuse(str(error))
         else:
@@ -232,7 +232,7 @@ class Daemon:
             self._status_at = now + STATUS_EVERY
             self._said = problem
             candidate = self._supervisor.candidate
-            self._places.hold(self._config.watch, candidate.config.watch if candidate else ())
+            self._locks.hold(self._config.watch, candidate.config.watch if candidate else ())
             self._left_out.publish(self._intake.left_out)
             counts = self._queue.open_count([watch.name for watch in self._config.watch])
             work = f"{counts.queued} queued, {counts.claimed} in hand, {counts.stalled} stalled"

@@ -16,7 +16,7 @@ from support.site import BRIGHT, DARK, Daemon, Site, picture, stopped, until
 from inspectd.ingest.gate import Counters
 from inspectd.ledger import trail
 from inspectd.ledger.read.feed import Backlog, News, NewVerdict
-from inspectd.service.metrics.metrics import Metrics, Standing
+from inspectd.service.metrics.counters import Metrics, ServiceState
 from inspectd.worker.channel import Ready
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -193,7 +193,7 @@ def test_the_table_names_every_metric_with_its_labels_and_no_other() -> None:
     rows = re.findall(r"^\| `(inspectd_\w+)` \| (\w+) \| (.*?) \|", DOCS.read_text(), re.MULTILINE)
     documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     ready = Ready("cpu", "float32", ["null@12345678"], [1], ["/models/null"], 0.1)
-    standing = Standing(datetime.now(UTC), ["line"], [], ready, {"line": Counters(1, 2, 3, 4)})
+    standing = ServiceState(datetime.now(UTC), ["line"], [], ready, {"line": Counters(1, 2, 3, 4)})
     metrics = Metrics({"output": Path("/")}, standing)
     verdict = NewVerdict("line", "ok", 0.5, {"infer": 0.1})
     events = (("hang", "worker 7"), ("lease-expired", trail.expired(3)), ("start", "no metric"))

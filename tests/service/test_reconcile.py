@@ -34,8 +34,8 @@ from inspectd.model.bundle import load_bundle
 from inspectd.model.loading import open_inspector
 from inspectd.model.null import write_null_bundle
 from inspectd.paths import to_text
+from inspectd.service.reconcile.comparison import Comparison
 from inspectd.service.reconcile.gaps import Gap
-from inspectd.service.reconcile.reconcile import Comparison
 from inspectd.service.reconcile.repair import Repairs
 from inspectd.worker.after import carry_out
 from inspectd.worker.batch import Batch, Lane

@@ -27,9 +27,9 @@ from inspectd.ledger.records import Arrival, Cursor, Failed, RetentionCandidate
 from inspectd.ledger.write.pins import pin
 from inspectd.ledger.write.queue import Queue
 from inspectd.paths import from_text
-from inspectd.service.retention import removal, upkeep
+from inspectd.service.retention import removal, thread
 from inspectd.service.retention.candidates import Removable, choose, preview
-from inspectd.service.retention.upkeep import AgeClock, Retention
+from inspectd.service.retention.thread import AgeClock, RetentionThread
 from inspectd.worker.after import carry_out
 
 OLD = 400  # days
@@ -111,15 +111,15 @@ class Place:
             nanoseconds = int(datetime.fromisoformat(at).timestamp() * 1e9)
             connection.execute("UPDATE images SET ctime_ns = ? WHERE id = ?", [nanoseconds, image])
 
-    def run(self) -> Retention:
+    def run(self) -> RetentionThread:
         """One pass of a fresh start; what it says is in `problem`."""
         started = self.start()
         started.run_once()
         started.stop()
         return started
 
-    def start(self) -> Retention:
-        return Retention(self.config, upkeep.RetentionLedger(self.keyless))
+    def start(self) -> RetentionThread:
+        return RetentionThread(self.config, thread.RetentionLedger(self.keyless))
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         with sqlite3.connect(f"file:{self.root}/inspectd.db?mode=ro", uri=True) as connection:
@@ -381,7 +381,7 @@ def test_after_rows_are_gone_nothing_that_lies_in_a_watch_is_judged_again(site: 
     (site.incoming / "1.png").unlink()
     site.write(retention={"rows": {"days": 1}})
     engine = open_writer(f"sqlite:///{site.root}/inspectd.db", foreign_keys=False)
-    Retention(load(site.config), upkeep.RetentionLedger(engine)).run_once()
+    RetentionThread(load(site.config), thread.RetentionLedger(engine)).run_once()
     engine.dispose()
     before = site.rows("select id, image_id from inspections")
     assert len(before) == 2
@@ -423,7 +423,7 @@ def run_until_line(step: int, call: Callable[[], Any]) -> bool:
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal seen
-        if frame.f_code.co_filename not in (upkeep.__file__, removal.__file__, upkeep.__file__):
+        if frame.f_code.co_filename not in (thread.__file__, removal.__file__, thread.__file__):
             return None
         place = (frame.f_code.co_filename, frame.f_lineno)
         visits[place] += event == "line"
@@ -521,7 +521,7 @@ def test_the_oldest_are_found_by_their_index(place: Place) -> None:
     def _note(_c: object, _cursor: object, statement: str, values: tuple[Any, ...], *_: object) -> None:
         asked.append((statement, values))
 
-    ledger = upkeep.RetentionLedger(place.engine)
+    ledger = thread.RetentionLedger(place.engine)
     for page, index in (
         (ledger.overlays, "inspections_overlay (inspected_at>?)"),
         (ledger.sources, "images_moved (finished_at>?)"),

@@ -8,7 +8,7 @@ from inspectd.config import Watch
 from inspectd.ingest.observe import backend_of, needs_polling
 from inspectd.mounts import file_system, is_network, mountinfo
 from inspectd.service.doctor.finding import Diagnosis, Site, archive, fault, is_folder, ok, standing, warn
-from inspectd.service.metrics.space import places
+from inspectd.service.metrics.disk_space import disk_folders
 from inspectd.sizes import size_text
 
 # The overlay of a 512×512 image takes up to 0.1 MB: at one image in two seconds these last a day, ...
@@ -62,7 +62,7 @@ def kind_of(path: Path, mounts: str) -> str:
 def check_space(site: Site) -> Iterator[Diagnosis]:
     """Room for files on every disk that is written to, once for each disk."""
     config = site.config
-    folders = places(config)
+    folders = disk_folders(config)
     folders |= {f"archive of {watch.name}": target for watch in config.watch if (target := archive(watch))}
     disks: dict[int, list[str]] = {}
     for what, path in folders.items():

@@ -16,7 +16,7 @@ from inspectd.worker.artifacts import artifact_path
 _STAYS = (None, After.KEPT)  # what `after` says of a source that is still where it was dropped
 
 
-class Traces:
+class ImageCheck:
     """Holds images against the disk.
 
     Args:

@@ -33,7 +33,7 @@ class Missing:
         )
 
 
-class Numbers:
+class NumberSequences:
     """The numbered names of watches, and the gaps in them.
 
     Args:

@@ -52,7 +52,7 @@ class Rule:
 
 
 @dataclass
-class Tally:
+class RemovalTally:
     """What goes by one rule, and why."""
 
     by_age: int = 0
@@ -246,7 +246,7 @@ def preview(config: Config, engine: Engine, now: datetime) -> Preview:
     expiry = RetentionLedger(engine)
     outlooks = []
     for rule in rules(config, expiry):
-        tally, before, missing = Tally(), cutoff(rule, now), shortage(rule)
+        tally, before, missing = RemovalTally(), cutoff(rule, now), shortage(rule)
         for going in walk(rule, before, missing):
             tally.add(going, before)
         still_short = max(missing.values(), default=0) > 0

@@ -9,7 +9,7 @@ from inspectd.config import Config
 
 
 @dataclass(frozen=True)
-class Space:
+class DiskSpace:
     """What an unprivileged process may still use of one disk; `inodes` is None where the file system counts none."""
 
     place: str
@@ -17,12 +17,12 @@ class Space:
     inodes: int | None
 
 
-def places(config: Config) -> dict[str, Path]:
+def disk_folders(config: Config) -> dict[str, Path]:
     """The folders whose disks must not fill, by what is kept there."""
     return {"output": config.output, "ledger": config.database_file.parent}
 
 
-def spaces(folders: Mapping[str, Path]) -> list[Space]:
+def disk_space(folders: Mapping[str, Path]) -> list[DiskSpace]:
     """The space there is now; nothing for a folder that cannot be asked."""
     found = []
     for place, folder in folders.items():
@@ -30,5 +30,5 @@ def spaces(folders: Mapping[str, Path]) -> list[Space]:
             disk = os.statvfs(folder)
         except OSError:
             continue
-        found.append(Space(place, disk.f_bavail * disk.f_frsize, disk.f_favail if disk.f_files else None))
+        found.append(DiskSpace(place, disk.f_bavail * disk.f_frsize, disk.f_favail if disk.f_files else None))
     return found

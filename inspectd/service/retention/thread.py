@@ -1,4 +1,4 @@
-"""Retention at work: what `expiring` chooses is let go of by the ledger and then removed from its disk.
+"""Retention at work: the ledger releases what `candidates` chooses, then the files are removed from their disk.
 
 It has a thread of its own, because a disk that hangs must not hold up the daemon's loop, and rests between its short
 transactions, so that ingest and the worker always find the ledger free. Where a disk stays too full because nothing is
@@ -15,7 +15,7 @@ from inspectd.config import Config
 from inspectd.errors import InspectdError, LedgerDamaged, LedgerUnavailable
 from inspectd.ledger.transactions import REST
 from inspectd.ledger.write.retention import RetentionLedger
-from inspectd.service.retention.candidates import PAGE, Rule, Tally, cutoff, rules, shortage, walk
+from inspectd.service.retention.candidates import PAGE, RemovalTally, Rule, cutoff, rules, shortage, walk
 from inspectd.service.retention.removal import remove, tidy
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ FAR = 30 * 86400.0  # seconds without any outcome or event that are believed onl
 PATIENCE = 5.0  # seconds for the thread to end; a disk that hangs is left to itself
 
 
-class Retention:
+class RetentionThread:
     """The rules of one configuration at work, until `stop`."""
 
     def __init__(self, config: Config, expiry: RetentionLedger) -> None:
@@ -64,7 +64,7 @@ class Retention:
         now = self._believed(datetime.now(UTC))
         removed, exhausted = [], []
         for rule in self._rules:
-            tally = Tally()
+            tally = RemovalTally()
             before, missing = cutoff(rule, now) if now else "", shortage(rule)
             for going in walk(rule, before, missing):
                 if going:

@@ -21,7 +21,7 @@ from inspectd.ledger import trail
 from inspectd.ledger.read.feed import Backlog, News
 from inspectd.ledger.read.status import RESTARTS
 from inspectd.ledger.schema import OPEN_STATES, State
-from inspectd.service.metrics.space import spaces
+from inspectd.service.metrics.disk_space import disk_space
 from inspectd.worker.channel import Ready
 
 OUTCOMES = (*Verdict, State.FAILED)
@@ -34,7 +34,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series fo
 
 
 @dataclass(frozen=True)
-class Standing:
+class ServiceState:
     """How things stand at one moment, by the processes themselves.
 
     Attributes:
@@ -54,7 +54,7 @@ class Standing:
 class Metrics:
     """All metrics. `take` belongs to the loop, `registry` to whoever is scraped."""
 
-    def __init__(self, disks: Mapping[str, Path], standing: Standing) -> None:
+    def __init__(self, disks: Mapping[str, Path], standing: ServiceState) -> None:
         """`disks`: the folders whose disks are looked at, by what is kept there."""
         self.registry = registry = CollectorRegistry()
         self._disks = dict(disks)
@@ -93,7 +93,7 @@ class Metrics:
             self._restarts.labels(kind)
         self._name(standing.watches)
 
-    def take(self, news: News, standing: Standing) -> None:
+    def take(self, news: News, standing: ServiceState) -> None:
         """Count what is new, and show how things stand."""
         self._name(standing.watches)
         for each in news.verdicts:
@@ -150,7 +150,7 @@ class Metrics:
                 self._images.labels(watch, outcome)
 
 
-def _waiting(backlog: Backlog, standing: Standing) -> Iterator[Metric]:
+def _waiting(backlog: Backlog, standing: ServiceState) -> Iterator[Metric]:
     """Images without an outcome. A watch that is not configured any more is there while something waits in it."""
     watches = dict.fromkeys([*standing.watches, *(watch for watch, _ in backlog.counts)])
     yield _gauge(
@@ -184,7 +184,7 @@ def _ingested(intake: Mapping[str, Counters]) -> Iterator[Metric]:
 
 
 def _space(disks: Mapping[str, Path]) -> Iterator[Metric]:
-    found = spaces(disks)
+    found = disk_space(disks)
     free = {(space.place,): space.bytes for space in found}
     yield _gauge("inspectd_disk_free_bytes", "Free space for inspectd.", ["place"], free)
     inodes = {(space.place,): space.inodes for space in found if space.inodes is not None}

@@ -27,8 +27,8 @@ from inspectd.ledger.transactions import chunks
 from inspectd.ledger.write.queue import Queue
 from inspectd.paths import from_text, to_text
 from inspectd.service.reconcile.gaps import Gap, Kind, grace, lies
-from inspectd.service.reconcile.image_check import Traces
-from inspectd.service.reconcile.sequence import Numbers
+from inspectd.service.reconcile.image_check import ImageCheck
+from inspectd.service.reconcile.sequence import NumberSequences
 from inspectd.worker.artifacts import Artifact
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -69,8 +69,8 @@ class Comparison:
         self._watches = {each.name: each for each in config.watch if each.name in self._names}
         self._there = {name: each for name, each in self._watches.items() if identity(each.path)}
         self._output_there = identity(config.output) is not None
-        self._traces = Traces(config, self._there, output_there=self._output_there, now=now)
-        self._numbers = Numbers(numbered) if numbered else None
+        self._image_check = ImageCheck(config, self._there, output_there=self._output_there, now=now)
+        self._numbers = NumberSequences(numbered) if numbered else None
         self.left_out: dict[str, LeftOut] = {}  # by watch, as far as `gaps` has come
 
     def gaps(self) -> Iterator[Gap]:
@@ -147,7 +147,7 @@ class Comparison:
             suspects = self._suspects([record for record in now if record != suspects[record.image_id][0]], bundles)
 
     def _suspects(self, page: Sequence[Record], bundles: Sequence[str]) -> dict[int, tuple[Record, list[Gap]]]:
-        looked = ((record, list(self._traces.gaps(record, bundles))) for record in page)
+        looked = ((record, list(self._image_check.gaps(record, bundles))) for record in page)
         return {record.image_id: (record, gaps) for record, gaps in looked if gaps}
 
     def _artifacts(self, watch: str) -> Iterator[Gap]:

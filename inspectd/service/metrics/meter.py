@@ -16,11 +16,11 @@ from inspectd.config import Config
 from inspectd.ingest.intake import Intake
 from inspectd.ledger.read.feed import Feed
 from inspectd.ledger.write.queue import Queue
-from inspectd.service.metrics.space import places
+from inspectd.service.metrics.disk_space import disk_folders
 from inspectd.worker.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from inspectd.service.metrics.metrics import Metrics, Standing
+    from inspectd.service.metrics.counters import Metrics, ServiceState
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +67,11 @@ class Meter:
             self._server.end()
         self._server = None
         if self._port is None:
-            from inspectd.service.metrics.metrics import Metrics  # imports what only metrics need
+            from inspectd.service.metrics.counters import Metrics  # imports what only metrics need
 
             moment = datetime.now(UTC)
             self._feed = Feed(self._engine, moment)
-            self._metrics = Metrics(places(config), _standing(moment, config, intake, supervisor))
+            self._metrics = Metrics(disk_folders(config), _standing(moment, config, intake, supervisor))
         self._port = config.metrics.port
         self._refused = False
         self._look_at = self._open_at = 0.0
@@ -89,11 +89,11 @@ class Meter:
             log.info("metrics: http://%s:%s/metrics", HOST, self._port)
 
 
-def _standing(at: datetime, config: Config, intake: Intake, supervisor: Supervisor) -> "Standing":
-    from inspectd.service.metrics.metrics import Standing
+def _standing(at: datetime, config: Config, intake: Intake, supervisor: Supervisor) -> "ServiceState":
+    from inspectd.service.metrics.counters import ServiceState
 
     names = [watch.name for watch in config.watch]
-    return Standing(at, names, intake.missing, supervisor.ready, intake.counters)
+    return ServiceState(at, names, intake.missing, supervisor.ready, intake.counters)
 
 
 class _Server(socketserver.TCPServer):
