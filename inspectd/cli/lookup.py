@@ -1,10 +1,13 @@
-"""What the commands that look things up share: the options that narrow a question, and the way to the ledger."""
+"""What the commands that read the ledger share: the options that narrow a question, and the way to the ledger."""
 
 import gc
+import inspect
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,44 +17,99 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from inspectd.config import Config
+    from inspectd.ledger.read.filters import Filter
     from inspectd.ledger.read.search import Row
 
-Verdict = Literal["ok", "defect", "review", "failed", "pending"]
+Command = Callable[..., None]
+VerdictChoice = Literal["ok", "defect", "review", "failed", "pending"]
 
-SinceOption = Annotated[
-    str | None,
-    typer.Option("--since", metavar="WHEN", help="From then on: 2026-11-23, 2026-11-23T15:00, or 30m, 12h, 7d ago."),
-]
-UntilOption = Annotated[
-    str | None,
-    typer.Option("--until", metavar="WHEN", help="Before then, written likewise; a day alone is meant as a whole."),
-]
-WatchOption = Annotated[str | None, typer.Option("--watch", metavar="NAME", help="Of this watch.")]
-PartOption = Annotated[str | None, typer.Option("--part", metavar="PART", help="Of this part.")]
-VerdictOption = Annotated[Verdict | None, typer.Option("--verdict", help="With this verdict.")]
-LabelOption = Annotated[str | None, typer.Option("--label", metavar="CLASS", help="With this class as label.")]
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", metavar="NAME[@HASH]", help="By this model; of its hash, the first digits are enough."),
-]
-ScoreMinOption = Annotated[float | None, typer.Option("--score-min", min=0, max=1, help="With at least this score.")]
-ScoreMaxOption = Annotated[float | None, typer.Option("--score-max", min=0, max=1, help="With at most this score.")]
-PathOption = Annotated[
-    str | None,
-    typer.Option(
-        "--path", metavar="GLOB", help="With a path in the watch like this: *, ? and \\[abc] match, * also /."
-    ),
-]
+# Every condition that narrows a question: its keyword in `Filter`, and its option.
+CONDITIONS: dict[str, Any] = {
+    "since": Annotated[
+        str | None,
+        typer.Option("--since", metavar="WHEN", help="From then on: 2026-11-23, 2026-11-23T15:00, 30m, 12h or 7d ago."),
+    ],
+    "until": Annotated[
+        str | None,
+        typer.Option(
+            "--until", metavar="WHEN", help="Before then, in the same notations; a date alone includes that day."
+        ),
+    ],
+    "watch": Annotated[str | None, typer.Option("--watch", metavar="NAME", help="Only images of this watch.")],
+    "part": Annotated[str | None, typer.Option("--part", metavar="PART", help="Only images of this part.")],
+    "verdict": Annotated[VerdictChoice | None, typer.Option("--verdict", help="Only images with this verdict.")],
+    "label": Annotated[str | None, typer.Option("--label", metavar="CLASS", help="Only images with this label.")],
+    "model": Annotated[
+        str | None,
+        typer.Option(
+            "--model", metavar="NAME[@HASH]", help="Only images that this model judged; the hash's first digits do."
+        ),
+    ],
+    "score_min": Annotated[
+        float | None, typer.Option("--score-min", min=0, max=1, help="Only images with at least this score.")
+    ],
+    "score_max": Annotated[
+        float | None, typer.Option("--score-max", min=0, max=1, help="Only images with at most this score.")
+    ],
+    "path": Annotated[
+        str | None,
+        typer.Option(
+            "--path", metavar="GLOB", help="Only paths in the watch that match: * (also across /), ?, \\[abc]."
+        ),
+    ],
+}
+
+
+def narrowed_by(*conditions: str) -> Callable[[Command], Command]:
+    """Gives a command the options of these conditions, in the place of its parameter `wanted`.
+
+    The command gets them as one `Filter`.
+    """
+
+    def decorate(command: Command) -> Command:
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            if parameter.name != "wanted":
+                parameters.append(parameter)
+                continue
+            for name in conditions:
+                kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+                parameters.append(inspect.Parameter(name, kind, default=None, annotation=CONDITIONS[name]))
+
+        @wraps(command)
+        def narrowed(**options: Any) -> None:
+            wanted = filter_of(**{name: options.pop(name) for name in conditions})
+            command(wanted=wanted, **options)
+
+        del narrowed.__wrapped__  # its signature is not what the options come from
+        narrowed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        narrowed.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return narrowed
+
+    return decorate
+
+
+def filter_of(since: str | None = None, until: str | None = None, **conditions: Any) -> "Filter":
+    """The filter of conditions as people write them.
+
+    Raises:
+        typer.BadParameter: a time cannot be read.
+    """
+    _import_ledger()
+    from inspectd.ledger.read.filters import Filter
+
+    return Filter(since=moment(since, "--since"), until=moment(until, "--until"), **conditions)
+
 
 _AGO = re.compile(r"(\d{1,6})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def moment(text: str | None, option: str, *, now: datetime | None = None) -> datetime | None:
-    """A point in time as people write it: local unless it has a zone; for ``--until`` a day alone means its end.
+    """Reads a time as people write it: local unless it has a zone; for ``--until`` a date alone means its end.
 
     Raises:
-        typer.BadParameter: when it is none.
+        typer.BadParameter: the text is no time.
     """
     if text is None:
         return None
@@ -69,17 +127,26 @@ def moment(text: str | None, option: str, *, now: datetime | None = None) -> dat
 
 
 def open_ledger(option: Path | None) -> "tuple[Config, Engine]":
-    """The configuration, and its ledger for reading."""
-    gc.disable()  # the imports make some 100,000 objects and no garbage: looking for it is an eighth of the start
+    """Reads the configuration and opens its ledger for reading."""
+    _import_ledger()
     from inspectd.config import load
     from inspectd.ledger.database import open_reader
-    from inspectd.ledger.read import search  # noqa: F401  # what every caller imports next
 
-    gc.enable()
     config = load(config_path(option))
     return config, open_reader(config.database)
 
 
+def _import_ledger() -> None:
+    """Imports what every lookup needs: some 100,000 objects and no garbage, so that collecting costs an eighth."""
+    gc.disable()
+    from inspectd import config
+    from inspectd.ledger import database
+    from inspectd.ledger.read import search
+
+    del config, database, search
+    gc.enable()
+
+
 def overlay_path(config: "Config", row: "Row") -> str | None:
-    """Where the overlay of a result lies; the ledger knows it only within `output`."""
+    """The full path of a result's overlay; the ledger has it relative to `output`."""
     return str(config.output / row.overlay) if row.overlay else None

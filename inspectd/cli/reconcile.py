@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from inspectd.cli import output
-from inspectd.cli.lookup import SinceOption, UntilOption, WatchOption, moment, open_ledger
+from inspectd.cli.lookup import narrowed_by, open_ledger
 from inspectd.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from inspectd.config import Config
+    from inspectd.ledger.read.filters import Filter
     from inspectd.service.reconcile.gaps import Gap
 
     Told = tuple[Gap, str | None, bool]  # a gap, what became of it in a repair, and whether it is still open
@@ -34,11 +35,10 @@ HEADINGS = {
 }
 
 
+@narrowed_by("since", "until", "watch")
 def reconcile(
+    wanted: "Filter",
     config: ConfigOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    watch: WatchOption = None,
     sequence: Annotated[
         str | None,
         typer.Option(
@@ -64,8 +64,8 @@ def reconcile(
     from inspectd.ledger.read.filters import Span
     from inspectd.service.reconcile.comparison import Comparison
 
-    span = Span(moment(since, "--since"), moment(until, "--until"))
-    comparison = Comparison(settings, engine, span, datetime.now(UTC), watch, numbered)
+    span = Span(wanted.since, wanted.until)
+    comparison = Comparison(settings, engine, span, datetime.now(UTC), wanted.watch, numbered)
     found = comparison.gaps()
     told = _repaired(settings, engine, found) if repair else ((gap, None, True) for gap in found)
     tally = _Tally()

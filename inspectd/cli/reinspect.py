@@ -1,57 +1,41 @@
 """`inspectd reinspect`: past images judged again by another model, and how far that is."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from inspectd.cli import output
-from inspectd.cli.lookup import (
-    LabelOption,
-    PartOption,
-    PathOption,
-    ScoreMaxOption,
-    ScoreMinOption,
-    SinceOption,
-    UntilOption,
-    VerdictOption,
-    WatchOption,
-    moment,
-    open_ledger,
-)
+from inspectd.cli.lookup import CONDITIONS, narrowed_by, open_ledger
 from inspectd.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from inspectd.ledger.read.filters import Filter
     from inspectd.service.reinspect import ReinspectionReply
 
 SHOWN = 50  # images with their reasons that people are shown
 
 
+@narrowed_by(*(name for name in CONDITIONS if name != "model"))
 def reinspect(
+    wanted: "Filter",
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", metavar="MODEL", help="The model that is to judge: a folder, or a name."),
+        typer.Option("--model", "-m", metavar="MODEL", help="The model that judges: a folder, or a name."),
     ] = None,
     config: ConfigOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    watch: WatchOption = None,
-    part: PartOption = None,
-    verdict: VerdictOption = None,
-    label: LabelOption = None,
-    by: Annotated[str | None, typer.Option("--by", metavar="NAME[@HASH]", help="With a verdict by this model.")] = None,
-    score_min: ScoreMinOption = None,
-    score_max: ScoreMaxOption = None,
-    path: PathOption = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME[@HASH]", help="Only images with a verdict by this model.")
+    ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many, the newest.")
+        int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many images, the newest.")
     ] = None,
     cancel: Annotated[
-        bool, typer.Option("--cancel", help="Take off the list what waits, for this model or for any.")
+        bool, typer.Option("--cancel", help="Remove the waiting images from the list, for this model or for all.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,19 +48,7 @@ def reinspect(
     from inspectd.ledger.read.filters import Filter
     from inspectd.service import reinspect as service
 
-    wanted = Filter(
-        since=moment(since, "--since"),
-        until=moment(until, "--until"),
-        watch=watch,
-        part=part,
-        verdict=verdict,
-        label=label,
-        model=by,
-        score_min=score_min,
-        score_max=score_max,
-        path=path,
-        limit=limit,
-    )
+    wanted = replace(wanted, model=by, limit=limit)
     if cancel:
         output.say(f"{service.cancel(settings, model):,} images are off the list.")
     elif model is not None:

@@ -3,28 +3,14 @@
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from inspectd.cli import output
-from inspectd.cli.lookup import (
-    LabelOption,
-    ModelOption,
-    PartOption,
-    PathOption,
-    ScoreMaxOption,
-    ScoreMinOption,
-    SinceOption,
-    UntilOption,
-    VerdictOption,
-    WatchOption,
-    moment,
-    open_ledger,
-    overlay_path,
-)
+from inspectd.cli.lookup import CONDITIONS, narrowed_by, open_ledger, overlay_path
 from inspectd.cli.options import ConfigOption, CsvOption, JsonOption, refuse_both
 
 if TYPE_CHECKING:
@@ -38,28 +24,22 @@ IN_A_TABLE = 50
 POLL = 1.0  # seconds between two looks for new outcomes
 
 
+@narrowed_by(*CONDITIONS)
 def results(
+    wanted: "Filter",
     config: ConfigOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    watch: WatchOption = None,
-    part: PartOption = None,
-    verdict: VerdictOption = None,
-    label: LabelOption = None,
-    model: ModelOption = None,
-    score_min: ScoreMinOption = None,
-    score_max: ScoreMaxOption = None,
-    path: PathOption = None,
     limit: Annotated[
         int | None,
         typer.Option(
             "--limit",
             min=0,
             metavar="N",
-            help=f"At most so many, the newest; 0 for all. Default: {IN_A_TABLE} in a table, else all.",
+            help=f"At most so many, the newest; 0 for all. Default: {IN_A_TABLE} in a table, otherwise all.",
         ),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print outcomes as they come, until Ctrl-C.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print outcomes as they are recorded, until Ctrl-C.")
+    ] = False,
     compare: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -77,24 +57,12 @@ def results(
     for_people = not (as_json or as_csv)
     most = IN_A_TABLE if limit is None and for_people else limit or None
     settings, engine = open_ledger(config)
-    from inspectd.ledger.read.filters import Filter
     from inspectd.ledger.read.search import Follower, Row
     from inspectd.ledger.read.search import results as query
 
-    wanted = Filter(
-        since=moment(since, "--since"),
-        until=moment(until, "--until"),
-        watch=watch,
-        part=part,
-        verdict=verdict,
-        label=label,
-        model=model,
-        score_min=score_min,
-        score_max=score_max,
-        path=path,
-        limit=most and most + for_people,  # a table asks for one more, to know whether it shows all
-    )
-
+    wanted = replace(
+        wanted, limit=most and most + for_people
+    )  # a table asks for one more, to know whether it shows all
     if compare:
         _compare(settings, engine, compare, wanted, follow, as_json=as_json, as_csv=as_csv)
         return

@@ -5,31 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from inspectd.cli import output
-from inspectd.cli.lookup import (
-    ModelOption,
-    PathOption,
-    SinceOption,
-    UntilOption,
-    WatchOption,
-    moment,
-    open_ledger,
-)
+from inspectd.cli.lookup import narrowed_by, open_ledger
 from inspectd.cli.options import ConfigOption, CsvOption, JsonOption, refuse_both
 
 if TYPE_CHECKING:
+    from inspectd.ledger.read.filters import Filter
     from inspectd.ledger.read.statistics import StatRow
 
 COUNTS = ("total", "ok", "defect", "review", "failed", "pending")
 
 
+@narrowed_by("since", "until", "watch", "model", "path")
 def stats(
+    wanted: "Filter",
     config: ConfigOption = None,
-    by: Annotated[Literal["watch", "day", "hour"], typer.Option("--by", help="What a row stands for.")] = "watch",
-    since: SinceOption = None,
-    until: UntilOption = None,
-    watch: WatchOption = None,
-    model: ModelOption = None,
-    path: PathOption = None,
+    by: Annotated[Literal["watch", "day", "hour"], typer.Option("--by", help="One row for each of these.")] = "watch",
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
@@ -39,10 +29,8 @@ def stats(
     """
     refuse_both(as_json, as_csv)
     _, engine = open_ledger(config)
-    from inspectd.ledger.read.filters import Filter
     from inspectd.ledger.read.statistics import stats as query
 
-    wanted = Filter(since=moment(since, "--since"), until=moment(until, "--until"), watch=watch, model=model, path=path)
     rows = [_record(by, row) for row in query(engine, by, wanted)]
     columns = (by, *COUNTS, "defect_rate")
     if as_json:

@@ -15,6 +15,7 @@ from inspectd.sizes import size_text
 if TYPE_CHECKING:
     from inspectd.ingest.left_out import LeftOut
     from inspectd.ledger.read.status import RecentFigures, WatchStatus
+    from inspectd.service.metrics.disk_space import DiskSpace
 
 STATES = ("queued", "claimed", "settling", "stalled", "done", "failed")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))

@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from inspectd.cli import output
-from inspectd.cli.lookup import ModelOption, SinceOption, UntilOption, WatchOption, moment, open_ledger
+from inspectd.cli.lookup import narrowed_by, open_ledger
 from inspectd.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
     from inspectd.evaluation.what_if import Replayed
+    from inspectd.ledger.read.filters import Filter
 
 VERDICTS = ("ok", "review", "defect")
 MOVES = [(old, new) for old in VERDICTS for new in VERDICTS if old != new]
 
 
+@narrowed_by("since", "until", "watch", "model")
 def what_if(
+    wanted: "Filter",
     threshold: Annotated[
         float, typer.Option("--threshold", metavar="LOGIT", help="Where a margin becomes a defect, as in the bundle.")
     ],
@@ -24,10 +27,6 @@ def what_if(
         float | None, typer.Option("--review", metavar="LOGIT", help="From here up to the threshold a person decides.")
     ] = None,
     config: ConfigOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    watch: WatchOption = None,
-    model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Replay past verdicts under other thresholds: how many would change, and for the better?
@@ -43,8 +42,8 @@ def what_if(
     from inspectd.ledger.read.filters import Span
     from inspectd.model.spec import Thresholds
 
-    span = Span(moment(since, "--since"), moment(until, "--until"))
-    found = replay(engine, Thresholds(threshold, review), span, watch, model)
+    span = Span(wanted.since, wanted.until)
+    found = replay(engine, Thresholds(threshold, review), span, wanted.watch, wanted.model)
     if as_json:
         output.write_json(map(_record, found))
         return
