@@ -1,17 +1,15 @@
 """What the commands that read the ledger share: the options that narrow a question, and the way to the ledger."""
 
 import gc
-import inspect
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from inspectd.cli.options import config_path
+from inspectd.cli.options import Command, config_path, grouped
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from inspectd.ledger.read.filters import Filter
     from inspectd.ledger.read.search import Row
 
-Command = Callable[..., None]
 VerdictChoice = Literal["ok", "defect", "review", "failed", "pending"]
 
 # Every condition that narrows a question: its keyword in `Filter`, and its option.
@@ -61,32 +58,8 @@ CONDITIONS: dict[str, Any] = {
 
 
 def narrowed_by(*conditions: str) -> Callable[[Command], Command]:
-    """Gives a command the options of these conditions, in the place of its parameter `wanted`.
-
-    The command gets them as one `Filter`.
-    """
-
-    def decorate(command: Command) -> Command:
-        parameters: list[inspect.Parameter] = []
-        for parameter in inspect.signature(command).parameters.values():
-            if parameter.name != "wanted":
-                parameters.append(parameter)
-                continue
-            for name in conditions:
-                kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-                parameters.append(inspect.Parameter(name, kind, default=None, annotation=CONDITIONS[name]))
-
-        @wraps(command)
-        def narrowed(**options: Any) -> None:
-            wanted = filter_of(**{name: options.pop(name) for name in conditions})
-            command(wanted=wanted, **options)
-
-        del narrowed.__wrapped__  # its signature is not what the options come from
-        narrowed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        narrowed.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return narrowed
-
-    return decorate
+    """Gives a command the options of these conditions in the place of its parameter `wanted`: one `Filter`."""
+    return grouped("wanted", {name: CONDITIONS[name] for name in conditions}, filter_of)
 
 
 def filter_of(since: str | None = None, until: str | None = None, **conditions: Any) -> "Filter":

@@ -1,13 +1,21 @@
-"""`inspectd model`: what models there are, which version is to judge, and how networks from elsewhere get in."""
+"""`inspectd model`: lists models and versions, chooses the version that judges, imports and quantises networks."""
 
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from inspectd.cli.options import ConfigOption, DeviceOption, JsonOption, MethodOption, PrecisionOption, config_path
+from inspectd.cli.options import (
+    ConfigOption,
+    DeviceOption,
+    JsonOption,
+    MethodOption,
+    PrecisionOption,
+    config_path,
+    grouped,
+)
 from inspectd.cli.output import program, say, write_json, write_table
 from inspectd.cli.progress import screen
 from inspectd.domain import DEFAULT_METHOD
@@ -28,9 +36,7 @@ BundleArgument = Annotated[
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="A folder of versions, or the name of one in the configuration.")
 ]
-ReasonOption = Annotated[
-    str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept, and told when the daemon has taken it up.")
-]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it stands in the daemon's event.")]
 
 
 @app.command("list")
@@ -133,7 +139,7 @@ def activate(
 
 @app.command()
 def rollback(model: ModelArgument, reason: ReasonOption = "", config: ConfigOption = None) -> None:
-    """Make the version current that was so before; said again, the one before that."""
+    """Make the version current that was current before; another call goes back one more."""
     from inspectd.model.versions import current, rollback
 
     folder = _named(model, _settings(config))
@@ -141,7 +147,43 @@ def rollback(model: ModelArgument, reason: ReasonOption = "", config: ConfigOpti
     _chosen(rollback(folder, reason), before)
 
 
+# What a file does not say, by the keyword of `Statement`.
+STATEMENT_OPTIONS: dict[str, Any] = {
+    "architecture": Annotated[
+        Literal["article"] | None, typer.Option(help="The network that a file of weights belongs to.")
+    ],
+    "size": Annotated[
+        str | None, typer.Option(metavar="N|WxH", help="The network's input in pixels. Default: as in the file.")
+    ],
+    "channels": Annotated[int | None, typer.Option(metavar="1|3", help="Grey or RGB input. Default: as in the file.")],
+    "preprocess": Annotated[
+        Preprocess | None,
+        typer.Option(
+            help="How pixels were prepared: divided by 255, as for its backbone, or unchanged. Default: what the "
+            "network and the golden images show.",
+            show_default=False,
+        ),
+    ],
+    "backbone": Annotated[
+        str | None, typer.Option(metavar="NAME", help="The backbone that --preprocess backbone prepares for.")
+    ],
+    "bits": Annotated[
+        int | None, typer.Option(min=8, max=16, metavar="N", help="Bits of the values in 16-bit files. Default: 16.")
+    ],
+    "layer": Annotated[
+        str | None, typer.Option(metavar="NAME", help="The target layer of Grad-CAM. Default: the last map.")
+    ],
+    "tiles": Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="OVERLAP", help="Cut images into tiles of the input's size that overlap by N pixels."
+        ),
+    ],
+}
+
+
 @app.command("import")
+@grouped("said", STATEMENT_OPTIONS, lambda **said: said)
 def import_model(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A .keras file, a whole-model .h5, or weights with --architecture.")
@@ -150,61 +192,25 @@ def import_model(
         Path, typer.Option(metavar="MODEL", help="The model whose next version is written, such as models/NAME.")
     ],
     classes: Annotated[str, typer.Option(metavar="A,B,…", help="The classes, in the order of the network's outputs.")],
-    ok: Annotated[list[str], typer.Option(metavar="CLASS", help="A class that passes; may be given again.")] = ["ok"],  # noqa: B006
+    ok: Annotated[list[str], typer.Option(metavar="CLASS", help="A class that passes; may be repeated.")] = ["ok"],  # noqa: B006
     golden: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Images the network has not learned from, a folder for each class."),
     ] = None,
-    architecture: Annotated[
-        Literal["article"] | None, typer.Option(help="The network that a file of weights belongs to.")
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="N|WxH", help="The network's input in pixels. Default: as it says.")
-    ] = None,
-    channels: Annotated[
-        int | None, typer.Option(metavar="1|3", help="Grey or RGB input. Default: as the network says.")
-    ] = None,
-    preprocess: Annotated[
-        Preprocess | None,
-        typer.Option(
-            help="How it was trained: pixels / 255, as its backbone takes them, or as they are. Default: as the "
-            "network and the golden images show.",
-            show_default=False,
-        ),
-    ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Whose scale of pixels, with --preprocess backbone.")
-    ] = None,
-    bits: Annotated[
-        int, typer.Option(min=8, max=16, metavar="N", help="Bits of the values in 16-bit files: 12 of a 12-bit camera.")
-    ] = 16,
-    layer: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The layer that Grad-CAM looks at. Default: the last map.")
-    ] = None,
-    tiles: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="OVERLAP", help="Cut images into tiles of the input's size that share N pixels."),
-    ] = None,
+    *,
+    said: dict[str, Any],
 ) -> None:
     """Make a network that was trained elsewhere the next version of a model."""
     from inspectd.cli.bundle import whats_next
     from inspectd.training.adopt import Statement, adopt
     from inspectd.training.recipe import read_size
 
-    said = Statement(
-        classes=tuple(name.strip() for name in classes.split(",")),
-        ok=tuple(ok),
-        architecture=architecture,
-        size=None if size is None else read_size(size),
-        channels=channels,
-        preprocess=preprocess,
-        backbone=backbone,
-        bits=bits,
-        layer=layer,
-        tiles=tiles,
-    )
+    given = {key: value for key, value in said.items() if value is not None}
+    if "size" in given:
+        given["size"] = read_size(given["size"])
+    statement = Statement(tuple(name.strip() for name in classes.split(",")), tuple(ok), **given)
     with screen() as shown:
-        bundle = adopt(file, out, said, golden, shown)
+        bundle = adopt(file, out, statement, golden, shown)
     say(f"Wrote {bundle.path} ({bundle.title}).")
     for sentence in whats_next(bundle, out):
         say(sentence)
@@ -214,11 +220,11 @@ def import_model(
 def quantize(
     model: BundleArgument,
     images: Annotated[
-        Path, typer.Option(metavar="DIR", help="The folder of images that the model was trained from, as it was.")
+        Path, typer.Option(metavar="DIR", help="The folder of images that the model was trained on, unchanged.")
     ],
     config: ConfigOption = None,
 ) -> None:
-    """Write a version of a model that processors can run in int8, measured beside float32."""
+    """Write a version of a model that processors can run in int8, and compare it with float32."""
     from inspectd.cli.bundle import whats_next
     from inspectd.model.bundle import load_bundle
     from inspectd.training.quantize import quantize

@@ -1,15 +1,19 @@
-"""Options that several commands share, defined once."""
+"""Options that several commands share, declared once, and how a command takes a group of options as one value."""
 
+import inspect
 import os
 import re
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from inspectd.domain import Method, PrecisionChoice
 from inspectd.errors import ConfigError
 
+Command = Callable[..., None]
 CONFIG_VARIABLE = "INSPECTD_CONFIG"
 CONFIG_PLACES = (Path("config.yaml"), Path("/etc/inspectd/config.yaml"))
 
@@ -42,17 +46,49 @@ PrecisionOption = Annotated[PrecisionChoice, typer.Option("--precision", help="T
 MethodOption = Annotated[Method, typer.Option("--method", help="How the heat is computed.")]
 
 
+def grouped(parameter: str, options: Mapping[str, Any], collect: Callable[..., Any]) -> Callable[[Command], Command]:
+    """Gives a command a group of optional options in the place of one of its parameters.
+
+    Args:
+        parameter: The parameter's name; the command gets what `collect` makes of the options.
+        options: The options by their keyword: `Annotated` types as typer reads them; each is None unless given.
+        collect: Is called with every option as a keyword.
+    """
+
+    def decorate(command: Command) -> Command:
+        kind = inspect.Parameter.KEYWORD_ONLY  # of these, any order of required and optional ones is allowed
+        parameters: list[inspect.Parameter] = []
+        for each in inspect.signature(command).parameters.values():
+            if each.name == parameter:
+                group = (inspect.Parameter(name, kind, default=None, annotation=options[name]) for name in options)
+                parameters.extend(group)
+            else:
+                parameters.append(each.replace(kind=kind))
+
+        @wraps(command)
+        def with_options(**given: Any) -> None:
+            collected = collect(**{name: given.pop(name) for name in options})
+            command(**given, **{parameter: collected})
+
+        del with_options.__wrapped__  # typer would take the options from its signature
+        with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+        return with_options
+
+    return decorate
+
+
 def refuse_both(as_json: bool, as_csv: bool) -> None:
-    """Two formats at once are wrong usage."""
+    """Refuses two output formats at once."""
     if as_json and as_csv:
         raise typer.BadParameter("it cannot go with --json.", param_hint="--csv")
 
 
 def config_path(option: Path | None) -> Path:
-    """The configuration file that `--config` names, or else the default one.
+    """Returns the configuration file that `--config` names, or else the default one.
 
     Raises:
-        ConfigError: when nothing was named and there is none in the default places.
+        ConfigError: no file was named, and there is none in the default folders.
     """
     if option is not None:
         return option

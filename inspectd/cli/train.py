@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from inspectd.cli.options import grouped
 from inspectd.cli.output import say
 from inspectd.cli.progress import screen
 from inspectd.model.spec import Head, Preprocess
@@ -18,6 +19,50 @@ def _choice(*names: str, help: str, metavar: str | None = None) -> Any:
     return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=OF_THE_RECIPE)
 
 
+RECIPE_OPTIONS: dict[str, Any] = {
+    "ok": Annotated[
+        list[str] | None, _choice(help="A class that passes; may be repeated. Default: ok.", metavar="CLASS")
+    ],
+    "backbone": Annotated[
+        str | None, _choice(help="The network below the head: compact, or any of keras.applications.", metavar="NAME")
+    ],
+    "cut": Annotated[str | None, _choice(help="Use the backbone up to this layer, or all.", metavar="LAYER")],
+    "head": Annotated[Head | None, _choice(help="How the head turns the feature maps into a decision.")],
+    "size": Annotated[str | None, _choice(help="The network's input in pixels.", metavar="N|WxH")],
+    "tiles": Annotated[
+        int | None, _choice(help="Cut images into tiles of that size that overlap by N pixels.", metavar="N")
+    ],
+    "weights": Annotated[str | None, _choice(help="Weights to start from.", metavar="imagenet|none|FILE")],
+    "preprocess": Annotated[
+        Preprocess | None, _choice(help="Pixels divided by 255, as for the pretrained backbone, or unchanged.")
+    ],
+    "bits": Annotated[
+        str | None,
+        _choice(help="Bits of the values in 16-bit files. Default: auto, by the largest value.", metavar="auto|N"),
+    ],
+    "epochs": Annotated[int | None, _choice(help="Passes over the training images.", metavar="N")],
+    "batch": Annotated[int | None, _choice(help="Images in a training step.", metavar="N")],
+    "rate": Annotated[float | None, _choice(help="Learning rate at the start.", metavar="X")],
+    "flips": Annotated[bool | None, _choice("--flips/--no-flips", help="Mirror training images at random.")],
+    "rotations": Annotated[
+        bool | None, _choice("--rotations/--no-rotations", help="Turn training images by 90° at random.")
+    ],
+    "test": Annotated[float | None, _choice(help="Share of each class for the final measurement.", metavar="X")],
+    "validation": Annotated[
+        float | None, _choice(help="Share of each class that chooses epoch and threshold.", metavar="X")
+    ],
+    "group": Annotated[
+        str | None,
+        _choice(help="Keep images of one part in one split: its groups find the part in a path.", metavar="PATTERN"),
+    ],
+    "precision": Annotated[
+        str | None, _choice(help="auto: bfloat16 if the device computes in it.", metavar="auto|float32|bfloat16")
+    ],
+    "seed": Annotated[int | None, _choice(help="Seed of the split, the order and the first weights.", metavar="N")],
+}
+
+
+@grouped("choices", RECIPE_OPTIONS, dict)
 def train(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder with one folder of images for each class.")],
     out: Annotated[
@@ -29,56 +74,15 @@ def train(
     masks: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Masks of the defects: the heat is measured against them.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training that was interrupted.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     set: Annotated[
-        list[str], typer.Option(metavar="KEY=VALUE", help="Any key of the recipe; may be given again.")
+        list[str], typer.Option(metavar="KEY=VALUE", help="Replace a key of the recipe; may be repeated.")
     ] = [],  # noqa: B006
-    ok: Annotated[
-        list[str] | None, _choice(help="A class that passes; may be given again. Default: ok.", metavar="CLASS")
-    ] = None,
-    backbone: Annotated[
-        str | None, _choice(help="The network below the head: compact, or any of keras.applications.", metavar="NAME")
-    ] = None,
-    cut: Annotated[str | None, _choice(help="Use the backbone up to this layer, or all.", metavar="LAYER")] = None,
-    head: Annotated[Head | None, _choice(help="How the maps become a decision.")] = None,
-    size: Annotated[str | None, _choice(help="The network's input in pixels.", metavar="N|WxH")] = None,
-    tiles: Annotated[
-        int | None, _choice(help="Cut images into tiles of that size that share N pixels.", metavar="N")
-    ] = None,
-    weights: Annotated[str | None, _choice(help="Weights to start from.", metavar="imagenet|none|FILE")] = None,
-    preprocess: Annotated[
-        Preprocess | None, _choice(help="Pixels divided by 255, as the backbone was pretrained, or as they are.")
-    ] = None,
-    bits: Annotated[
-        str | None,
-        _choice(
-            help="Of the values in 16-bit files. Default: auto, as the largest of them asks for.", metavar="auto|N"
-        ),
-    ] = None,
-    epochs: Annotated[int | None, _choice(help="Passes over the training images.", metavar="N")] = None,
-    batch: Annotated[int | None, _choice(help="Images in a training step.", metavar="N")] = None,
-    rate: Annotated[float | None, _choice(help="Learning rate at the start.", metavar="X")] = None,
-    flips: Annotated[bool | None, _choice("--flips/--no-flips", help="Mirror training images at random.")] = None,
-    rotations: Annotated[
-        bool | None, _choice("--rotations/--no-rotations", help="Turn training images by 90° at random.")
-    ] = None,
-    test: Annotated[float | None, _choice(help="Share of each class that is only measured.", metavar="X")] = None,
-    validation: Annotated[
-        float | None, _choice(help="Share of each class that chooses epoch and threshold.", metavar="X")
-    ] = None,
-    group: Annotated[
-        str | None,
-        _choice(help="Keep the images of a part together: what this finds in their path.", metavar="PATTERN"),
-    ] = None,
-    precision: Annotated[
-        str | None, _choice(help="auto: bfloat16 where the device computes in it.", metavar="auto|float32|bfloat16")
-    ] = None,
-    seed: Annotated[int | None, _choice(help="Of the split, the order and the weights.", metavar="N")] = None,
+    *,
+    choices: dict[str, Any],
 ) -> None:
-    """Train a network on a folder of images per class, by a recipe, and write it as a bundle."""
-    given = locals()
-    keys = [name for name in given if name not in ("data", "out", "recipe", "masks", "resume", "set")]
-    changes = dict(_pair(text) for text in set) | {key: given[key] for key in keys if given[key] is not None}
+    """Train a network by a recipe, on one folder of images for each class, and write a bundle."""
+    changes = dict(_pair(text) for text in set) | {key: value for key, value in choices.items() if value is not None}
     _run(data, out, read_recipe(recipe, changes), resume, masks)
 
 
