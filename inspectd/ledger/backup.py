@@ -1,7 +1,6 @@
-"""A copy of the ledger while the daemon writes, and the question whether a ledger, or a copy of it, is whole.
+"""Copy the ledger while the daemon writes, and check whether a ledger or a copy is whole.
 
-Neither changes the ledger or keeps the daemon waiting. Each check is one statement, so that it sees one state however
-much is written between two of them.
+Neither changes the ledger or keeps the daemon waiting. Each check is one statement, so that it sees one state.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -20,7 +19,7 @@ RESTORE = "stop inspectd, keep the file, and put the newest good copy in its pla
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found; `fault` says what is wrong and what to do, and is None where nothing is."""
+    """The result of one check; `fault` says what is wrong and what to do, None if nothing is."""
 
     name: str
     promise: str
@@ -28,31 +27,31 @@ class CheckResult:
 
 
 def backup(url: str, target: Path) -> None:
-    """Copy the ledger to `target`: whole and durable under that name, or not there.
+    """Copy the ledger to `target`. The copy is whole and durable under that name, or not there.
 
     Raises:
-        LedgerError: there is no usable ledger at this software's schema, the target exists or cannot be written.
+        LedgerError: there is no usable ledger at this software's schema, or the target exists or cannot be written.
     """
     open_reader(url).dispose()
     copy_database(database_file(url), target)
 
 
 def check(url: str, watches: Collection[str]) -> Iterator[CheckResult]:
-    """Look the whole ledger over, which reads all of it; one finding for each check, as it is made.
+    """Read the whole ledger and yield the result of each check as it is made.
 
     Args:
         watches: the names of the configured watches.
 
     Raises:
-        LedgerError: it cannot even be opened.
+        LedgerError: the ledger cannot be opened.
     """
     engine = open_reader(url)
     for name, promise, look in (
         ("integrity", "the file is undamaged", _integrity),
-        ("references", "every row that another one names is there", _references),
+        ("references", "every row that another row names exists", _references),
         ("schema", f"tables and indexes are those of schema {REVISION}", _schema),
         *((name, promise, _none(found)) for name, promise, found in _RULES),
-        ("watches", "every image without an outcome is of a configured watch", _watched(watches)),
+        ("watches", "every image without an outcome belongs to a configured watch", _watched(watches)),
     ):
         try:
             with engine.connect() as connection:
@@ -66,9 +65,9 @@ _count = select(func.count())
 _has_inspection = and_(inspections.c.id == images.c.inspection_id, inspections.c.image_id == images.c.id)
 _stands = case((images.c.state == State.DONE, inspections.c.verdict), (images.c.state == State.FAILED, State.FAILED))
 _no_reason = and_(images.c.state == State.FAILED, images.c.reason.is_(None))
-# What holds after every transaction: the check's name, the promise, and a count of the rows that break it.
+# Rules that hold after every transaction: the check's name, the promise, and the count of rows that break it.
 _RULES = (
-    ("states", "every image is in a state that is known", _count.where(images.c.state.not_in(tuple(State)))),
+    ("states", "every image is in a known state", _count.where(images.c.state.not_in(tuple(State)))),
     (
         "verdicts",
         "every image that is done has its inspection",
@@ -78,26 +77,26 @@ _RULES = (
     ),
     (
         "outcome",
-        "the verdict beside every image is that of its inspection in force",
+        "the verdict of every image is that of its inspection in force",
         _count.select_from(images.outerjoin(inspections, inspections.c.id == images.c.inspection_id)).where(
             images.c.verdict.is_distinct_from(_stands)
         ),
     ),
     (
         "inspections",
-        "every inspection is of an image that is done",
+        "every inspection belongs to an image that is done",
         _count.select_from(inspections.outerjoin(images, images.c.id == inspections.c.image_id)).where(
             func.coalesce(images.c.state, "") != State.DONE
         ),
     ),
     (
         "outcomes",
-        "every outcome has its time, every failure its reason",
+        "every outcome has a time, every failure a reason",
         _count.where(images.c.state.in_(FINISHED_STATES), or_(images.c.finished_at.is_(None), _no_reason)),
     ),
     (
         "leases",
-        "every image in hand has a lease that ends",
+        "every claimed image has a lease that ends",
         _count.where(
             images.c.state == State.CLAIMED, or_(images.c.lease_owner.is_(None), images.c.lease_until.is_(None))
         ),
@@ -126,18 +125,24 @@ def _none(found: Select[int]) -> Callable[[Connection], str | None]:
 
 
 def _fault(number: int) -> str | None:
-    return f"not so for {number}: {RESTORE}" if number else None
+    return f"{number} {'row violates' if number == 1 else 'rows violate'} this: {RESTORE}" if number else None
 
 
 def _watched(watches: Collection[str]) -> Callable[[Connection], str | None]:
     stranded = (
-        select(images.c.watch, func.count())
+        select(images.c.watch, func.count().label("number"))
         .where(images.c.state.in_((*OPEN_STATES, State.CLAIMED)), images.c.watch.not_in(watches))
         .group_by(images.c.watch)
     )
 
     def look(connection: Connection) -> str | None:
-        found = [f"{watch} ({number})" for watch, number in connection.execute(stranded)]
-        return f"not so for {', '.join(found)}: put the watch back into the configuration" if found else None
+        found = [f"{row.watch} ({row.number} {_images(row.number)})" for row in connection.execute(stranded)]
+        are = "is" if len(found) == 1 else "are"
+        advice = "put the watch back into the configuration"
+        return f"{', '.join(found)} {are} not configured: {advice}" if found else None
 
     return look
+
+
+def _images(number: int) -> str:
+    return "image" if number == 1 else "images"

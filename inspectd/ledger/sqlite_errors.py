@@ -1,8 +1,7 @@
-"""What SQLite refuses, as a sentence for the person who can put it right. What has none here is a fault of the program.
+"""SQLite's errors as sentences for the person who can put them right. An error without a sentence is a bug.
 
-Three kinds are kept apart, because the daemon answers each in its own way: what passes when somebody makes room or lets
-go (it waits), a file that is damaged (it ends, and nothing more is written there), and all else. Nothing here
-opens the database or knows a table.
+The daemon answers three kinds differently: it waits until a person has cleared a `LedgerUnavailable`, it ends at a
+`LedgerDamaged`, and it reports every other `LedgerError`. This module opens no database and knows no table.
 """
 
 import os
@@ -26,16 +25,16 @@ _SENTENCES = {
     sqlite3.SQLITE_BUSY: "is locked by another program. Close the shell or tool that holds a transaction open on it.",
 }
 _NO_INODES = "cannot be opened: its disk has no inode left for the files beside it. Remove some files from that disk."
-# What an operator puts right while the daemon waits; all others need a person before anything may go on.
+# The daemon waits until an operator has put these right; all others end it.
 _PASSING = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY}
-# The file itself is no database, or is one no more: nothing may be written to it, and no restart helps.
+# The file is not a database, or no longer one: nothing may be written to it, and no restart helps.
 _DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 
 
 def code_of(error: BaseException | None) -> int:
-    """SQLite's primary code of an error; 0 where it has none.
+    """SQLite's primary code of an error; 0 for other errors.
 
-    Everything in the ledger was written as UTF-8: text that is none comes from a damaged page; SQLite cannot know.
+    All text in the ledger was written as UTF-8, so other bytes mean a damaged page, which SQLite itself cannot know.
     """
     if isinstance(error, sqlite3.OperationalError) and str(error).startswith("Could not decode to UTF-8"):
         return sqlite3.SQLITE_CORRUPT
@@ -43,7 +42,7 @@ def code_of(error: BaseException | None) -> int:
 
 
 def explained(code: int, path: Path, what: str = "database") -> LedgerError | None:
-    """The error with its sentence about the file `path`; None for what is a bug."""
+    """The error with its sentence about the file `path`; None for a code without one."""
     if code not in _SENTENCES:
         return None
     subject = f"The {what} {path}"
@@ -56,12 +55,12 @@ def explained(code: int, path: Path, what: str = "database") -> LedgerError | No
 
 
 def damaged(path: Path) -> LedgerDamaged:
-    """The error for damage that a check has found, with the sentence that SQLite's own report of it gets."""
+    """The error for damage that a check has found."""
     return LedgerDamaged(f"The database {path} {_SENTENCES[sqlite3.SQLITE_CORRUPT]}{_copy_beside(path)}")
 
 
 def _copy_beside(path: Path) -> str:
-    """Names the newest copy that an upgrade has left, by the time in its name; empty where there is none."""
+    """A sentence that names the newest copy left by an upgrade; empty if there is none."""
     newest = None
     with suppress(OSError):
         beside = [each.name for each in path.parent.iterdir() if each.name.startswith(f"{path.name}.before-")]
@@ -71,9 +70,9 @@ def _copy_beside(path: Path) -> str:
 
 
 def _has_no_inodes(folder: Path) -> bool:
-    """SQLite needs new files beside the database and calls their lack the same as a missing folder."""
+    """Whether the disk has no inode left for the files beside the database; SQLite reports a missing folder instead."""
     try:
         disk = os.statvfs(folder)
     except OSError:
         return False
-    return disk.f_files > 0 and disk.f_favail == 0  # a file system without a table of inodes counts none
+    return disk.f_files > 0 and disk.f_favail == 0  # a file system without an inode table reports 0 files

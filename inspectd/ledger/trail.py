@@ -1,7 +1,7 @@
-"""The audit trail: what happened, as a row of `events` and as a line of the log that bears the same kind.
+"""The audit trail: what happened, as a row of `events` and as a line of the log with the same kind.
 
-Both are written by whoever writes the row, so that no row is without its line. The fields of a line are for programs
-(`--log-format json`); the row keeps the sentence alone.
+The code that writes a row logs its line too, so that no row is without its line. The fields of a line are for programs
+(`--log-format json`); the row has the sentence only.
 """
 
 import logging
@@ -20,7 +20,7 @@ _log = logging.getLogger("inspectd.events")
 
 
 def write(connection: Connection, kind: str, detail: str) -> None:
-    """Add a row, in the transaction of what it tells of. `say` the same once that has committed."""
+    """Add a row, in the transaction of what happened. Call `say` with the same values after the commit."""
     connection.execute(insert(events).values(at=utc_now(), kind=kind, detail=detail))
 
 
@@ -40,5 +40,5 @@ def expired(count: int) -> str:
 
 
 def expired_count(detail: str) -> int:
-    """How many leases the detail of a `LEASE_EXPIRED` row tells of."""
+    """How many leases expired, from the detail of a `LEASE_EXPIRED` row."""
     return int(detail.partition(" ")[0])

@@ -1,7 +1,7 @@
-"""How the ledger is written: short transactions, statements of bounded size, and the few conditions all writers share.
+"""Transactions on the ledger, and the conditions and helpers that its readers and writers share.
 
-A transaction here never outlives one method call and never waits for anything but the database. Statements with a list
-of values are cut into chunks, well below any database's limit on parameters.
+A transaction never outlives one method call and never waits for anything but the database. A list of values is cut into
+chunks, well below any database's limit on parameters.
 """
 
 import logging
@@ -20,37 +20,40 @@ from inspectd.ledger.schema import OPEN_STATES, After, State, images
 
 FAILED: dict[str, Any] = {"state": State.FAILED, "verdict": State.FAILED}
 CHUNK = 500
-REST = 0.005  # seconds between two transactions of one who makes many, in which others get at the ledger
+REST = 0.005  # seconds between two of many transactions, in which other processes get the write lock
 
 AnyRow = Row[*tuple[Any, ...]]
 
 
 def is_open(table: FromClause) -> ColumnElement[bool]:
-    """Waiting to be claimed, or to become whole. In literal words: only so does it match its partial index."""
+    """Whether an image waits to be claimed or to become whole. Literal values, or its partial index would not match."""
     return table.c.state.in_([literal_column(f"'{state}'") for state in OPEN_STATES])
 
 
 def is_pending(table: FromClause) -> ColumnElement[bool]:
-    """Without an outcome; literal for the same reason."""
+    """Whether an image has no outcome yet; literal for the same reason."""
     return table.c.state.in_([literal_column(f"'{state}'") for state in (*OPEN_STATES, State.CLAIMED)])
 
 
 def is_claimed(table: FromClause) -> ColumnElement[bool]:
-    """Held by a worker; literal for the same reason."""
+    """Whether a worker holds an image; literal for the same reason."""
     return table.c.state == literal_column(f"'{State.CLAIMED}'")
 
 
 def not_searched(column: ColumnElement[str]) -> ColumnElement[str]:
-    """The column's value where no index may serve it, because another condition finds fewer rows.
+    """The column's value, in a form that no index serves: for when another condition finds fewer rows.
 
-    SQLite guesses that any equality finds few; `verdict` and `watch` may each find a million.
+    Without statistics SQLite guesses that any equality finds few rows, but `verdict` and `watch` may each find a
+    million. Statistics (ANALYZE with a limit, which `PRAGMA optimize` runs) do not replace this. Tried on 300,000
+    images, SQLite still sorted all images of a watch to find the newest, and a ledger without statistics, as every new
+    one is, took minutes for one query.
     """
     return column.concat("")
 
 
 IS_PENDING = is_pending(images)
-IS_FINISHED = images.c.verdict.is_not(None)  # with an outcome, be it a failure
-IS_AFTER_PENDING = images.c.after == literal_column(f"'{After.PENDING}'")  # as its partial index says it
+IS_FINISHED = images.c.verdict.is_not(None)  # has an outcome: a verdict or a failure
+IS_AFTER_PENDING = images.c.after == literal_column(f"'{After.PENDING}'")  # literal for the same reason
 IS_OPEN = is_open(images)
 IS_CLAIMED = is_claimed(images)
 
@@ -58,12 +61,12 @@ T = TypeVar("T")
 
 
 def waits(seconds: float = 0.0) -> ColumnElement[bool]:
-    """Whether it will be too early, in so many seconds from now, for `after` to act on an image's file."""
+    """Whether `after` must still wait with an image's file, `seconds` from now."""
     return images.c.after_at > utc_text(datetime.now(UTC) + timedelta(seconds=seconds))
 
 
 def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
-    """The values in lists of at most `size` (itertools.batched, which Python 3.11 lacks)."""
+    """Cut the values into lists of at most `size` (`itertools.batched`, which Python 3.11 lacks)."""
     rest = iter(values)
     while chunk := list(islice(rest, size)):
         yield chunk
@@ -79,7 +82,7 @@ class Transactions:
         self.clock = clock or BootClock()
 
     def writing(self) -> AbstractContextManager[Connection]:
-        """A transaction that holds the write lock from its first statement: what it has read stays true."""
+        """A transaction that holds the write lock from its beginning, so that what it has read stays true."""
         return self._engine.begin()
 
     def writing_without_fsync(self) -> AbstractContextManager[Connection]:
@@ -91,7 +94,7 @@ class Transactions:
         return self._reader.connect()
 
     def event(self, kind: str, detail: str, level: int = logging.INFO, **fields: object) -> None:
-        """Add to the audit trail what happened, and say it in the log; `fields` are of the log's line alone."""
+        """Add a row to the audit trail and a line to the log; only the line has the `fields`."""
         with self.writing() as connection:
             trail.write(connection, kind, detail)
         trail.say(kind, detail, level, **fields)

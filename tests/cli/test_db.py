@@ -40,10 +40,10 @@ def test_a_fault_is_a_line_and_exit_1(tmp_path: Path) -> None:
     assert (code, err) == (1, f"inspectd: {tmp_path}/inspectd.db has 3 faults, see above.\n")
     restore = "stop inspectd, keep the file, and put the newest good copy in its place"
     assert [line for line in out.splitlines() if not line.startswith("ok ")] == [
-        f"FAULT  verdicts     every image that is done has its inspection: not so for 1: {restore}",
-        f"FAULT  outcomes     every outcome has its time, every failure its reason: not so for 1: {restore}",
-        "FAULT  watches      every image without an outcome is of a configured watch: not so for line-9 (1): "
-        "put the watch back into the configuration",
+        f"FAULT  verdicts     every image that is done has its inspection: 1 row violates this: {restore}",
+        f"FAULT  outcomes     every outcome has a time, every failure a reason: 1 row violates this: {restore}",
+        "FAULT  watches      every image without an outcome belongs to a configured watch: "
+        "line-9 (1 image) is not configured: put the watch back into the configuration",
     ]
 
 

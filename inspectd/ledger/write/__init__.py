@@ -1,1 +1,1 @@
-"""Everything that changes the ledger: arrivals, claims, outcomes, lists of work to do, retention."""
+"""Everything that changes the ledger: arrivals, claims, outcomes, the lists of work that follows, retention."""

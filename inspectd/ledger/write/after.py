@@ -28,10 +28,10 @@ class AfterOutcome:
         self._ledger = ledger
 
     def pending(self, watches: Sequence[str], limit: int, beyond: int = 0) -> list[Finished]:
-        """Finished images whose file is to be moved or deleted now, by their ids, from `beyond` on.
+        """Finished images whose file is to be moved or deleted now, by id, beyond the id `beyond`.
 
-        A file that may be unfinished has to wait for its `after_at`, unless a newer row of its path shows that it is no
-        longer the file that was judged.
+        A file that may be unfinished waits for its `after_at`, unless a newer row of its path shows that another file
+        lies there now.
         """
         query = (
             select(images)
@@ -54,7 +54,7 @@ class AfterOutcome:
             ]
 
     def next_due(self, watches: Sequence[str], beyond: int = 0) -> str | None:
-        """When the next of the files that may be unfinished is to be moved or deleted; None where none waits."""
+        """When the next waiting file may be moved or deleted; None if no file waits."""
         query = select(func.min(images.c.after_at)).where(
             *(IS_AFTER_PENDING, not_searched(images.c.watch).in_(watches), images.c.id > beyond, waits())
         )
@@ -63,24 +63,24 @@ class AfterOutcome:
             return due
 
     def shorten_waits(self, watches: Sequence[str], longest: float) -> None:
-        """Let no file wait for more than `longest` seconds from now: its time is one of a clock that was set back."""
+        """Let no file wait longer than `longest` seconds from now: a longer wait means that the clock was set back."""
         too_long = update(images).where(IS_AFTER_PENDING, not_searched(images.c.watch).in_(watches), waits(longest))
         with self._ledger.writing() as connection:
             connection.execute(too_long.values(after_at=utc_text(datetime.now(UTC) + timedelta(seconds=longest))))
 
     def record(self, results: Sequence[tuple[Finished, After, str | None]]) -> None:
-        """Record what became of the files of finished images: (what was owed, result, where it was moved to).
+        """Record what became of files, each as (finished image, result, path it was moved to).
 
-        Rows whose file was dropped again and folded meanwhile are left alone; they still owe a move.
+        Rows whose file was dropped again and folded meanwhile are left alone; their new file is still pending.
         """
         if not results:
             return
-        same = [images.c[name] == bindparam(f"owed_{name}") for name in vars(results[0][0].stat)]
+        same = [images.c[name] == bindparam(f"judged_{name}") for name in vars(results[0][0].stat)]
         settled = update(images).where(images.c.id == bindparam("row"), IS_AFTER_PENDING, *same)
         rows = [
-            {"row": owed.image_id, "after": after, "moved_to": moved_to}
-            | {f"owed_{name}": value for name, value in vars(owed.stat).items()}
-            for owed, after, moved_to in results
+            {"row": image.image_id, "after": after, "moved_to": moved_to}
+            | {f"judged_{name}": value for name, value in vars(image.stat).items()}
+            for image, after, moved_to in results
         ]
         with self._ledger.writing() as connection:
             connection.execute(settled, rows)

@@ -1,7 +1,7 @@
-"""The ingest side of the queue: files come in, wait until they are whole, or vanish.
+"""Arrivals: the ingest side of the queue. Files come in, wait until they are whole, or vanish.
 
-A path has at most one open row (settling, stalled or queued). A file that is seen again while its row is open is the
-same arrival with a newer stat; only a file whose last row is claimed or finished makes a new row.
+A path has at most one open row (settling, stalled or queued). A file that is seen again while its row is open updates
+that row; a file whose last row is claimed or finished gets a new one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,16 +27,16 @@ class Arrivals:
         self._ledger = ledger
 
     def known(self, watch: str, seen: Sequence[tuple[str, Stat]]) -> set[str]:
-        """The paths that need no further look: queued, claimed or finished with exactly the stat given.
+        """The paths that need no further look: queued, claimed or finished with exactly the given stat.
 
-        A row that failed because its file had vanished is no answer for a file that is there.
+        A row that failed because its file had vanished does not count: the file is there again.
         """
         answered = not_(or_(images.c.state.in_(_PUT_OFF), _IS_VANISHED))
         with self._ledger.reading() as connection:
             return {path for path, _ in _exact(connection, watch, seen, answered)}
 
     def without_row(self, watch: str, paths: Iterable[str]) -> set[str]:
-        """Those of the paths that have no row at all."""
+        """The given paths that have no row at all."""
         paths = set(paths)
         query = select(images.c.path).where(images.c.watch == watch)
         with self._ledger.reading() as connection:
@@ -45,20 +45,23 @@ class Arrivals:
         return paths
 
     def enqueue(self, watch: str, arrivals: Sequence[Arrival]) -> int:
-        """Queue whole files, at most 500 in one call (one transaction); returns how many became queued or changed.
+        """Queue whole files in one transaction; returns how many rows became queued or changed.
 
         An open row of a path gets the new stat and becomes queued; it keeps the hash and reason of a first look. A
-        path whose exact stat is already in the ledger is ignored, unless that row failed because the file had vanished
-        (a disk that was away for a while): it is opened again. Everything else is a new row.
+        path whose exact stat is already in the ledger is ignored. If that row failed because the file had vanished (a
+        disk that was away for a while), the row is opened again instead. Every other file gets a new row.
+
+        Raises:
+            ValueError: there are more than 500 arrivals.
         """
         return self._record(watch, arrivals, State.QUEUED, None)
 
     def stall(self, watch: str, arrivals: Sequence[Arrival], reason: str) -> int:
-        """Record files that do not become whole, as `enqueue` does, so that nobody waits for them in silence."""
+        """Record files that do not become whole, with the reason, in the same way as `enqueue`."""
         return self._record(watch, arrivals, State.STALLED, reason)
 
     def unsettled(self, watch: str) -> list[UnsettledFile]:
-        """The files that a worker put back, and those that stalled: ingest must see them settle, or vanish."""
+        """The files that a worker put back and those that stalled. Ingest observes them until they settle or vanish."""
         query = select(images.c.path, images.c.reason, images.c.state).where(
             images.c.state.in_(_PUT_OFF), images.c.watch == watch, IS_PENDING
         )
@@ -69,7 +72,7 @@ class Arrivals:
             ]
 
     def close_vanished(self, watch: str, paths: Iterable[str]) -> int:
-        """Close the settling and stalled rows of files that are gone: they end as failures, not in silence."""
+        """Close the settling and stalled rows of files that are gone, as failures; returns how many."""
         with self._ledger.writing() as connection:
             gone = update(images).values(
                 reason=f"{VANISHED}: the file was removed before it could be judged", finished_at=utc_now(), **FAILED
@@ -85,7 +88,9 @@ class Arrivals:
         if len(arrivals) > CHUNK:
             raise ValueError(f"{len(arrivals)} arrivals in one transaction; at most {CHUNK} keep the claims quick")
         latest = {arrival.path: arrival for arrival in arrivals}
-        with self._ledger.writing_without_fsync() as connection:  # the next scan finds every file again
+        with (
+            self._ledger.writing_without_fsync() as connection
+        ):  # after a power cut the next scan finds every file again
             opened = _open_rows(connection, watch, latest)
             seen = [(arrival.path, arrival.stat) for arrival in latest.values()]
             taken = _exact(connection, watch, seen, not_(or_(IS_OPEN, _IS_VANISHED)))
@@ -101,7 +106,7 @@ class Arrivals:
                     returned.append({"row": back[path, arrival.stat], **now_there})
                 elif not known:
                     new.append(_new_row(watch, arrival, state, reason))
-            if obsolete:  # the file is back, and its open row speaks for it
+            if obsolete:  # the file is back, and its open row stands for it
                 connection.execute(delete(images).where(images.c.id.in_(obsolete)))
             if new:
                 now = utc_now()
@@ -126,10 +131,10 @@ def _open_rows(connection: Connection, watch: str, paths: Iterable[str]) -> Mapp
 def _exact(
     connection: Connection, watch: str, seen: Sequence[tuple[str, Stat]], condition: ColumnElement[bool]
 ) -> dict[tuple[str, Stat], int]:
-    """Those of the pairs (path, stat) that a row of the watch holds exactly and that meets the condition, with its id.
+    """The pairs (path, stat) that a row of the watch has exactly, if the row meets the condition; with the row's id.
 
-    Looked up in the order of ctime, because a file that is overwritten every second has a row for each of its
-    contents: within the narrow range of one chunk the index finds only a few of them.
+    The lookup goes in the order of ctime. A file that is overwritten every second has a row for each content, and the
+    index finds only a few of them in the narrow range of one chunk.
     """
     query = select(images.c.id, images.c.path, *_STAT).where(images.c.watch == watch, condition)
     found: dict[tuple[str, Stat], int] = {}
@@ -145,23 +150,14 @@ def _exact(
 
 
 def _new_row(watch: str, arrival: Arrival, state: State, reason: str | None) -> dict[str, Any]:
-    return {
-        "watch": watch,
-        "path": arrival.path,
-        **vars(arrival.stat),
-        "part": arrival.part,
-        "fields": dict(arrival.fields),
-        "closed": arrival.closed,
-        "state": state,
-        "reason": reason,
-    }
+    return {"watch": watch, "path": arrival.path} | _values(arrival, arrival.stat, arrival.closed, state, reason)
 
 
 def _changes(row: AnyRow, arrival: Arrival, state: State, reason: str | None, keep_stat: bool) -> list[Any]:
-    """The new values of an open row, or none when it already says so.
+    """The new values of an open row in a list; an empty list if the row has them already.
 
-    `keep_stat`: a finished row of the path already bears the file's stat (the file was touched, judged and folded while
-    this row waited). The row moves on under its old stat; the worker that reads the file folds it.
+    `keep_stat`: a finished row of the path already has the file's stat (the file was touched, judged and folded while
+    this row waited). The row moves on with its old stat, and the worker that reads the file folds it.
     """
     held = Stat(row.size, row.mtime_ns, row.ctime_ns)
     stat = held if keep_stat else arrival.stat
@@ -170,14 +166,9 @@ def _changes(row: AnyRow, arrival: Arrival, state: State, reason: str | None, ke
         return []
     if state == State.QUEUED and row.state != State.STALLED:
         reason = row.reason  # of a first look
-    return [
-        {
-            "row": row.id,
-            **vars(stat),
-            "part": arrival.part,
-            "fields": dict(arrival.fields),
-            "closed": closed,
-            "state": state,
-            "reason": reason,
-        }
-    ]
+    return [{"row": row.id} | _values(arrival, stat, closed, state, reason)]
+
+
+def _values(arrival: Arrival, stat: Stat, closed: bool, state: State, reason: str | None) -> dict[str, Any]:
+    named = {"part": arrival.part, "fields": dict(arrival.fields)}
+    return vars(stat) | named | {"closed": closed, "state": state, "reason": reason}

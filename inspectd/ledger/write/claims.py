@@ -1,9 +1,9 @@
 """Claims: a worker takes a batch, keeps it alive, or gives it back.
 
-A claim is a lease: a row in state `claimed` with its owner, its attempt and a deadline on the boot clock. Whoever does
-not hold the row by all of these any more can change nothing. The wall clock decides nothing here, and no image is ever
-lost: a claimed row goes back to the queue, is blamed for the deaths it caused, or is deleted because a newer row of the
-same path speaks for the file's present content.
+A claim is a lease: a row in state `claimed` with its owner, its attempt and a deadline on the boot clock. A worker
+whose owner, attempt or deadline no longer matches can change nothing. The wall clock decides nothing here. No image is
+lost: a claimed row goes back to the queue, fails because it crashed three workers, or is deleted because a newer row of
+the same path stands for the file's present content.
 """
 
 import logging
@@ -29,7 +29,7 @@ from inspectd.ledger.transactions import (
     is_open,
 )
 
-DEATHS = 3  # of workers that held nothing but one image, before the image is blamed
+DEATHS = 3  # of workers that held a single image, after which the image fails
 FREE: dict[str, Any] = {"lease_owner": None, "lease_boot": None, "lease_until": None}
 
 _other = images.alias()
@@ -69,7 +69,7 @@ _RENEW = update(images).where(IS_CLAIMED, _ours, _alive).values(lease_until=bind
 
 
 class Claims:
-    """How a worker, and the supervisor on its behalf, takes images and gives them back."""
+    """How a worker takes images and keeps them, and how the supervisor puts back those of a worker that ended."""
 
     def __init__(self, ledger: Transactions) -> None:
         self._ledger = ledger
@@ -79,16 +79,17 @@ class Claims:
     def take(self, owner: str, watches: Sequence[str], limit: int, lease: float) -> list[Claim] | None:
         """Claim up to `limit` queued images of these watches for `lease` seconds.
 
-        Watches take turns, the one served longest ago first; within a watch the oldest comes first. An image of which
-        another row is claimed waits for that one. An `alone` image is claimed by itself: an owner that holds anything
-        gets nothing until it has finished that. Expired leases go back to the queue first, in the same transaction,
-        which also adds them to the audit trail.
+        Watches take turns, the one served longest ago first; within a watch the oldest image comes first. An image
+        waits while another row of its path is claimed. An `alone` image is claimed without others, and only by an
+        owner that holds nothing. Expired leases go back to the queue first, in the same transaction, which also adds
+        them to the audit trail.
 
         Returns:
-            None where an image that is `alone` waits for what the owner holds, or is what it holds.
+            The claims; None if the next image must be claimed alone and the owner still holds others, or if the owner
+            already holds such an image.
         """
         expired = 0
-        with self._ledger.writing_without_fsync() as connection:  # no claim outlives the boot in which it was made
+        with self._ledger.writing_without_fsync() as connection:  # a power cut ends the boot, and with it every claim
             at = _at(owner, self._ledger.clock)
             leases = connection.execute(_LEASES, at).all()
             if not all(row.alive for row in leases):
@@ -119,16 +120,17 @@ class Claims:
         return list(takewhile(lambda row: not row.alone, order[:limit]))
 
     def renew(self, owner: str, lease: float) -> int:
-        """Let the owner's unexpired leases run for `lease` seconds from now; returns how many."""
+        """Extend the owner's unexpired leases to `lease` seconds from now; returns how many."""
         with self._ledger.writing_without_fsync() as connection:
             at = _at(owner, self._ledger.clock)
             return connection.execute(_RENEW, at | {"until": at["now"] + lease}).rowcount
 
     def release(self, owner: str, *, died: bool) -> int:
-        """Put back everything the owner holds; returns how many rows it held.
+        """Put back everything that the owner holds; returns how many rows it held.
 
-        With `died` the worker died by its own fault: each image of its batch will be claimed alone, and an image that
-        was all it held is blamed with a death. The third death makes it failed.
+        Args:
+            died: The worker died by its own fault. Each of its images will be claimed alone. If it held a single image,
+                the death counts against that image, which fails after the third one.
         """
         with self._ledger.writing() as connection:
             at = _at(owner, self._ledger.clock)
@@ -139,9 +141,9 @@ class Claims:
         return len(held)
 
     def release_watches(self, watches: Sequence[str]) -> int:
-        """Put back every claim on these watches: for a supervisor that starts and so knows that no worker is left.
+        """Put back every claim on these watches; returns how many. Only when no worker is left: at the daemon's start.
 
-        Nobody knows why those workers ended, so no death is counted, but each image is claimed alone.
+        The reason for which those workers ended is unknown: no death is counted, but each image is claimed alone.
         """
         with self._ledger.writing() as connection:
             return sum(_put_back(connection, images.c.watch.in_(chunk), {}, alone=True) for chunk in chunks(watches))
@@ -163,7 +165,7 @@ def _at(owner: str, clock: Clock) -> dict[str, Any]:
 
 
 def to_claim(row: AnyRow) -> Claim:
-    """A row of `images` as what a worker judges."""
+    """The claim on a row of `images`."""
     return Claim(
         image_id=row.id,
         attempt=row.attempt,
@@ -181,7 +183,7 @@ def to_claim(row: AnyRow) -> Claim:
 
 
 def _put_back(connection: Connection, which: ColumnElement[bool], values: dict[str, Any], *, alone: bool) -> int:
-    """Requeue the claimed rows that `which` names; `alone` marks them, and otherwise leaves the mark as it is."""
+    """Queue again the claimed rows that meet a condition; with `alone` they are marked to be claimed without others."""
     held = and_(IS_CLAIMED, which)
     superseded = connection.execute(delete(images).where(held, _newer_row), values).rowcount
     mark = {"alone": True} if alone else {}
@@ -190,7 +192,7 @@ def _put_back(connection: Connection, which: ColumnElement[bool], values: dict[s
 
 
 def delete_superseded(connection: Connection, image_ids: Iterable[int]) -> None:
-    """Delete those of these claimed rows whose path has an open row: that one speaks for the file as it is now."""
+    """Delete these claimed rows if their path has an open row, which stands for the file's present content."""
     for chunk in chunks(image_ids):
         connection.execute(delete(images).where(images.c.id.in_(chunk), IS_CLAIMED, _newer_row))
 

@@ -1,7 +1,7 @@
-"""Outcomes: what a worker found becomes the record, in one transaction a batch.
+"""Outcomes: a worker records what it found, in one transaction a batch.
 
-An outcome counts only while its claim holds (fencing); otherwise it is thrown away and someone else answers for the
-image. One content under one name has one verdict by one model, however often it is dropped, touched or retried.
+An outcome counts only while its claim holds (fencing). Otherwise it is dropped, because another worker has the image or
+will get it. One content under one name has one verdict by one model, however often the file is dropped or touched.
 """
 
 import math
@@ -33,22 +33,22 @@ from inspectd.ledger.write.claims import FREE, delete_superseded, held_images
 
 
 class Outcomes:
-    """What a worker may do with what it claimed."""
+    """How a worker records the outcomes of its claims."""
 
     def __init__(self, ledger: Transactions) -> None:
         self._ledger = ledger
 
     def fold(self, owner: str, reads: Sequence[Read], after: Collection[str] = ()) -> dict[int, int]:
-        """Recognise files that were touched, restored or dropped again without new content.
+        """Fold files that were touched, restored or dropped again without new content into their older row.
 
-        Where a path's last finished row is a verdict on the very sha256 that was just read, that row gets the new stat
-        and the claimed row is deleted: one content under one name has one verdict. In the `after` watches the older row
-        becomes pending again, so that the file is moved or deleted like its first copy, once it has been `quiet`. A
-        failure is no verdict: what once was too large may be judged after the limit was raised.
+        If the last finished row of a path has a verdict on the sha256 that was just read, that row gets the new stat
+        and the claimed row is deleted. In the `after` watches the file is then to be moved or deleted like its first
+        copy, once it has been unchanged for `Read.quiet` seconds. A failed row takes no file: an image that was too
+        large may be judged after the limit was raised.
 
         Returns:
-            By the claim's image id, the id of the older row that now stands for the file. Claims whose lease is lost
-            are not in it. Nearly always empty, at the cost of one SELECT and no write.
+            By the claim's image id, the id of the older row that now stands for the file, without claims whose lease
+            is lost. Nearly always empty, at the cost of one SELECT and no write.
         """
         by_id = {read.claim.image_id: read for read in reads}
         contents = {read.claim.image_id: read.sha256 for read in reads}
@@ -64,22 +64,22 @@ class Outcomes:
         return {image_id: older.id for image_id, older in repeats.items()}
 
     def repeated_failures(self, failed: Sequence[Failed]) -> set[int]:
-        """The image ids of those failures that an earlier row of the path already tells of: `finish` will fold them."""
+        """The image ids of failures that an earlier row of the path records already: `finish` will fold them."""
         with self._ledger.reading() as connection:
             return set(_repeated_failures(connection, failed))
 
     def finish(self, owner: str, model_id: int, outcomes: Sequence[Outcome], after: Collection[str] = ()) -> set[int]:
-        """Commit outcomes in one transaction; returns the image ids whose outcome now stands.
+        """Commit outcomes in one transaction; returns the image ids whose outcome was accepted.
 
-        The outcome of a claim that is no longer held (state, owner, attempt and an unexpired lease) is thrown away:
-        someone else answers for that image now. In the `after` watches, finished images are marked as owing their file
-        a move or a deletion, at the earliest when it has been unchanged for the outcome's `quiet` seconds. An
-        `Unsettled` whose path already has an open row is deleted: that row speaks for the file's present content. An
-        image that this model has already judged keeps that first verdict. A file that fails again for the same reason,
-        with the same content, is folded into its earlier failure.
+        - The outcome of a claim that is no longer held (state, owner, attempt, unexpired lease) is dropped.
+        - In the `after` watches, the files of finished images become pending: they are to be moved or deleted once they
+          have been unchanged for the outcome's `quiet` seconds.
+        - An `Unsettled` whose path already has an open row is deleted: that row stands for the file's present content.
+        - An image that this model has already judged keeps its first verdict.
+        - A file that fails again for the same reason, with the same content, is folded into its earlier failure.
         """
         with self._ledger.writing() as connection:
-            now = utc_now()  # under the lock: outcomes become visible in the order of their times
+            now = utc_now()  # under the lock, so that outcomes become visible in the order of their times
             held = held_images(connection, owner, self._ledger.clock, [outcome.claim for outcome in outcomes])
             accepted = [outcome for outcome in outcomes if outcome.claim.image_id in held]
             inspected = [outcome for outcome in accepted if isinstance(outcome, Inspected)]
@@ -109,13 +109,13 @@ _LAST_FINISHED = (
 
 
 def _repeats(connection: Connection, contents: Mapping[int, str | None], state: State) -> dict[int, AnyRow]:
-    """By claimed image id, the last finished row of the path where it is in `state` and its content the one given."""
+    """By claimed image id, the last finished row of the path, if it is in `state` and has the given content."""
     rows = chain.from_iterable(connection.execute(_LAST_FINISHED, {"ids": chunk}) for chunk in chunks(contents))
     return {row.claimed_id: row for row in rows if row.state == state and row.sha256 == contents[row.claimed_id]}
 
 
 def _fold_failures(connection: Connection, failed: Sequence[Failed], now: str, after: Collection[str]) -> list[Failed]:
-    """Fold repeated failures into the rows that already tell of them; returns the new ones."""
+    """Fold repeated failures into the rows that already record them; returns the new failures."""
     earlier = _repeated_failures(connection, failed)
     for outcome in failed:
         claim = outcome.claim
@@ -126,7 +126,7 @@ def _fold_failures(connection: Connection, failed: Sequence[Failed], now: str, a
 
 
 def _repeated_failures(connection: Connection, failed: Sequence[Failed]) -> dict[int, AnyRow]:
-    """By claimed image id, the last finished row of the path where it tells of the same failure of the same content."""
+    """By claimed image id, the last finished row of the path, if it records the same failure of the same content."""
     earlier = _repeats(connection, {outcome.claim.image_id: outcome.sha256 for outcome in failed}, State.FAILED)
     codes = {outcome.claim.image_id: reason_code(outcome.reason) for outcome in failed}
     return {
@@ -135,7 +135,7 @@ def _repeated_failures(connection: Connection, failed: Sequence[Failed]) -> dict
 
 
 def _after_at(now: str, quiet: float) -> str | None:
-    """When `after` may act on a file that must be unchanged for `quiet` seconds from `now` on; None: at once."""
+    """When `after` may act on a file that must stay unchanged for `quiet` seconds from `now` on; None: at once."""
     return utc_text(datetime.fromisoformat(now) + timedelta(seconds=quiet)) if quiet else None
 
 
@@ -148,14 +148,14 @@ def _fold(connection: Connection, older: AnyRow, read: Read, now: str, *, owed: 
     )
     this = update(images).where(images.c.id == older.id)
     connection.execute(delete(images).where(images.c.id == read.claim.image_id))
-    # A row queued meanwhile may bear that stat already; it will be claimed, read and folded in its turn.
+    # A row queued meanwhile may already have that stat; it will be claimed, read and folded in its turn.
     connection.execute(this.where(~same_stat).values(**stat))
     if owed:
         connection.execute(this.values(after=After.PENDING, after_at=_after_at(now, read.quiet), moved_to=None))
 
 
 def _of_model(column: ColumnElement[Any]) -> ScalarSelect[Any]:
-    """A column of the inspection of the image by the model."""
+    """A column of the model's inspection of the image."""
     of = inspections.c.image_id == bindparam("row"), inspections.c.model_id == bindparam("model")
     return select(column).where(*of).scalar_subquery()
 
@@ -173,13 +173,13 @@ _SETTLING = _UNLEASED.values(state=State.SETTLING)
 
 
 def _update_rows(connection: Connection, statement: Update, rows: Sequence[dict[str, Any]]) -> None:
-    """One UPDATE by `row` for each of the rows; their other keys are columns, or parameters of the statement."""
+    """Run an UPDATE for each of the rows; `row` is the image's id, other keys are columns or parameters."""
     if rows:
         connection.execute(statement, rows)
 
 
 def insert_inspections(connection: Connection, model_id: int, outcomes: Sequence[Inspected], now: str) -> None:
-    """Add the inspections of a model; an image that it has judged already keeps the first."""
+    """Add inspections by a model; an image that it has judged already keeps its first inspection."""
     judged: set[int] = set()
     for chunk in chunks(outcome.claim.image_id for outcome in outcomes):
         judged.update(connection.scalars(_INSPECTED, {"ids": chunk, "model": model_id}))

@@ -47,7 +47,7 @@ class Queue:
         self.event = self._ledger.event
 
     def open_count(self, watches: Sequence[str]) -> Counts:
-        """How many images of these watches have no outcome yet, by state."""
+        """Count the images of these watches that have no outcome yet, by state."""
         query = (
             select(images.c.state, func.count()).where(IS_PENDING, images.c.watch.in_(watches)).group_by(images.c.state)
         )
@@ -55,7 +55,7 @@ class Queue:
             return Counts(**dict(connection.execute(query).all()))
 
     def note_brightness(self, watch: str, model: str, sentence: str) -> None:
-        """Add to the audit trail, once in a run of the daemon, that images of a watch do not suit the model's bits."""
+        """Add to the audit trail, once in a run of the daemon, that a watch's images do not suit the model's bits."""
         detail = trail.brightness(watch, model, sentence)
         known = select(events.c.id).where(
             events.c.kind == trail.BRIGHTNESS, events.c.detail == detail, trail.SINCE_START
@@ -75,9 +75,11 @@ class Queue:
         metrics: Mapping[str, Any],
         replay: Replay | None = None,
     ) -> int:
-        """The row id of the model with this bundle identity (64 hex digits), created on its first use.
+        """Return the row id of a model, and create the row on the model's first use.
 
-        A row that knows nothing of `replay`, because an older version made it, is told.
+        Args:
+            bundle: The identity of the bundle, 64 hex digits.
+            replay: How stored logits are read. A row made by an older version, without it, is completed.
         """
         reads = {} if replay is None else vars(replay) | {"ok": list(replay.ok)}
         this = models.c.bundle == bundle

@@ -1,8 +1,8 @@
-"""Overlays that are to be drawn again: asked for by a repair, taken by a worker that has nothing else to do.
+"""Overlays to be drawn again: listed by `reconcile --repair`, taken by a worker that has nothing else to do.
 
-The verdict stands all the while: only its picture is missing, so nothing goes through the queue and nothing is judged.
-What a worker takes is off the list before it draws, so that an image that is too much for it is not tried for ever; a
-picture that a crash took is found missing by the next comparison.
+The verdict stays in force. Only its picture is missing, so nothing is queued or judged. A worker takes an overlay off
+the list before it draws, so that an image that crashes workers is not tried for ever. If a picture is lost to a crash,
+the next `inspectd reconcile` finds it missing again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,9 +28,9 @@ class Redraws:
         self._ledger = ledger
 
     def add(self, inspection_ids: Iterable[int]) -> None:
-        """Put the overlays of these verdicts on the list; one that is on it stays."""
+        """Put the overlays of these inspections on the list, unless they are on it already."""
         with self._ledger.writing() as connection:
-            # Verdicts that retention has removed, or whose overlay it has let go of.
+            # Inspections that retention has removed, or whose overlay it is removing.
             gone = ~_has_overlay.where(inspections.c.id == redraws.c.inspection_id).exists()
             connection.execute(delete(redraws).where(gone))
             for chunk in chunks(inspection_ids):
@@ -44,7 +44,7 @@ class Redraws:
             return connection.scalar(query) or 0
 
     def take(self, watches: Sequence[str], limit: int) -> list[Redraw]:
-        """Take up to `limit` overlays of these watches off the list, oldest first. Without any nothing is written."""
+        """Take up to `limit` overlays of these watches off the list, oldest first. Writes nothing if there are none."""
         if not self.count(watches):
             return []
         query = (
@@ -56,7 +56,9 @@ class Redraws:
                     inspections.c.page,
                 ),
                 *(images.c.watch, images.c.path, images.c.moved_to, images.c.sha256),
-                func.coalesce(inspections.c.method, DEFAULT_METHOD).label("method"),  # what older versions knew alone
+                func.coalesce(inspections.c.method, DEFAULT_METHOD).label(
+                    "method"
+                ),  # NULL: written before other methods existed
             )
             .select_from(_WANTED)
             .where(not_searched(images.c.watch).in_(watches))

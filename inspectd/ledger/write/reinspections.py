@@ -1,10 +1,11 @@
-"""Past images that a model judges again: asked for by a person, judged by a worker that has nothing else to do.
+"""Earlier images that a model judges again: listed for a person, judged by a worker that has nothing else to do.
 
-A request names a model; its list holds images whose verdict stands. An image leaves the list in the transaction that
-records the new inspection, or stays on it with the reason why it cannot be judged again. The verdict that was acted
-upon does not change, and nothing goes through the queue: live images neither wait for this nor are blamed for it.
+A request names a model; its list holds images with a verdict. An image leaves the list in the transaction that records
+the new inspection, or stays on it with the reason why it cannot be judged again. The verdict in force does not change,
+and nothing goes through the queue: live images do not wait for this work and are not blamed for it.
 
-Attempts are counted before the work, on an image and on the opening of a model, so that what kills workers is given up.
+Attempts at an image, and at opening a model, are counted before the work begins, so that an image or a model that kills
+workers is given up.
 """
 
 from collections import Counter
@@ -59,14 +60,14 @@ class Reinspections:
         self._ledger = ledger
 
     def add(self, bundle: str, path: str, image_ids: Sequence[int]) -> ReinspectionCounts:
-        """Put these images, at most 500, on the list for a model; repeated, it adds what is missing.
+        """Put images, at most 500, on the list for a model. Images that are on it or judged already are only counted.
 
         Args:
             bundle: the identity of the model.
             path: the folder of its bundle, absolute, as ledger text.
         """
         with self._ledger.writing() as connection:
-            rows = connection.execute(_standing(bundle).where(images.c.id.in_(image_ids))).all()
+            rows = connection.execute(_known_images(bundle).where(images.c.id.in_(image_ids))).all()
             new = [row for row in rows if row.state == State.DONE and not row.is_judged and not row.is_waiting]
             if new:
                 _forget(connection, bundle, [row.id for row in new])
@@ -83,7 +84,7 @@ class Reinspections:
         )
 
     def cancel(self, bundle: str | None = None) -> int:
-        """Take off the list what waits for a model, or for any; returns how many images."""
+        """Cancel the requests for a model, or all of them; returns how many images waited."""
         which = IS_OPEN if bundle is None else and_(IS_OPEN, _requests.c.bundle == bundle)
         with self._ledger.writing() as connection:
             waited = connection.scalar(_WAITING.where(which)) or 0
@@ -91,12 +92,12 @@ class Reinspections:
         return waited
 
     def count(self) -> int:
-        """How many images wait on the list."""
+        """Count the images that are still to be judged again."""
         with self._ledger.reading() as connection:
             return reinspecting(connection)
 
     def next_request(self) -> ReinspectionRequest | None:
-        """The oldest request that is open."""
+        """Return the oldest open request; None if there is none."""
         waits = exists().where(_listed.c.reinspection_id == _requests.c.id, WAITS)
         query = select(_requests.c.id, _requests.c.bundle, _requests.c.path, waits).where(IS_OPEN)
         with self._ledger.reading() as connection:
@@ -104,7 +105,7 @@ class Reinspections:
         return ReinspectionRequest(*row) if row else None
 
     def begin_opening(self, request: ReinspectionRequest) -> bool:
-        """Note that its model is about to be opened; False when too many workers have ended over it in a row."""
+        """Count an attempt to open the model; returns False after too many workers in a row ended while they tried."""
         this = update(_requests).where(_requests.c.id == request.id)
         with self._ledger.writing() as connection:
             opened = connection.execute(
@@ -113,14 +114,15 @@ class Reinspections:
         return bool(opened <= OPENINGS)
 
     def break_off_opening(self, request: ReinspectionRequest) -> None:
-        """The worker was asked to end meanwhile: its model is not to blame."""
+        """Forget the attempts to open the model: the worker is ending because it was asked to."""
         with self._ledger.writing() as connection:
             connection.execute(update(_requests).where(_requests.c.id == request.id).values(openings=0))
 
     def take(self, request: ReinspectionRequest, limit: int) -> list[EarlierImage]:
-        """Up to `limit` of its images, oldest first; one whose last attempt came to no end is taken alone.
+        """Return up to `limit` images of a request, oldest first, and count an attempt at each.
 
-        They stay on the list until `record`. Those that were tried too often are given up.
+        An image whose last attempt did not end is taken alone; one with too many attempts is given up. Images stay on
+        the list until `record`.
         """
         query = (
             select(images, _listed.c.attempts.label("attempts"))
@@ -146,9 +148,9 @@ class Reinspections:
         inspected: Sequence[Inspected],
         failed: Sequence[tuple[int, str]],
     ) -> int:
-        """Record what came of images that were taken, in one transaction; returns how many were judged.
+        """Record what became of taken images, in one transaction; returns how many were judged.
 
-        What is no longer on the list counts no more: another worker has judged it, or retention has removed it.
+        Images that are no longer on the list are dropped: another worker has judged them, or retention removed them.
 
         Args:
             failed: image ids, each with "code: sentence".
@@ -169,7 +171,7 @@ class Reinspections:
         return len(judged)
 
     def close(self, request: ReinspectionRequest) -> None:
-        """Nothing of it waits any more: say in the audit trail what came of it."""
+        """Close a request of which no image waits any more, and write its result into the audit trail."""
         reasons = select(_listed.c.reason).where(_listed.c.reinspection_id == request.id, _listed.c.reason.is_not(None))
         with self._ledger.writing() as connection:
             codes = Counter(reason_code(reason) for reason in connection.scalars(reasons))
@@ -184,7 +186,7 @@ class Reinspections:
         trail.say(DONE, detail, WARNING if codes else INFO)
 
     def refuse(self, request: ReinspectionRequest, reason: str) -> None:
-        """Its model cannot be used: give up all that waits for it, and say so in the audit trail."""
+        """Close a request whose model cannot be used, and write the reason into the audit trail."""
         of_this = and_(_listed.c.reinspection_id == request.id, WAITS)
         with self._ledger.writing() as connection:
             waits = connection.scalar(select(func.count()).select_from(_listed).where(of_this))
@@ -196,12 +198,12 @@ class Reinspections:
 
 
 def reinspecting(connection: Connection) -> int:
-    """How many past images are still to be judged again."""
+    """Count the images that are still to be judged again."""
     return connection.scalar(_WAITING) or 0
 
 
-def _standing(bundle: str) -> Select[Any]:
-    """Images, and whether a model has judged them or is to do so."""
+def _known_images(bundle: str) -> Select[Any]:
+    """Images, with whether a model has judged them already and whether they wait for that model."""
     judged = exists().where(
         inspections.c.image_id == images.c.id, inspections.c.model_id == models.c.id, models.c.bundle == bundle
     )
@@ -216,7 +218,7 @@ def _is_open_for(bundle: str) -> ColumnElement[bool]:
 
 
 def _forget(connection: Connection, bundle: str, image_ids: Sequence[int]) -> None:
-    """Strike off what earlier requests of the model could not do: it is tried again."""
+    """Remove images that earlier requests of the model could not judge: they are tried again."""
     of_model = select(_requests.c.id).where(_requests.c.bundle == bundle)
     connection.execute(
         delete(_listed).where(_listed.c.image_id.in_(image_ids), _listed.c.reinspection_id.in_(of_model))
@@ -224,7 +226,7 @@ def _forget(connection: Connection, bundle: str, image_ids: Sequence[int]) -> No
 
 
 def _request(connection: Connection, bundle: str, path: str) -> int:
-    """The open request of a model, made if there is none."""
+    """The id of the open request of a model, created if there is none."""
     known = connection.scalar(select(_requests.c.id).where(_is_open_for(bundle)))
     if known is not None:
         return int(known)
@@ -233,7 +235,7 @@ def _request(connection: Connection, bundle: str, path: str) -> int:
 
 
 def _finish(connection: Connection, request: ReinspectionRequest, reason: str | None) -> int | None:
-    """Close a request; how many images it has judged, or None if it is closed already."""
+    """Close a request; returns how many images it has judged, or None if it is closed already."""
     this = update(_requests).where(_requests.c.id == request.id, IS_OPEN)
     judged: int | None = connection.scalar(
         this.values(finished_at=utc_now(), reason=reason).returning(_requests.c.judged)
@@ -242,7 +244,7 @@ def _finish(connection: Connection, request: ReinspectionRequest, reason: str | 
 
 
 def _title(connection: Connection, bundle: str) -> str:
-    """A model as people name it, by the name it had in service if it ever was."""
+    """The model as name@hash, or ``the model HASH`` if it was never in service."""
     name = connection.scalar(select(models.c.name).where(models.c.bundle == bundle))
     return f"{name or 'the model '}{'@' if name else ''}{bundle[:8]}"
 
@@ -252,7 +254,7 @@ def _entries(request: ReinspectionRequest, image_ids: Sequence[int]) -> Update:
 
 
 def _together(rows: Sequence[AnyRow]) -> Sequence[AnyRow]:
-    """Those of the oldest that are taken at once: one that has been tried before is taken by itself."""
+    """The next batch of the oldest images; an image that was tried before is taken alone."""
     if rows and rows[0].attempts:
         return rows[:1]
     return list(takewhile(lambda row: not row.attempts, rows))

@@ -1,10 +1,9 @@
-"""What retention may do to the ledger: find the oldest, let go of them, and remember which files must follow.
+"""Retention's side of the ledger: find the oldest files and rows, let go of them, and note which files must follow.
 
-The ledger speaks first: in one transaction it lets go of a file and writes down, in `removals`, that the file is still
-to be removed. Were the file removed first, a crash in between would leave a verdict that points at nothing for as long
-as no rule asks for it again; were nothing written down, it would leave a file that nobody knows. So whatever a crash
-cuts short is in `removals`, and is made good before anything else. What is pinned, reviewed, or was a `review` of any
-model is never let go of: the statements that do it look again.
+In one transaction the ledger lets go of a file and notes in `removals` that the file is still to be removed. If the
+file were removed first, a crash in between would leave a verdict that points at nothing. Without the note, it would
+leave a file that no row names. Retention removes the noted files before anything else. Images that are pinned,
+reviewed, or a `review` of any model are never let go of: each statement checks this itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,9 +43,9 @@ from inspectd.ledger.schema import (
 from inspectd.ledger.transactions import IS_FINISHED, Transactions, not_searched
 
 _REVIEW: ColumnElement[str] = literal_column(f"'{Verdict.REVIEW}'")  # literal words match the partial indexes
-_judged = inspections.alias()
+_any_inspection = inspections.alias()
 _REVIEWED = exists().where(reviews.c.image_id == images.c.id)
-_UNDER_REVIEW = exists().where(_judged.c.image_id == images.c.id, _judged.c.verdict == _REVIEW)
+_UNDER_REVIEW = exists().where(_any_inspection.c.image_id == images.c.id, _any_inspection.c.verdict == _REVIEW)
 PROTECTED = or_(images.c.pinned, _REVIEWED, _UNDER_REVIEW)
 
 _HAS_OVERLAY = and_(inspections.c.overlay.is_not(None), inspections.c.verdict != _REVIEW)
@@ -97,19 +96,19 @@ class RetentionLedger:
         self.event = self._ledger.event
 
     def overlays(self, beyond: Cursor, limit: int) -> list[RetentionCandidate]:
-        """Inspections with an overlay, oldest first, beyond a place in that order; `file` is relative to `output`."""
+        """Inspections with an overlay beyond a cursor, oldest first; `file` is relative to `output`."""
         return self._page(_OVERLAYS, inspections.c.inspected_at, inspections.c.id, beyond, limit)
 
     def sources(self, beyond: Cursor, limit: int) -> list[RetentionCandidate]:
-        """Judged images whose file was moved away, likewise; `file` is absolute."""
+        """Judged images whose file was moved away, beyond a cursor, oldest first; `file` is absolute."""
         return self._page(_SOURCES, images.c.finished_at, images.c.id, beyond, limit)
 
     def rows(self, beyond: Cursor, limit: int) -> list[RetentionCandidate]:
-        """Judged images to whose file nothing is owed, likewise; `file` is where it was moved to, if it was."""
+        """Judged images that `after` is done with, beyond a cursor, oldest first; `file`: where it was moved to."""
         return self._page(_ROWS, images.c.finished_at, images.c.id, beyond, limit)
 
     def newest_before(self, at: str) -> str | None:
-        """When the newest outcome or event before a time was; None where there is none."""
+        """The time of the newest outcome or event before `at`; None if there is none."""
         asked = (
             select(func.max(images.c.finished_at)).where(IS_FINISHED, images.c.finished_at < at),
             select(func.max(events.c.at)).where(events.c.at < at),
@@ -118,7 +117,7 @@ class RetentionLedger:
             return max(filter(None, map(connection.scalar, asked)), default=None)
 
     def shared(self, ids: Sequence[int]) -> set[str]:
-        """The moved files of these images that another image has too: the same content came under the same name."""
+        """The moved files of these images that another image has too: the same content under the same name."""
         contents = select(images.c.sha256).where(images.c.id.in_(ids))
         query = (
             select(images.c.moved_to)
@@ -130,7 +129,7 @@ class RetentionLedger:
             return set(connection.scalars(query))
 
     def protected(self) -> dict[str, int]:
-        """How many images are never removed, by the reason; one may have several."""
+        """Count the images that are never removed, by the reason; an image may have several reasons."""
         asked = {
             "pinned": select(func.count()).where(images.c.pinned),
             "reviewed": select(func.count(reviews.c.image_id.distinct())),
@@ -143,7 +142,7 @@ class RetentionLedger:
             return {reason: connection.scalar(query) or 0 for reason, query in asked.items()}
 
     def expire_overlays(self, files: Mapping[int, Sequence[Removal]]) -> None:
-        """Let go of the overlays of these inspections, and of the files given with each."""
+        """Let go of the overlays of these inspections, and note the files given with each for removal."""
         free = select(images.c.id).where(images.c.id == inspections.c.image_id, ~PROTECTED)
         let_go = update(inspections).where(inspections.c.overlay.is_not(None), free.exists()).values(overlay=None)
         with self._ledger.writing() as connection:
@@ -151,17 +150,17 @@ class RetentionLedger:
             _note(connection, files, gone)
 
     def expire_sources(self, files: Mapping[int, Sequence[Removal]]) -> None:
-        """Let go of the moved files of these images."""
+        """Let go of the moved files of these images, and note the files given with each for removal."""
         let_go = update(images).where(_IS_MOVED, ~PROTECTED).values(after=After.EXPIRED)
         with self._ledger.writing() as connection:
             gone = connection.scalars(let_go.where(images.c.id.in_(files)).returning(images.c.id)).all()
             _note(connection, files, gone)
 
     def remove_rows(self, files: Mapping[int, Sequence[Removal]]) -> None:
-        """Remove these images and their inspections, and let go of the files given with each.
+        """Remove these images and their inspections, and note the files given with each for removal.
 
-        Both tables point at each other, and this takes both ends away in one transaction. With foreign keys enforced
-        SQLite would read all images for each inspection that goes.
+        The two tables point at each other, and both ends go in one transaction. With foreign keys enforced SQLite would
+        read all images for each inspection that goes.
         """
         free = select(images.c.id).where(images.c.id.in_(files), _IS_SETTLED, ~PROTECTED)
         with self._ledger.writing() as connection:
@@ -174,31 +173,31 @@ class RetentionLedger:
             _note(connection, files, gone)
 
     def drawn(self, image_ids: Sequence[int]) -> dict[int, list[tuple[str | None, str]]]:
-        """By image, the overlay of each of its inspections and the first 8 digits of the model's bundle."""
+        """By image, the overlay of each inspection, if it has one, and the first 8 digits of the model's bundle."""
         query = (
-            select(inspections.c.image_id, inspections.c.overlay, func.substr(models.c.bundle, 1, 8))
+            select(inspections.c.image_id, inspections.c.overlay, func.substr(models.c.bundle, 1, 8).label("model"))
             .join(models, models.c.id == inspections.c.model_id)
             .where(inspections.c.image_id.in_(image_ids))
         )
         found: dict[int, list[tuple[str | None, str]]] = {image_id: [] for image_id in image_ids}
         with self._ledger.reading() as connection:
-            for image_id, overlay, model in connection.execute(query):
-                found[image_id].append((overlay, model))
+            for row in connection.execute(query):
+                found[row.image_id].append((row.overlay, row.model))
         return found
 
     def due(self, limit: int, beyond: int = 0) -> list[Removal]:
-        """Files that are still to be removed."""
+        """Up to `limit` files that are still to be removed, by id, beyond the id `beyond`."""
         query = select(removals).where(removals.c.id > beyond).order_by(removals.c.id).limit(limit)
         with self._ledger.reading() as connection:
             return [Removal(row.root, row.path, row.size, row.mtime_ns, row.id) for row in connection.execute(query)]
 
     def pending(self) -> int:
-        """How many files are still to be removed."""
+        """Count the files that are still to be removed."""
         with self._ledger.reading() as connection:
             return connection.scalar(select(func.count()).select_from(removals)) or 0
 
     def removed(self, ids: Sequence[int]) -> None:
-        """These are off the disk, and durably so."""
+        """Forget noted files: they are gone from the disk, durably."""
         if ids:
             with self._ledger.writing() as connection:
                 connection.execute(delete(removals).where(removals.c.id.in_(ids)))
