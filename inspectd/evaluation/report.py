@@ -1,18 +1,25 @@
-"""The report that people read: one HTML file that holds its pictures and needs nothing from outside. It only writes."""
+"""The report that people read: one HTML file that holds its pictures and loads nothing from outside.
 
-from collections.abc import Mapping, Sequence
+`templates/report.html` has the sentences and the layout; here is what it is filled with. Jinja2 escapes every value.
+"""
+
+import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from inspectd.domain import Method, Precision
-from inspectd.evaluation.assessment import Assessment, ClassRow
+from inspectd.evaluation.assessment import Assessment
 from inspectd.evaluation.contact import ShownImages
+from inspectd.evaluation.figures import DPI
 from inspectd.evaluation.heat import NEAR
 from inspectd.evaluation.judging import Judgement
-from inspectd.evaluation.markup import count, interval, picture, rates, section, table
 from inspectd.evaluation.quantised import Beside, told
-from inspectd.evaluation.rates import below, percent
+from inspectd.evaluation.rates import Rate, below, percent
 from inspectd.model.spec import Spec
 
 _STAGES = {
@@ -21,7 +28,7 @@ _STAGES = {
     "network": "the network with its heat",
     "heat": "regions and masks",
 }
-_LISTED = 100  # files that could not be read: all of them are in metrics.json
+_LISTED = 100  # files that could not be read; metrics.json has all of them
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Contents:
-    """Everything that a report tells."""
+    """Everything that a report shows."""
 
     subject: Subject
     found: Assessment
@@ -74,38 +81,56 @@ class Contents:
     choice: ShownImages
     answer: tuple[str, ...]
     doubts: tuple[str, ...]
-    beside: Beside | None = None  # float32, for what was judged in int8
+    beside: Beside | None = None  # the comparison with float32, for an evaluation in int8
 
 
 def html(contents: Contents, pictures: Mapping[str, bytes]) -> bytes:
-    """The report; `pictures` are PNG files by name."""
-    spec = contents.subject.spec
-    title = f"Evaluation of {spec.name}, version {spec.version}"
-    style = files("inspectd.evaluation").joinpath("report.css").read_text()
-    parts = [
-        _head(contents, title),
-        _subject(contents.subject, contents.found),
-        _verdicts(contents, pictures),
-        _classes(contents.found.classes),
-        _ranking(contents.found, pictures),
-        _calibration(contents.found, pictures),
-        _heat(contents.found, pictures),
-        section("The worst mistakes", picture(pictures, "mistakes.png", contents.choice.title)),
-        _beside(contents.beside),
-        _speed(contents),
-        _unreadable(contents.judgement),
-        _foot(contents.subject),
-    ]
-    page = (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>\n{style}</style>\n</head>\n<body>\n{''.join(parts)}</body>\n</html>\n"
+    """Returns the report as UTF-8; `pictures` are PNG files by name."""
+    subject, found, judgement = contents.subject, contents.found, contents.judgement
+    environment = Environment(
+        loader=PackageLoader("inspectd.evaluation"), autoescape=True, undefined=StrictUndefined, trim_blocks=False
+    )
+    environment.filters |= {"percent": percent, "below": below, "interval": _interval, "counted": _counted}
+    page = environment.get_template(
+        "report.html"
+    ).render(
+        title=f"Evaluation of {subject.spec.name}, version {subject.spec.version}",
+        style=Markup(files("inspectd.evaluation").joinpath("templates/report.css").read_text()),  # ours
+        pictures={name: _embedded(data) for name, data in pictures.items()},
+        answer=contents.answer,
+        doubts=contents.doubts,
+        tiles=_tiles(found),
+        facts=_facts(subject, found),
+        found=found,
+        shares=_shares(found),
+        mistakes=contents.choice.title,
+        quantised=_quantised(contents.beside) if contents.beside else None,
+        stages=_stages(judgement),
+        speed=f"{judgement.speed.rate:.1f} images per second on {subject.device} in {subject.precision}, "
+        f"{judgement.speed.images} files, without warm-up. The daemon also draws overlays and keeps records.",
+        unreadable=[(each.path, each.reason) for each in judgement.failed[:_LISTED]],
+        more=max(0, len(judgement.failed) - _LISTED),
+        software=subject.software,
     )
     return page.replace(" %", "\u00a0%").encode()  # a number and its unit stay on one line
 
 
-def _head(contents: Contents, title: str) -> str:
-    found = contents.found
+def _embedded(picture: bytes) -> dict[str, Any]:
+    """A PNG file for an `img`: as large on the screen as on paper."""
+    return {"data": base64.b64encode(picture).decode(), "width": int.from_bytes(picture[16:20]) * 96 // DPI}
+
+
+def _interval(rate: Rate) -> str:
+    low, high = rate.interval
+    return f"{percent(low)} … {percent(high)}" if rate.of else "–"
+
+
+def _counted(rate: Rate) -> str:
+    return f"{rate.count} of {rate.of} ({percent(rate.value)})" if rate.of else "–"
+
+
+def _tiles(found: Assessment) -> list[tuple[str, str, str]]:
+    """The figures at the head of the report: name, value, remark."""
     tiles = [
         ("Escapes", f"{found.escape.count} of {found.escape.of}", f"below {below(found.escape.at_most)} *"),
         ("Overkill", f"{found.overkill.count} of {found.overkill.of}", f"below {below(found.overkill.at_most)} *"),
@@ -113,28 +138,15 @@ def _head(contents: Contents, title: str) -> str:
     ]
     if found.placement:
         near = found.placement.near
-        tiles.append(("Heat on the defect", f"{near.count} of {near.of}", f"hottest within {NEAR:.0f} px"))
-    else:
-        tiles.append(("Good images kept dark", f"{found.dark.count} of {found.dark.of}", "without any region"))
-    shown = "".join(
-        f'<div class="tile"><span>{name}</span><b>{value}</b><i>{note}</i></div>' for name, value, note in tiles
-    )
-    doubts = "".join(f"<li>{escape(doubt)}</li>" for doubt in contents.doubts)
-    return (
-        f'<header><p class="kicker">inspectd · evaluation</p><h1>{escape(title)}</h1></header>\n'
-        f'<p class="lead">{escape(contents.answer[0])}</p>\n'
-        + "".join(f"<p>{escape(sentence)}</p>\n" for sentence in contents.answer[1:])
-        + (f"<aside><h2>Before you rely on this</h2><ul>{doubts}</ul></aside>\n" if doubts else "")
-        + f'<div class="tiles">{shown}</div>\n<p class="note">* one-sided upper bound, 95 % confidence</p>\n'
-    )
+        return [*tiles, ("Heat on the defect", f"{near.count} of {near.of}", f"hottest within {NEAR:.0f} px")]
+    return [*tiles, ("Good images kept dark", f"{found.dark.count} of {found.dark.of}", "without any region")]
 
 
-def _subject(subject: Subject, found: Assessment) -> str:
-    spec = subject.spec
-    to = spec.preparation
+def _facts(subject: Subject, found: Assessment) -> list[tuple[str, str]]:
+    spec, to = subject.spec, subject.spec.preparation
     thresholds = ", ".join(f"{name} from {value:.6g}" for name, value in spec.thresholds.as_dict().items())
     classes = ", ".join(f"{each.name} ({'OK' if each.ok else 'NG'})" for each in spec.classes)
-    rows = [
+    return [
         ("Bundle", f"{spec.name}, version {spec.version}"),
         ("Identity", subject.identity or "that of the bundle which holds this report"),
         ("Classes", classes),
@@ -147,134 +159,40 @@ def _subject(subject: Subject, found: Assessment) -> str:
         ("Finished", f"{subject.at[:19].replace('T', ' ')} UTC"),
         *(("Remark", remark) for remark in subject.remarks),
     ]
-    body = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
-    return section("What was evaluated", f'<table class="facts">{body}</table>')
 
 
-def _verdicts(contents: Contents, pictures: Mapping[str, bytes]) -> str:
-    found = contents.found
-    counts = rates(
-        [
-            ("Escape rate: defects passed as OK", found.escape),
-            ("Overkill rate: good images rejected", found.overkill),
-            ("Review rate: images for a person to look at", found.review),
-        ]
-    )
-    return section(
-        "Verdicts",
-        picture(pictures, "confusion.png", "Images of each true class by the label of their verdict"),
-        counts,
-        "The interval (two-sided, 95 %, Clopper–Pearson) says where the true rate lies; the bound (one-sided, 95 %) is "
-        "what may be claimed. Both hold for images that are independent of those that made the model, and like them.",
-    )
-
-
-def _classes(rows: Sequence[ClassRow]) -> str:
-    many = len(rows) > 2
-    head = ["Class", "", "Images", "Escape / overkill", "95 % interval", "Review", "Labelled right (recall)"]
-    body = []
-    for row in rows:
-        cells = [
-            f"<b>{escape(row.name)}</b>",
-            "OK" if row.ok else "NG",
-            str(row.images),
-            count(row.wrong),
-            interval(row.wrong),
-            str(row.review.count),
-            count(row.recall),
-        ]
-        body.append(cells + ([count(row.precision)] if many else []))
-    note = (
-        "Escapes are counted for NG classes, overkill for OK classes. A defect with the label of another NG class is "
-        "no escape, but not labelled right."
-    )
-    return section("Class by class", table(head + (["Precision of the label"] if many else []), body), note)
-
-
-def _ranking(found: Assessment, pictures: Mapping[str, bytes]) -> str:
-    pair = picture(pictures, "roc.png", "ROC") + picture(pictures, "precision-recall.png", "Precision and recall")
-    return section(
-        "How well defects and good images are told apart",
-        picture(pictures, "margins.png", "Margins of good images and defects"),
-        f'<div class="pair">{pair}</div>',
-        f"AUC {found.auc:.4f}: the chance that a defect gets a higher margin than a good image, at whatever threshold. "
-        f"Average precision {found.average_precision:.4f}; unlike the AUC it depends on the share of defects among the "
-        "images.",
-    )
-
-
-def _calibration(found: Assessment, pictures: Mapping[str, bytes]) -> str:
-    return section(
-        "What the probability is worth",
-        f'<div class="pair">{picture(pictures, "calibration.png", "Reliability diagram")}<div>'
-        f"<p>Expected calibration error <b>{found.calibration.error:.3f}</b>: how far the calibrated probability of a "
-        "defect is, on average, from the share of defects found true.</p><p>Each point stands for the images whose "
-        "probability lies in one tenth of the scale; the number beside it says how many they are. Below the diagonal "
-        "the model is too sure of defects, above it not sure enough.</p></div></div>",
-    )
-
-
-def _heat(found: Assessment, pictures: Mapping[str, bytes]) -> str:
+def _shares(found: Assessment) -> list[tuple[str, Rate]]:
+    """What is counted of the heat; more of it with masks."""
     shares = [("Good images without any region", found.dark), ("Defects with a region, wherever it lies", found.lit)]
-    if found.placement is None:
-        note = (
-            f"AUC of the heat alone {found.heat_auc:.4f}: the chance that a defect is hotter than a good image. "
-            "Without masks (`--masks`) it is not known whether the heat lies on the defect."
-        )
-        return section("Where the network looked", rates(shares, bound=False), note)
-    place = found.placement
-    shares += [
-        ("Pointing game: hottest point in the mask", place.exact),
-        (f"Pointing game: hottest point within {NEAR:.0f} px of the mask", place.near),
-        ("Defects with a region that touches the mask", place.touched),
-    ]
-    return section(
-        "Where the network looked",
-        rates(shares, bound=False),
-        picture(pictures, "distances.png", "Distance of the hottest point from the defect"),
-        f"On average {percent(place.inside)} of an image's heat lies in the mask; much of the rest lies around it, "
-        "since the heat is coarser than the image. AUC of the heat alone: "
-        f"{found.heat_auc:.4f}, the chance that a defect is hotter than a good image.",
-    )
+    if place := found.placement:
+        shares += [
+            ("Pointing game: hottest point in the mask", place.exact),
+            (f"Pointing game: hottest point within {NEAR:.0f} px of the mask", place.near),
+            ("Defects with a region that touches the mask", place.touched),
+        ]
+    return shares
 
 
-def _beside(beside: Beside | None) -> str:
-    if beside is None:
-        return ""
+def _quantised(beside: Beside) -> dict[str, Any]:
     found = beside.found
     rows = [
-        ["AUC", f"{found.auc_float32:.6f}", f"{found.auc:.6f}"],
-        ["Verdicts that differ", "", f"{found.verdicts_changed} of {found.images}"],
-        ["Farthest logit", "", f"{found.farthest:.4g}"],
+        ("AUC", f"{found.auc_float32:.6f}", f"{found.auc:.6f}"),
+        ("Verdicts that differ", "", f"{found.verdicts_changed} of {found.images}"),
+        ("Farthest logit", "", f"{found.farthest:.4g}"),
     ]
-    return section("int8 beside float32", table(["", "float32", "int8"], rows), *told(found, beside.images))
+    return {"rows": rows, "sentences": [_marked(sentence) for sentence in told(found, beside.images)]}
 
 
-def _speed(contents: Contents) -> str:
-    speed = contents.judgement.speed
-    rows = [[name, f"{speed.stages[stage]:.2f} ms"] for stage, name in _STAGES.items()]
-    rows.append(["<b>all</b>", f"<b>{sum(speed.stages.values()):.2f} ms</b>"])
-    return section(
-        "Speed",
-        table(["Stage, per image", "Time"], rows),
-        f"{speed.rate:.1f} images per second on {contents.subject.device} in {contents.subject.precision}, "
-        f"{speed.images} files, warm-up left out. The daemon also draws overlays and keeps records.",
-    )
+def _marked(sentence: str) -> Markup:
+    """A sentence whose `code` is shown as code."""
+    parts = sentence.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else p for i, p in enumerate(parts))
 
 
-def _unreadable(judgement: Judgement) -> str:
-    if not judgement.failed:
-        return ""
-    rows = [[escape(each.path), escape(each.reason)] for each in judgement.failed[:_LISTED]]
-    more = len(judgement.failed) - len(rows)
-    note = "They failed: they count as neither right nor wrong." + (
-        f" {more} more are in metrics.json." if more else ""
-    )
-    return section("Files that could not be read", table(["File", "Why"], rows, "text"), note)
-
-
-def _foot(subject: Subject) -> str:
-    return (
-        "<footer>Escape: a defect passed as OK. Overkill: a good part rejected. Margin: the logit that decides; the "
-        f"higher, the more like a defect. Written by {escape(subject.software)}.</footer>\n"
-    )
+def _stages(judgement: Judgement) -> list[tuple[Any, Any]]:
+    stages = judgement.speed.stages
+    bold = Markup("<b>{}</b>").format
+    return [
+        *((name, f"{stages[stage]:.2f} ms") for stage, name in _STAGES.items()),
+        (bold("all"), bold(f"{sum(stages.values()):.2f} ms")),
+    ]
