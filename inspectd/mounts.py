@@ -24,7 +24,7 @@ def mountinfo() -> str:
 
 @dataclass(frozen=True)
 class Mount:
-    """Where a file system is mounted, and its type."""
+    """A mounted file system: its mount point and its type."""
 
     point: Path
     kind: str
@@ -33,13 +33,13 @@ class Mount:
 def mount_of(folder: Path, mounts: str) -> Mount:
     """The mount that an absolute folder is on, from the text of /proc/self/mountinfo (proc(5))."""
     kinds = _kinds(mounts)
-    point = next((place for place in (folder, *folder.parents) if str(place) in kinds), None)
+    point = next((parent for parent in (folder, *folder.parents) if str(parent) in kinds), None)
     return Mount(Path("/"), "") if point is None else Mount(point, kinds[str(point)])
 
 
-@lru_cache(maxsize=1)  # a daemon with many watches asks again and again, and the table hardly ever changes
+@lru_cache(maxsize=1)  # a daemon with many watches asks often, and the table hardly ever changes
 def _kinds(mounts: str) -> dict[str, str]:
-    """The type of the file system by its mount point; a later mount covers an earlier one."""
+    """The type of each file system by its mount point; a later mount covers an earlier one."""
     kinds = {}
     for line in mounts.splitlines():
         mount, _, source = line.partition(" - ")

@@ -28,7 +28,7 @@ def pin(
     """
     settings, reader = open_ledger(config)
     from inspectd.ledger.database import open_writer
-    from inspectd.ledger.write.pins import pin as change
+    from inspectd.ledger.write.retention import pin as change
 
     details = find(reader, settings, what)
     if not details:

@@ -1,8 +1,10 @@
-"""The database file: how it is created, upgraded, and opened for writing or reading.
+"""Create, upgrade, copy and open the database file.
 
-One rule for each danger. A writer takes the write lock when its transaction begins, so that what it read stays true. A
-commit is on the disk when it returns, unless a power cut may have it (`without_fsync`). A reader can change nothing. An
-upgrade copies the database first, and one that is unknown is left alone. What a user can put right comes as a sentence.
+- A writer takes the write lock when its transaction begins, so that what it has read stays true.
+- A commit is on the disk when it returns, except with `without_fsync`.
+- A reader can change nothing.
+- An upgrade copies the database first. A database of another program or a newer version is left alone.
+- Errors that a user can put right are raised as sentences.
 """
 
 import os
@@ -27,10 +29,10 @@ from inspectd.resources import resource
 if TYPE_CHECKING:
     from alembic.config import Config
 
-BUSY_SECONDS = 10.0  # well below the silence that counts as a hang: a locked ledger is not one
-CHECK_MOST = 2**27  # bytes that are looked over at every start: a fraction of a second, two from a slow disk
+BUSY_SECONDS = 10.0  # well below the silence that counts as a hang, because a locked ledger is no hang
+CHECK_MOST = 2**27  # bytes that are checked at every start: a fraction of a second, two seconds from a slow disk
 
-# Where two files are at work, the codes that tell of the one that is read.
+# While one file is copied to another, these codes are about the file that is read.
 _OF_THE_SOURCE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_BUSY}
 
 _CONNECT: dict[str, Any] = {
@@ -41,7 +43,7 @@ _CONNECT: dict[str, Any] = {
 
 
 def open_writer(url: str, *, foreign_keys: bool = True) -> Engine:
-    """The ledger for the processes of the daemon: every transaction takes the write lock at once, or waits 10 s for it.
+    """Open the ledger for writing: every transaction takes the write lock at once, or waits up to 10 s for it.
 
     `foreign_keys`: False for `inspectd.ledger.write.retention`, which removes rows and keeps references true itself.
 
@@ -57,9 +59,9 @@ def open_writer(url: str, *, foreign_keys: bool = True) -> Engine:
 
 
 def open_reader(url: str) -> Engine:
-    """The ledger for queries: no statement can write, and the daemon may run or not.
+    """Open the ledger for queries: no statement can write, and the daemon may run or not.
 
-    Each connection opens the file afresh, so that one begun while the daemon was stopped does not outlive its start.
+    Each connection opens the file anew, so that a connection made before the daemon's start does not outlive it.
 
     Raises:
         LedgerError: no such database, not at this software's schema, or not usable.
@@ -77,25 +79,27 @@ def reading(engine: Engine) -> Engine:
 
 
 def without_fsync(engine: Engine) -> Engine:
-    """The same engine for commits that need not be on the disk when they return; the next that must takes them along.
+    """The same engine for commits that need not be on the disk when they return.
 
-    They outlive the death of any process; a power cut may undo them, in whole transactions.
+    They survive the death of any process. A power cut may undo the last of them, in whole transactions.
     """
     return engine.execution_options(synchronous="NORMAL")
 
 
 def upgrade(url: str, scripts: Path | None = None) -> None:
-    """Create the database, or bring it to the newest schema; an existing one is copied beside itself first.
+    """Create the database, or upgrade it to the newest schema. Either the whole upgrade is done or none of it.
 
-    `scripts` is the folder of migrations, by default the one that ships with this software. The copy is called
-    ``inspectd.db.before-0002-20261123T152834Z``. Either the whole upgrade is done or none of it.
+    An existing database is copied beside itself first, as ``inspectd.db.before-0002-20261123T152834Z``.
+
+    Args:
+        scripts: The folder of migrations; None: the one that ships with this software.
 
     Raises:
         LedgerError: written by a newer inspectd or another program, on a network file system, or not usable.
-        LedgerDamaged: a page of it is damaged, which is looked for before anything is written.
-        LedgerUnavailable: it takes nothing just now; the same call may be made again.
+        LedgerDamaged: a page is damaged. The check comes before anything is written.
+        LedgerUnavailable: the database cannot be written just now; the same call may be made again.
     """
-    from alembic import command  # here, because queries need not pay for its import
+    from alembic import command  # here, so that queries do not pay for its import
     from alembic.script import ScriptDirectory
 
     path = database_file(url)
@@ -122,16 +126,16 @@ def upgrade(url: str, scripts: Path | None = None) -> None:
 
 
 def copy_database(path: Path, target: Path) -> None:
-    """Copy what is committed, while others read and write: under its name the copy is whole and durable, or not there.
+    """Copy what is committed, while others read and write. The copy is whole and durable under its name, or not there.
 
-    It is one file that needs no other beside it: what the -wal file holds is in it.
+    The copy is one file, with the content of the -wal file in it.
 
     Raises:
         LedgerError: the target exists, or one of the two files cannot be read or written.
     """
     temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        if os.path.lexists(target):  # before the work; the renaming looks again
+        if os.path.lexists(target):  # before the work; the renaming checks again
             raise FileExistsError
         _touch(temporary)
         _copy_pages(path, temporary)
@@ -249,7 +253,7 @@ def _must_be_current(engine: Engine, path: Path) -> None:
 
 
 def _refuse_damaged(connection: Connection, path: Path) -> None:
-    """Look every page over; damage in a file too large for that is met by whoever reads the page."""
+    """Check every page. In a larger file, damage shows only when a damaged page is read."""
     if path.stat().st_size <= CHECK_MOST and connection.scalar(text("PRAGMA quick_check(1)")) != "ok":
         raise damaged(path)
 
@@ -273,19 +277,19 @@ def _refuse_newer(found: str, known: str, path: Path) -> None:
 
 
 def _copy_pages(path: Path, target: Path) -> None:
-    """All pages in one step, which sees one state and keeps no writer waiting."""
+    """Copy all pages in one step, which sees one state and keeps no writer waiting."""
     source, copy = sqlite3.connect(_read_only_uri(path), uri=True, timeout=BUSY_SECONDS), sqlite3.connect(target)
     try:
         copy.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared memory, which a network share may not have
         source.backup(copy, progress=_give_up_on_a_lock)
-        copy.execute("PRAGMA journal_mode = DELETE")  # a file that can be read where nothing can be written
+        copy.execute("PRAGMA journal_mode = DELETE")  # the copy can then be read where nothing can be written
     finally:
         copy.close()
         source.close()
 
 
 def _give_up_on_a_lock(status: int, _remaining: int, _pages: int) -> None:
-    """After `BUSY_SECONDS`; without this the copy would wait for ever."""
+    """Raise after `BUSY_SECONDS`; without this the copy would wait for ever."""
     if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         error = sqlite3.OperationalError("database is locked")
         error.sqlite_errorcode = sqlite3.SQLITE_BUSY

@@ -1,7 +1,7 @@
-"""What goes into the queue and what comes out of it: frozen records, shared by the rooms around the ledger.
+"""Frozen records that go into the ledger and come out of it.
 
-No record here knows a database. Paths are relative to the watch's folder, as `inspectd.paths.to_text` writes them.
-Times are the UTC text of `inspectd.clock`.
+No record knows a database. Paths are relative to the watch's folder and written by `inspectd.paths.to_text`, unless a
+comment says otherwise ("ledger text" means that form too). Times are the UTC text of `inspectd.clock`.
 """
 
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ from inspectd.domain import DEFAULT_METHOD, Region, Stat, Verdict
 
 @dataclass(frozen=True)
 class Arrival:
-    """A file to be taken into the ledger, with what its name says about the part."""
+    """A file to be taken into the ledger, with the part and fields that its name gives."""
 
     path: str
     stat: Stat
     part: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
-    closed: bool = False  # an event said that its writer is done, and it has not changed since
+    closed: bool = False  # an event said that the writer closed the file, which has not changed since
 
 
 @dataclass(frozen=True)
 class UnsettledFile:
-    """A file that a worker put back, or that stalled. It is enqueued again once it has settled."""
+    """A file that a worker put back, or that stalled. Ingest enqueues it again once it has settled."""
 
     path: str
-    second_look: bool  # it could not be judged; otherwise it changed while it was read, or never became whole
+    second_look: bool  # could not be judged; False: changed while it was read, or never became whole
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class Claim:
     seen_at: str
     part: str | None
     fields: Mapping[str, str]
-    sha256: str | None  # of the content that a first look could not judge: the same again is a failure
+    sha256: str | None  # of content that a first look could not judge; the same content again is a failure
     reason: str | None  # why the first look could not judge it
-    alone: bool  # a worker died holding it: this claim holds nothing else
-    closed: bool = False  # its writer was seen to be done with the file that has this stat
+    alone: bool  # a worker died holding the image: it is claimed without others
+    closed: bool = False  # the writer was seen to close the file with this stat
 
 
 @dataclass(frozen=True)
 class Read:
-    """The bytes that a worker read for a claim: their hash, and the stat they had before and after reading."""
+    """The bytes that a worker read for a claim: their hash, and the stat of the file before and after reading."""
 
     claim: Claim
     sha256: str
@@ -59,7 +59,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Finished:
-    """An image with its outcome: what is needed to act on the file (`after`) and to name where it goes."""
+    """An image with its outcome, as `after` needs it to act on the file and to name where it goes."""
 
     image_id: int
     watch: str
@@ -71,7 +71,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Redraw:
-    """A verdict whose overlay is to be drawn again, from the content with this hash, wherever it lies now."""
+    """An overlay to be drawn again, from the content with this hash, wherever the file lies now."""
 
     inspection_id: int
     model_id: int
@@ -81,12 +81,12 @@ class Redraw:
     moved_to: str | None  # absolute, as ledger text
     sha256: str
     method: str  # how its heat was computed
-    page: int | None = None  # of several, the one that it shows
+    page: int | None = None  # the page that the overlay shows; None for a single page
 
 
 @dataclass(frozen=True)
 class Replay:
-    """How a model's stored logits become a verdict and a score again, beside the thresholds."""
+    """What turns a model's stored logits into a verdict and a score again, besides the thresholds."""
 
     ok: tuple[bool, ...]  # by class, in the order of the classes
     activation: str  # softmax, sigmoid
@@ -95,7 +95,7 @@ class Replay:
 
 @dataclass(frozen=True)
 class ReinspectionRequest:
-    """A model that is to judge past images again."""
+    """A model that is to judge earlier images again."""
 
     id: int
     bundle: str  # its identity
@@ -105,22 +105,22 @@ class ReinspectionRequest:
 
 @dataclass(frozen=True)
 class EarlierImage:
-    """An image whose verdict stands, to be judged again from the content with the claim's sha256."""
+    """An image with a verdict, to be judged again from the content with the claim's sha256."""
 
-    claim: Claim  # as its row reads; nobody holds it
+    claim: Claim  # made from its row; no worker holds the image
     moved_to: str | None  # absolute, as ledger text
 
 
 @dataclass(frozen=True)
 class ReinspectionCounts:
-    """What became of images that a model was asked to judge again.
+    """How many images a request to judge again has put on the list, and how many it has not and why.
 
     Attributes:
-        listed: they wait on the list now.
-        gone: their file was deleted by `after` or by retention; they are on the list as such.
-        judged: this model has judged them already.
-        waiting: they were on the list already.
-        without: they have no verdict: they wait for their first one, or have failed.
+        listed: put on the list; they wait now.
+        gone: put on the list as failed, because `after` or retention deleted their file.
+        judged: judged by this model already.
+        waiting: on the list already.
+        without: without a verdict: they wait for their first one, or have failed.
     """
 
     listed: int = 0
@@ -145,7 +145,7 @@ class Heat:
 
 @dataclass(frozen=True)
 class Inspected:
-    """A verdict with everything needed to explain or replay it."""
+    """A verdict with everything that is needed to explain or replay it."""
 
     claim: Claim
     sha256: str
@@ -156,9 +156,9 @@ class Inspected:
     thresholds: Mapping[str, float]  # in force, in logits
     precision: str
     device: str
-    reason: str | None = None  # why it is under review, where the score alone does not say it; of several pages, which
+    reason: str | None = None  # why it is for review if the score does not say so; and the page, of several
     overlay: str | None = None  # relative to the configured `output`
-    page: int | None = None  # of several, the worst, which decides; from 1 on
+    page: int | None = None  # the worst page, which decides, from 1 on; None for a single page
     regions: tuple[Region, ...] = ()
     heat: Heat | None = None
     method: str = DEFAULT_METHOD  # how the heat was computed
@@ -178,7 +178,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Unsettled:
-    """Back to ingest. With `sha256` and `reason`: this content could not be judged, look at it a second time."""
+    """A file that goes back to ingest; with `sha256` and `reason`, its content needs a second look."""
 
     claim: Claim
     reason: str | None = None
@@ -187,17 +187,17 @@ class Unsettled:
 
 Outcome = Inspected | Failed | Unsettled
 
-VANISHED = "vanished"  # the code of a file that went away before it could be judged; it may come back
+VANISHED = "vanished"  # the reason's code of a file that went away before it was judged; it may come back
 
 
 def reason_code(reason: str) -> str:
-    """What stands before the colon of a reason: ``truncated``, ``not an image``."""
+    """The code of a reason, which stands before its colon: ``truncated``, ``not an image``."""
     return reason.partition(":")[0]
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """A place in the order of age: everything before it has been looked at."""
+    """A position in the order of age: retention has seen everything up to it."""
 
     at: str = ""
     id: int = 0
@@ -207,7 +207,7 @@ class Cursor:
 class Removal:
     """A file to be removed: below `root` (absolute) at `path`, both as ledger text.
 
-    With size and mtime it is a source image, of which only the very file goes.
+    With size and mtime it is a source image, which is removed only if the file still has both.
     """
 
     root: str
@@ -222,7 +222,7 @@ class RetentionCandidate:
     """What retention may remove unless it is protected: an overlay, a moved source image or a row, with its image."""
 
     id: int  # of the inspection for an overlay, else of the image
-    at: str  # when it had its outcome
+    at: str  # when the image got its outcome
     image_id: int
     watch: str
     path: str
@@ -233,7 +233,7 @@ class RetentionCandidate:
     ctime_ns: int
     after: str | None
     is_protected: bool  # pinned, reviewed, or a `review` of any model
-    is_superseded: bool  # a newer content came under the same name and has its outcome
+    is_superseded: bool  # a newer content under the same name has its outcome
 
 
 @dataclass(frozen=True)

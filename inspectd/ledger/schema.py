@@ -1,8 +1,8 @@
-"""The tables of the ledger, as typed SQLAlchemy models. Columns only: what is done with them lies beside this file.
+"""The tables of the ledger, as typed SQLAlchemy models.
 
-Only portable SQL and types, so that the same models serve SQLite and PostgreSQL. Times are UTC ISO-8601 text with
-milliseconds (``2026-11-23T15:28:34.123Z``), which sorts as it reads. `migrations/` creates what stands here; a test
-holds the two equal.
+SQL and types are portable, so that the same models serve SQLite and PostgreSQL. Times are UTC ISO-8601 text with
+milliseconds (``2026-11-23T15:28:34.123Z``), which sorts by time. `migrations/` creates these tables; a test holds the
+two equal.
 """
 
 from enum import StrEnum
@@ -13,9 +13,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class State(StrEnum):
-    """Where an image stands. `settling`, `stalled`, `queued` and `claimed` read as *pending* in the view."""
+    """The state of an image. `settling`, `stalled`, `queued` and `claimed` are *pending* in the view `verdicts`."""
 
-    SETTLING = "settling"  # put back by a worker: changed under its eyes, or due a second look
+    SETTLING = "settling"  # put back by a worker: it changed while it was read, or needs a second look
     STALLED = "stalled"  # not whole after `limits.stalled` seconds; still watched
     QUEUED = "queued"
     CLAIMED = "claimed"
@@ -24,13 +24,13 @@ class State(StrEnum):
 
 
 class After(StrEnum):
-    """What became of the source file once its outcome was committed; NULL where the watch keeps its files."""
+    """What became of the source file after its outcome; NULL if the watch keeps its files."""
 
     PENDING = "pending"
     MOVED = "moved"
     DELETED = "deleted"
     EXPIRED = "expired"  # moved, and removed by retention since
-    KEPT = "kept"  # the rule does not apply to this outcome, or the file was no longer the one that was judged
+    KEPT = "kept"  # the rule does not apply to this outcome, or another file lay there
 
 
 OPEN_STATES = (State.SETTLING, State.STALLED, State.QUEUED)
@@ -46,8 +46,8 @@ _FINISHED = text("verdict IS NOT NULL")
 _PART = text("part IS NOT NULL")
 _READ = text("sha256 IS NOT NULL")
 _OVERLAID = text("overlay IS NOT NULL AND verdict <> 'review'")
-# SQLite otherwise gives the highest id again once its row is gone. Claims, file names and whoever reads what is new
-# rely on an id that means one row for ever.
+# Without this SQLite uses the highest id again once its row is gone. Claims, file names and the feed rely on an id that
+# means one row for ever.
 _IDS_ONCE = {"sqlite_autoincrement": True}
 
 
@@ -56,7 +56,7 @@ class Base(DeclarativeBase):
 
 
 class Image(Base):
-    """One content under one name in one watch: what was dropped, and what became of it."""
+    """One content under one name in one watch, and its outcome."""
 
     __tablename__ = "images"
     __table_args__ = (
@@ -87,10 +87,10 @@ class Image(Base):
     fields: Mapped[dict[str, str]] = mapped_column(JSON)
     sha256: Mapped[str | None] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(8))
-    reason: Mapped[str | None]  # "code: sentence": why it failed, waits or is under review; of several pages, which
+    reason: Mapped[str | None]  # "code: sentence": why it failed, waits or is for review; and the page, of several
     attempt: Mapped[int] = mapped_column(default=0)  # claims so far; the fencing token of the lease
-    alone: Mapped[bool] = mapped_column(default=False)  # a worker died holding it: claim it by itself
-    deaths: Mapped[int] = mapped_column(default=0)  # workers that died holding nothing but this image
+    alone: Mapped[bool] = mapped_column(default=False)  # a worker died holding it: claim it without others
+    deaths: Mapped[int] = mapped_column(default=0)  # of workers that held only this image
     lease_owner: Mapped[str | None]
     lease_boot: Mapped[str | None]
     lease_until: Mapped[float | None]  # seconds on the clock of boot `lease_boot`
@@ -100,8 +100,8 @@ class Image(Base):
     moved_to: Mapped[str | None]
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())  # never removed by retention
     verdict: Mapped[str | None] = mapped_column(String(6))  # in force, or "failed"; NULL while it has no outcome
-    closed: Mapped[bool] = mapped_column(default=False, server_default=false())  # its writer was seen to be done
-    after_at: Mapped[str | None] = mapped_column(String(24))  # earliest time of `after`, where it may be unfinished
+    closed: Mapped[bool] = mapped_column(default=False, server_default=false())  # the writer was seen to close the file
+    after_at: Mapped[str | None] = mapped_column(String(24))  # earliest time of `after`, if the file may be unfinished
 
 
 class Model(Base):
@@ -116,7 +116,7 @@ class Model(Base):
     classes: Mapped[list[str]] = mapped_column(JSON)
     metrics: Mapped[dict[str, Any]] = mapped_column(JSON)
     first_used_at: Mapped[str] = mapped_column(String(24))
-    # What a replay of stored logits needs beside the thresholds; NULL where an older version was the last to use it.
+    # What a replay of stored logits needs besides the thresholds; NULL if only an older version used the model.
     ok: Mapped[list[bool] | None] = mapped_column(JSON(none_as_null=True))  # by class, in the order of `classes`
     activation: Mapped[str | None] = mapped_column(String(7))  # softmax, sigmoid
     calibration: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))  # offset, temperature
@@ -159,7 +159,7 @@ class Inspection(Base):
 
 
 class Review(Base):
-    """What a person said of an image. The newest review of an image is the one in force."""
+    """A person's review of an image. The newest review of an image is in force."""
 
     __tablename__ = "reviews"
     __table_args__ = (Index("reviews_image", "image_id", "id"),)
@@ -173,7 +173,7 @@ class Review(Base):
 
 
 class Event(Base):
-    """The audit trail: starts, stops, reloads, activations, and everything an operator may ask about later."""
+    """A row of the audit trail: starts, stops, reloads, activations, and what else an operator may ask about later."""
 
     __tablename__ = "events"
     __table_args__ = (Index("events_at", "at"),)
@@ -185,7 +185,7 @@ class Event(Base):
 
 
 class RemovalRow(Base):
-    """A file that the ledger has let go of and that is still to be removed from its disk."""
+    """A file that the ledger has let go of and that is still to be removed from the disk."""
 
     __tablename__ = "removals"
     __table_args__ = _IDS_ONCE
@@ -221,7 +221,7 @@ class Reinspection(Base):
 
 
 class ReinspectionImage(Base):
-    """A past image that is still to be judged again, or could not be. Not a reference: retention may take the image."""
+    """An earlier image that is to be judged again, or could not be. No foreign key: retention may remove the image."""
 
     __tablename__ = "reinspection_images"
     __table_args__ = (
@@ -231,11 +231,11 @@ class ReinspectionImage(Base):
 
     reinspection_id: Mapped[int] = mapped_column(ForeignKey("reinspections.id"), primary_key=True)
     image_id: Mapped[int] = mapped_column(primary_key=True)
-    attempts: Mapped[int] = mapped_column(default=0)  # counted before the work: what kills workers is tried no more
+    attempts: Mapped[int] = mapped_column(default=0)  # counted before the work: an image that kills workers is given up
     reason: Mapped[str | None]  # "code: sentence"; why it cannot be judged again
 
 
-# The same tables for statements on many rows at once, which have no need of mapped objects.
+# The same tables for statements on many rows, which need no mapped objects.
 images, models, inspections, reviews, events, removals, redraws, reinspections, reinspection_images = (
     Base.metadata.tables[entity.__tablename__]
     for entity in (

@@ -1,1 +1,1 @@
-"""Everything that reads the ledger and changes nothing: searches, statistics, status, comparisons, the feed."""
+"""Everything that reads the ledger and changes nothing: search, statistics, status, comparisons, the feed."""

@@ -1,8 +1,8 @@
-"""What is new in the ledger since the last look, and what waits there now: the source of the metrics.
+"""The feed: what is new in the ledger since the last look, and what waits there now. The metrics are made from it.
 
-The ledger is the truth, so nothing here depends on what a worker says, and what is committed is told exactly once. It
-reads only, one bounded read a look. Verdicts and events are followed by their ids; failures by their time, which a
-clock that is set back by more than `LATE` spoils for one look.
+Every committed row is reported exactly once, whatever a worker says. A look is one bounded read. Verdicts and events
+are followed by their ids, failures by their time: after the clock was set back by more than `LATE`, one look reports no
+failure.
 """
 
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ from inspectd.ledger.schema import State, events, images, inspections
 from inspectd.ledger.transactions import IS_PENDING, AnyRow
 
 MOST = 2048  # verdicts, or events, in one look; more than the largest batch
-LATE = timedelta(seconds=10)  # by how much the wall clock may step back unnoticed
+LATE = timedelta(seconds=10)  # the wall clock may step back so far without an effect
 
 
 @dataclass(frozen=True)
 class NewVerdict:
-    """One image that got its verdict; what is judged again has none to get.
+    """One image that got its verdict. An image that is judged again does not count.
 
     Attributes:
-        latency: seconds from the moment the file was first seen whole to its verdict; 0 where the clock was set back.
+        latency: seconds from the moment the file was first seen whole to its verdict; 0 if the clock was set back.
         stages: seconds by stage.
     """
 
@@ -38,7 +38,7 @@ class NewVerdict:
 
 @dataclass(frozen=True)
 class Backlog:
-    """What has no outcome yet: images by (watch, state), and when the oldest queued one of a watch was first seen."""
+    """Images without an outcome by (watch, state), and when the oldest queued image of each watch was first seen."""
 
     counts: dict[tuple[str, str], int]
     oldest: dict[str, datetime]
@@ -46,13 +46,13 @@ class Backlog:
 
 @dataclass(frozen=True)
 class News:
-    """What one look found.
+    """The result of one look.
 
     Attributes:
         batches: how many images each call of a network judged.
         failed: watch and code of every image that failed.
         events: kind and detail of every row of the audit trail.
-        more: there is more than one look takes; look again soon.
+        more: whether there is more than one look takes; look again soon.
     """
 
     verdicts: tuple[NewVerdict, ...]
@@ -64,7 +64,7 @@ class News:
 
 
 class Feed:
-    """The news of one ledger from the moment this object is made."""
+    """Follows one ledger from the moment this object is made."""
 
     def __init__(self, engine: Engine, now: datetime) -> None:
         self._engine = reading(engine)
@@ -75,7 +75,7 @@ class Feed:
             self._failed = {(row.id, row.finished_at) for row in _failures(connection, now)}
 
     def look(self, now: datetime) -> News:
-        """What was committed since the last look; `now` is the wall clock's time, with its zone."""
+        """Return what was committed since the last look; `now` is the wall clock's time, with its zone."""
         with self._engine.connect() as connection:
             judged, more = self._take_inspections(connection)
             told, more_told = self._take_events(connection)
@@ -91,7 +91,7 @@ class Feed:
         )
 
     def _take_inspections(self, connection: Connection) -> tuple[list[AnyRow], bool]:
-        """The next ones, whole batches only: one transaction has one time."""
+        """The next verdicts, in whole batches: one transaction has one time."""
         rows = list(connection.execute(_INSPECTIONS, {"after": self._inspection}))
         is_full = len(rows) == MOST
         if is_full and _batch(rows[0]) != _batch(rows[-1]):
@@ -107,18 +107,18 @@ class Feed:
         return tuple((row.kind, row.detail) for row in rows), len(rows) == MOST
 
     def _take_failures(self, connection: Connection, now: datetime) -> tuple[tuple[str, str], ...]:
-        """Those of the time since the last look, and those of a little earlier that were not there then."""
+        """The failures since the last look, and those shortly before it that were not committed then."""
         was_set_back = now < self._looked - LATE
         rows = _failures(connection, now if was_set_back else self._looked)
         new = [row for row in rows if (row.id, row.finished_at) not in self._failed]
         self._failed = {(row.id, row.finished_at) for row in rows}
         self._looked = now
-        # Set back, the clock makes everything of the hours after `now` look new: they are known from here on.
+        # After the clock was set back, all rows later than `now` look new. They count as reported from here on.
         return () if was_set_back else tuple((row.watch, reason_code(row.reason or "unknown")) for row in new)
 
 
 def backlog(connection: Connection) -> Backlog:
-    """What waits in the ledger now; answered from an index."""
+    """Read what waits in the ledger now, from an index."""
     counts = {(row.watch, row.state): row.number for row in connection.execute(_BACKLOG)}
     waiting = [watch for watch, state in counts if state == State.QUEUED]
     seen = {watch: connection.scalar(_OLDEST, {"watch": watch}) for watch in waiting}
@@ -177,5 +177,5 @@ def _new_verdict(row: AnyRow) -> NewVerdict:
 
 
 def seconds_between(earlier: str, later: str) -> float:
-    """Seconds between two times of the ledger; 0 where the clock was set back between them."""
+    """Seconds between two times of the ledger; 0 if the clock was set back between them."""
     return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())

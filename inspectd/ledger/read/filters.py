@@ -1,8 +1,7 @@
-"""Which images a question is about, and how SQL asks for them so that an index finds them in a ledger of years.
+"""Filters: which images a question is about, as SQL that an index answers in a ledger of years.
 
-Images that wait and images that have their outcome are asked for apart: the former are few and stand in the order of
-their arrival, the latter stand in the order of time. SQLite keeps no statistics here and guesses that any equality
-finds few rows, so what must not choose the index is said where the condition is made.
+Waiting images and finished images are asked for separately: the former are few and ordered by arrival, the latter by
+the time of their outcome. Where a condition must not choose the index, it is made with `not_searched`.
 """
 
 import re
@@ -18,7 +17,7 @@ from inspectd.ledger.schema import OPEN_STATES, State, images, inspections, mode
 from inspectd.ledger.transactions import CHUNK, IS_FINISHED, IS_PENDING, not_searched
 
 PENDING = "pending"  # the verdict of an image that has none
-FEW = 10_000  # outcomes that are read in milliseconds
+FEW = 10_000  # outcomes, which are read in milliseconds
 
 JOINED = images.outerjoin(inspections, inspections.c.id == images.c.inspection_id).outerjoin(
     models, models.c.id == inspections.c.model_id
@@ -51,11 +50,11 @@ class Filter:
     """Which images a question is about; every condition must hold.
 
     Attributes:
-        since, until: half-open range of the time of the outcome; of the arrival's while pending.
+        since, until: half-open range of the time of the outcome; of the arrival for pending images.
         verdict: ``ok | defect | review | failed | pending``.
         model: a name, or ``name@`` and the first digits of the bundle's hash.
         path: a glob over the path within the watch: ``*`` (also across folders), ``?``, ``[abc]``, ``[!abc]``.
-        limit: at most so many rows, the newest; None: all. Does not apply to statistics.
+        limit: the newest so many rows; None: all. Does not apply to statistics.
     """
 
     since: datetime | None = None
@@ -72,26 +71,26 @@ class Filter:
 
     @property
     def is_about_outcomes(self) -> bool:
-        """Whether it asks for verdict, watch and time alone, which stand together in an index."""
+        """Whether the filter asks only for verdict, watch and time, which one index has."""
         return self.part is None and self.path is None and not self.is_about_inspections
 
     @property
     def is_about_inspections(self) -> bool:
-        """Whether it asks for what only an image with a verdict has."""
+        """Whether the filter asks for something that only an image with a verdict has."""
         return any(value is not None for value in (self.label, self.model, self.score_min, self.score_max))
 
 
 def source(wanted: Filter) -> FromClause:
-    """The tables that the filter's conditions are about: no more, so that an index alone may answer."""
+    """The tables that the filter needs, and no more, so that an index alone may answer."""
     return JOINED if wanted.is_about_inspections else images
 
 
 def looked_up(connection: Connection, wanted: Filter) -> list[ColumnElement[bool]]:
-    """The images of a part, path, model, label or score, to be looked up; empty: the order of time finds them.
+    """The images of a part, path, model, label or score, as a condition on ids; an empty list: search by time instead.
 
-    That is if they are fewer than the outcomes that would be read next, from the newest on. Each is asked of an index
-    that answers alone, read through for a glob without a beginning and for a score: which images those are is known
-    far sooner than they are read.
+    The ids are used if they are fewer than the outcomes that a search by time would read, from the newest on. Each
+    condition is answered by an index alone. A glob without a literal beginning, and a score, read the whole index,
+    which is still far quicker than reading the images.
     """
     sought = _sought_by_index(wanted)
     for found in sought:
@@ -108,10 +107,10 @@ def looked_up(connection: Connection, wanted: Filter) -> list[ColumnElement[bool
 
 
 def outcomes(wanted: Filter, among: Sequence[ColumnElement[bool]] = ()) -> list[ColumnElement[bool]]:
-    """The filter as SQL over its `source`, for the images that have their outcome.
+    """The filter as SQL over its `source`, for finished images.
 
-    What is `looked_up` is found so. All else goes in the order of time, in which the newest are found first,
-    and which watch and verdict together have too.
+    Images are found by their ids if `among` has a condition from `looked_up`. Otherwise they are found in the order of
+    time, newest first, which the index on watch and verdict has too.
     """
     in_time = not_searched if among else _plain
     finished, verdict = in_time(images.c.finished_at), in_time(images.c.verdict)
@@ -133,7 +132,7 @@ def outcomes(wanted: Filter, among: Sequence[ColumnElement[bool]] = ()) -> list[
 
 
 def waiting(wanted: Filter, among: Sequence[ColumnElement[bool]] = ()) -> list[ColumnElement[bool]]:
-    """The filter as SQL over `images`, for those that have no outcome yet."""
+    """The filter as SQL over `images`, for images without an outcome."""
     if wanted.is_about_inspections or wanted.verdict not in (None, PENDING):
         return [false()]
     searched = not_searched if among else _plain
@@ -150,7 +149,7 @@ def waiting(wanted: Filter, among: Sequence[ColumnElement[bool]] = ()) -> list[C
 
 
 def model_is(model: str) -> ColumnElement[bool]:
-    """A name, or ``name@`` and the first digits of the bundle's hash."""
+    """Whether a model is the named one: a name, or ``name@`` and the first digits of the bundle's hash."""
     name, _, digits = model.partition("@")
     return and_(models.c.name == name, func.substr(models.c.bundle, 1, len(digits)) == digits)
 
@@ -164,7 +163,7 @@ def _plain(column: ColumnElement[str]) -> ColumnElement[str]:
 
 
 def _sought_by_index(wanted: Filter) -> list[Select[int]]:
-    """For each condition that has an index of its own: all images that may be meant, from it alone."""
+    """One query for each condition with an index of its own: the ids of all images that meet the condition."""
     judged = select(_judged.c.image_id)
     verdicts = _asked(
         wanted,
@@ -182,7 +181,7 @@ def _sought_by_index(wanted: Filter) -> list[Select[int]]:
 
 
 def _come_soon(connection: Connection, wanted: Filter, most: int) -> bool:
-    """Whether the `most` newest outcomes hold as many as are wanted, are theirs to a tenth, or are all there are."""
+    """Whether the newest `most` outcomes hold enough matches (the limit, or 10 %), or are all outcomes there are."""
     at = images.c.finished_at
     in_time = Filter(since=wanted.since, until=wanted.until, watch=wanted.watch, verdict=wanted.verdict)
     newest = select(at).where(*outcomes(in_time)).order_by(at.desc(), images.c.id.desc())
@@ -209,7 +208,7 @@ def _matches(pattern: str) -> ColumnElement[bool]:
 
 
 def _begins_and_matches(path: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
-    """The literal beginning as a range that an index serves, and GLOB for the rest."""
+    """The literal beginning as a range, which an index serves, and GLOB for the rest."""
     prefix = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
     if prefix == pattern:
         return path == pattern
@@ -217,5 +216,5 @@ def _begins_and_matches(path: ColumnElement[str], pattern: str) -> ColumnElement
 
 
 def _glob(path: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
-    """GLOB is SQLite's own operator: another database needs its own spelling here, and nowhere else."""
+    """GLOB, SQLite's own operator. For another database, only this function changes."""
     return path.op("GLOB", is_comparison=True)(pattern.replace("[!", "[^"))

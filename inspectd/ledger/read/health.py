@@ -1,6 +1,6 @@
-"""How the ledger stands, in seconds also where it is large: what the doctor looks at.
+"""The health of the ledger, read in seconds however large it is: for `inspectd doctor`.
 
-It reads only. The whole question, over every row, is `backup.check`.
+Reads only. `backup.check` checks every row.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from inspectd.ledger.schema import events, inspections
 from inspectd.paths import database_file
 from inspectd.sizes import GB
 
-QUICK_MOST = GB  # bytes; the quick check reads all of the file: two seconds from memory, a dozen from a slow disk
+QUICK_MOST = GB  # bytes; the quick check reads the whole file: two seconds from memory, a dozen from a slow disk
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class LedgerHealth:
 
     Attributes:
         size, wal: bytes of the file and of its write-ahead log.
-        damage: what the quick check found; None where nothing, or where the file was too large for it.
-        quick: whether the quick check was made.
+        damage: what the quick check found; None if it found nothing or was not made.
+        quick: whether the quick check was made: not in a file of more than `QUICK_MOST`.
         started_at: when the daemon was last started; None if never.
-        newest_at: the newest time in it, UTC ISO text; None while there is none.
+        newest_at: the newest time in the ledger, UTC ISO text; None if there is none.
     """
 
     size: int
@@ -38,10 +38,10 @@ class LedgerHealth:
 
 
 def ledger_health(url: str, quick_most: int = QUICK_MOST) -> LedgerHealth:
-    """Look at the ledger.
+    """Read the health of the ledger.
 
     Raises:
-        LedgerError: it cannot be opened, or is not at this software's schema.
+        LedgerError: the ledger cannot be opened, or is not at this software's schema.
     """
     path = database_file(url)
     engine = open_reader(url)

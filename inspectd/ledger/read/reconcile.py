@@ -1,7 +1,7 @@
-"""What the ledger says of images, for those who hold it against the disk. Reads only, for `open_reader`.
+"""What the ledger knows about images, to be compared with the disk. Reads only, for `open_reader`.
 
-A ledger of years is read in pages by id, each a short transaction, so that it takes little memory and keeps nobody
-from tidying the log. What was read may be old when it is looked at: `again` reads the same images anew.
+The images are read in pages by id. Each page is a short transaction, so that a ledger of years takes little memory and
+never keeps SQLite from tidying its log. A page may be out of date when it is compared: `read_again` reads it anew.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ class VerdictInForce:
 
 @dataclass(frozen=True)
 class Record:
-    """One image as the ledger has it."""
+    """One image as the ledger has it, with its verdict in force."""
 
     image_id: int
     watch: str
@@ -51,7 +51,7 @@ class Record:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it has its outcome."""
+        """Whether the image has its outcome."""
         return self.state in FINISHED_STATES
 
     @property
@@ -65,7 +65,7 @@ class Record:
 
 
 def records(engine: Engine, span: Span, watch: str | None) -> Iterator[list[Record]]:
-    """The images that were first seen in the span, in pages, oldest first."""
+    """Yield the images that were first seen in the span, in pages, oldest first."""
     wanted = [images.c.watch == watch] if watch else []
     wanted += [images.c.seen_at >= utc_text(span.since)] if span.since else []
     wanted += [images.c.seen_at < utc_text(span.until)] if span.until else []
@@ -76,23 +76,23 @@ def records(engine: Engine, span: Span, watch: str | None) -> Iterator[list[Reco
 
 
 def read_again(engine: Engine, ids: Sequence[int]) -> list[Record]:
-    """The same images as they stand now; those that have been folded into others are gone. At most 500."""
+    """Read at most 500 images again; images that have been folded into others are missing."""
     return _read(engine, _RECORDS.where(images.c.id.in_(ids)).order_by(images.c.id))
 
 
 def superseded(engine: Engine, asked: Sequence[Record]) -> set[int]:
-    """Those of the images whose path has a newer row, which speaks for what lies there now. At most 500."""
-    newest = select(images.c.watch, images.c.path, func.max(images.c.id)).where(
+    """The ids of those images, of at most 500, whose path has a newer row, which stands for the file there now."""
+    newest = select(images.c.watch, images.c.path, func.max(images.c.id).label("newest")).where(
         images.c.path.in_({record.path for record in asked})
     )
     with reading(engine).connect() as connection:
         found = connection.execute(newest.group_by(images.c.path, images.c.watch)).all()
-    last = {(watch, path): image_id for watch, path, image_id in found}
+    last = {(row.watch, row.path): row.newest for row in found}
     return {each.image_id for each in asked if last.get((each.watch, each.path), 0) > each.image_id}
 
 
 def without_outcome(engine: Engine, watch: str, paths: Iterable[str]) -> set[str]:
-    """Those of the paths that have a row without an outcome."""
+    """The given paths that have a row without an outcome."""
     query = select(images.c.path).where(images.c.watch == watch)
     with reading(engine).connect() as connection:
         return {
@@ -104,27 +104,27 @@ def without_outcome(engine: Engine, watch: str, paths: Iterable[str]) -> set[str
 
 
 def with_a_row(engine: Engine, watch: str, paths: Iterable[str]) -> set[str]:
-    """Those of the paths that have any row."""
+    """The given paths that have any row."""
     query = select(images.c.path).where(images.c.watch == watch).distinct()
     with reading(engine).connect() as connection:
         return {path for chunk in chunks(paths) for path in connection.scalars(query.where(images.c.path.in_(chunk)))}
 
 
 def watches(engine: Engine) -> list[str]:
-    """The watches that the ledger has images of."""
+    """The watches that the ledger has images of, by name."""
     with reading(engine).connect() as connection:
         return list(connection.scalars(select(images.c.watch).distinct().order_by(images.c.watch)))
 
 
 def bundles(engine: Engine) -> list[str]:
-    """The identities of all models that were ever in service here."""
+    """The identities of all models that were ever in service here, oldest first."""
     with reading(engine).connect() as connection:
         return list(connection.scalars(select(models.c.bundle).order_by(models.c.id)))
 
 
 @dataclass(frozen=True)
 class ArtifactOwner:
-    """What the ledger says of an image id that stands in a file's name."""
+    """The image whose id stands in the name of an overlay or sidecar."""
 
     state: str
     bundles: frozenset[str]  # identities of the models that have judged it
@@ -132,7 +132,7 @@ class ArtifactOwner:
 
 
 def artifact_owners(engine: Engine, ids: Iterable[int]) -> dict[int, ArtifactOwner]:
-    """What stands behind image ids; an id without an image is not in it."""
+    """The images that the names of overlays and sidecars mean, by id; an unknown id is missing."""
     found: dict[int, list[AnyRow]] = {}
     with reading(engine).connect() as connection:
         for chunk in chunks(ids):
@@ -149,7 +149,7 @@ def artifact_owners(engine: Engine, ids: Iterable[int]) -> dict[int, ArtifactOwn
 
 
 def being_removed(engine: Engine, paths: Iterable[str]) -> set[str]:
-    """Those of the overlays and sidecars that retention has let go of and is about to remove."""
+    """The given overlays and sidecars that retention is about to remove."""
     with reading(engine).connect() as connection:
         return {
             path
@@ -180,7 +180,9 @@ def _read(engine: Engine, query: Select[Any]) -> list[Record]:
 
 
 def _record(row: AnyRow) -> Record:
-    judged = row.verdict is not None
+    in_force = None
+    if row.verdict is not None:
+        in_force = VerdictInForce(row.inspection_id, row.verdict, row.label, row.score, row.overlay, row.bundle)
     return Record(
         image_id=row.id,
         watch=row.watch,
@@ -194,7 +196,5 @@ def _record(row: AnyRow) -> Record:
         finished_at=row.finished_at,
         after=row.after,
         moved_to=row.moved_to,
-        in_force=VerdictInForce(row.inspection_id, row.verdict, row.label, row.score, row.overlay, row.bundle)
-        if judged
-        else None,
+        in_force=in_force,
     )

@@ -1,4 +1,4 @@
-"""Statistics of the ledger: how many images of which outcome, by watch, day or hour. Reads only, for `open_reader`."""
+"""Statistics: how many images of each outcome, by watch, day or hour. Reads only, for `open_reader`."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from inspectd.ledger.read.filters import PENDING, Filter, looked_up, outcomes, s
 from inspectd.ledger.schema import State, images
 from inspectd.ledger.transactions import IS_FINISHED
 
-_QUARTER = timedelta(minutes=15)  # zones differ by no less
+_QUARTER = timedelta(minutes=15)  # all time zones differ by multiples of this
 SPANS = 4096  # days or hours that one query counts
 
 Local = Callable[[datetime], str]  # the local day or hour that a moment is in
@@ -37,7 +37,7 @@ class StatRow:
 
     @property
     def defect_rate(self) -> float | None:
-        """Defects over judged images (ok, defect and review); None while nothing is judged."""
+        """Defects over judged images (ok, defect and review); None if no image is judged."""
         judged = self.ok + self.defect + self.review
         return self.defect / judged if judged else None
 
@@ -45,7 +45,7 @@ class StatRow:
 def stats(
     engine: Engine, by: Literal["watch", "day", "hour"], wanted: Filter | None = None, zone: tzinfo | None = None
 ) -> list[StatRow]:
-    """Counts of outcomes by watch, or by the day or hour in which they fell, in order; times in `zone`, or local."""
+    """Count outcomes by watch, or by the day or hour of the outcome, in order; times in `zone`, or local."""
     wanted = wanted or Filter()
     local = _day(zone) if by == "day" else _hour(zone)
     keys, name = (_by_watch, _as_it_is) if by == "watch" else (_by_quarter, _of_quarter(local))
@@ -68,9 +68,9 @@ def _grouped(connection: Connection, query: Select[Any], name: Callable[..., str
 
 
 def _span_by_span(connection: Connection, wanted: Filter, local: Local) -> Iterator[Count]:
-    """The outcomes of each local day or hour, counted as a range of the index that has a verdict's outcomes by time.
+    """Count the outcomes of each local day or hour as a range of the index on verdict and time.
 
-    So no row is sorted. One query counts many spans, and the years in which nothing happened are leapt over.
+    No row is sorted. One query counts many spans. Years in which nothing happened are skipped.
     """
     verdicts = (wanted.verdict,) if wanted.verdict else (*Verdict, State.FAILED)
     until = wanted.until or datetime.max.replace(tzinfo=UTC)
@@ -96,7 +96,7 @@ def _span_by_span(connection: Connection, wanted: Filter, local: Local) -> Itera
 
 
 def _spans(first: str, local: Local, until: datetime) -> Iterator[tuple[str, str, str]]:
-    """The local days or hours from a moment on: name, beginning and end; the last one ends at `until`."""
+    """Yield the local days or hours from a moment on: name, beginning and end; the last one ends at `until`."""
     moment, begin = datetime.fromisoformat(first), first
     while moment < until:
         group, over = _span(moment, local)
@@ -106,10 +106,10 @@ def _spans(first: str, local: Local, until: datetime) -> Iterator[tuple[str, str
 
 
 def _span(moment: datetime, local: Local) -> tuple[str, datetime]:
-    """The local day or hour that a moment is in, and when it is over."""
+    """The local day or hour that a moment is in, and its end."""
     group = local(moment)
     over = moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
-    if local(over + 3 * _QUARTER) == group:  # nearly always, since most spans begin with an hour
+    if local(over + 3 * _QUARTER) == group:  # nearly always, because most spans begin on the hour
         over += 3 * _QUARTER
     while local(over) == group:
         over += _QUARTER
@@ -135,7 +135,8 @@ def _of_quarter(local: Local) -> Callable[[str, int], str]:
 
 
 def _day(zone: tzinfo | None) -> Local:
-    return cache(lambda moment: moment.astimezone(zone).isoformat()[:10])  # each verdict has a row of its own
+    # Cached, because each verdict of a quarter of an hour has a row of its own.
+    return cache(lambda moment: moment.astimezone(zone).isoformat()[:10])
 
 
 def _hour(zone: tzinfo | None) -> Local:

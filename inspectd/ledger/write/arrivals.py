@@ -88,9 +88,7 @@ class Arrivals:
         if len(arrivals) > CHUNK:
             raise ValueError(f"{len(arrivals)} arrivals in one transaction; at most {CHUNK} keep the claims quick")
         latest = {arrival.path: arrival for arrival in arrivals}
-        with (
-            self._ledger.writing_without_fsync() as connection
-        ):  # after a power cut the next scan finds every file again
+        with self._ledger.writing_without_fsync() as connection:  # the next scan finds every file again
             opened = _open_rows(connection, watch, latest)
             seen = [(arrival.path, arrival.stat) for arrival in latest.values()]
             taken = _exact(connection, watch, seen, not_(or_(IS_OPEN, _IS_VANISHED)))

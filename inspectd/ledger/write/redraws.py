@@ -38,7 +38,7 @@ class Redraws:
                 connection.execute(insert(redraws).from_select(["inspection_id"], wanted))
 
     def count(self, watches: Sequence[str]) -> int:
-        """How many overlays of these watches are on the list."""
+        """Count the overlays of these watches on the list."""
         query = select(func.count()).select_from(_WANTED).where(not_searched(images.c.watch).in_(watches))
         with self._ledger.reading() as connection:
             return connection.scalar(query) or 0
@@ -49,16 +49,10 @@ class Redraws:
             return []
         query = (
             select(
-                *(
-                    inspections.c.id.label("inspection_id"),
-                    inspections.c.model_id,
-                    inspections.c.overlay,
-                    inspections.c.page,
-                ),
+                inspections.c.id.label("inspection_id"),
+                *(inspections.c.model_id, inspections.c.overlay, inspections.c.page),
                 *(images.c.watch, images.c.path, images.c.moved_to, images.c.sha256),
-                func.coalesce(inspections.c.method, DEFAULT_METHOD).label(
-                    "method"
-                ),  # NULL: written before other methods existed
+                func.coalesce(inspections.c.method, DEFAULT_METHOD).label("method"),  # NULL: by an older version
             )
             .select_from(_WANTED)
             .where(not_searched(images.c.watch).in_(watches))

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from inspectd.domain import Verdict
+from inspectd.ledger import trail
 from inspectd.ledger.records import Cursor, Removal, RetentionCandidate
 from inspectd.ledger.schema import (
     FINISHED_STATES,
@@ -213,6 +214,16 @@ class RetentionLedger:
         following = query.where(tuple_(at, id) > tuple_(beyond.at, beyond.id)).order_by(at, id).limit(limit)
         with self._ledger.reading() as connection:
             return [RetentionCandidate(**row) for row in connection.execute(following).mappings()]
+
+
+def pin(engine: Engine, image_id: int, *, pinned: bool, detail: str) -> bool:
+    """Pin or unpin an image, with a row in the audit trail; returns False if nothing changed."""
+    change = update(images).where(images.c.id == image_id, images.c.pinned != pinned).values(pinned=pinned)
+    with engine.begin() as connection:
+        changed = connection.execute(change).rowcount > 0
+        if changed:
+            trail.write(connection, "pin" if pinned else "unpin", detail)
+    return changed
 
 
 def _note(connection: Connection, files: Mapping[int, Sequence[Removal]], gone: Sequence[int]) -> None:
