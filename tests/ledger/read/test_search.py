@@ -1,56 +1,21 @@
-"""Queries: every filter, one image in full, statistics, and following what comes."""
+"""Searching the ledger: every filter and its plan, one image in full, and following new outcomes."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import Engine, event, insert, text, update
-from support.queueing import arrivals, inspected, register, stat
+from sqlalchemy import Engine, insert, text
+from support.plans import plans
+from support.queueing import arrivals, inspected, stat
 
-from inspectd.domain import Verdict
 from inspectd.ledger.database import open_reader
 from inspectd.ledger.read import filters
 from inspectd.ledger.read.filters import Filter
 from inspectd.ledger.read.search import Follower, image_ids, results, show
-from inspectd.ledger.read.statistics import StatRow, stats
-from inspectd.ledger.records import Arrival, Failed
-from inspectd.ledger.schema import images, inspections, reviews
+from inspectd.ledger.records import Failed
+from inspectd.ledger.schema import reviews
 from inspectd.ledger.write.queue import Queue
-
-KATHMANDU = timezone(timedelta(hours=5, minutes=45))
-NAMES = ["ok-1.png", "crack-1.png", "doubt-1.png", "broken.png", "sub/ok-1.png", "waiting.png"]
-
-
-@pytest.fixture
-def reader(url: str, queue: Queue, engine: Engine, model: int) -> Engine:
-    """One image of every verdict on `line`, by two models, and one more on `press`; an hour apart from 10:30 UTC."""
-    other = register(queue, "press-model", "cd" * 32)
-    queue.arrivals.enqueue(
-        "line", [Arrival(name, stat(i), part=f"p{i}", fields={"part": f"p{i}"}) for i, name in enumerate(NAMES[:4])]
-    )
-    ok, crack, doubt, broken = queue.claims.take("w", ["line"], 4, 60)
-    outcomes = [
-        inspected(ok, Verdict.OK, 0.1),
-        inspected(crack, Verdict.DEFECT, 0.9),
-        inspected(doubt, Verdict.REVIEW, 0.5),
-        Failed(broken, "truncated: the file ends early"),
-    ]
-    queue.outcomes.finish("w", model, outcomes)
-    queue.arrivals.enqueue("press", [Arrival("sub/ok-1.png", stat(4), part="p1")])
-    queue.outcomes.finish(
-        "w", other, [inspected(claim, Verdict.OK, 0.2) for claim in queue.claims.take("w", ["press"], 1, 60)]
-    )
-    queue.arrivals.enqueue("press", [Arrival("waiting.png", stat(5))])
-    with engine.begin() as connection:
-        for hour, image_id in enumerate(range(1, 7)):
-            at = f"2026-11-23T{10 + hour}:30:00.000Z"
-            connection.execute(update(inspections).where(inspections.c.image_id == image_id).values(inspected_at=at))
-            done = {"finished_at": at} if image_id < 6 else {}
-            connection.execute(update(images).where(images.c.id == image_id).values(seen_at=at, **done))
-    return open_reader(url)
 
 
 def at(hour: int) -> datetime:
@@ -120,24 +85,6 @@ def test_what_waits_comes_first_then_the_newest_outcome(url: str, queue: Queue, 
     rows = list(results(open_reader(url), Filter(limit=5)))
     assert [row.id for row in rows] == ids[:5]
     assert [row.inspected_at for row in rows[3:]] == sorted((row.inspected_at for row in rows[3:]), reverse=True)
-
-
-def plans(engine: Engine, ask: Callable[[], object]) -> list[str]:
-    """How SQLite finds what it is asked: the plan of each statement."""
-    asked: list[tuple[str, tuple[object, ...]]] = []
-
-    @event.listens_for(engine, "before_cursor_execute")
-    def _note(_c: object, _cursor: object, statement: str, values: tuple[object, ...], *_: object) -> None:
-        asked.append((statement, values))
-
-    ask()
-    event.remove(engine, "before_cursor_execute", _note)
-    with engine.connect() as connection:
-        return [
-            " / ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values))
-            for statement, values in asked
-            if statement.startswith("SELECT")
-        ]
 
 
 IN_TIME = "images_finished (finished_at>? AND finished_at<?)"
@@ -298,52 +245,6 @@ def test_show_tells_everything(reader: Engine, engine: Engine) -> None:
         ["ok", "crack"],
     )
     assert judged.regions == [{"x": 1, "y": 2, "width": 3, "height": 4, "peak": 0.5}]
-
-
-def test_stats_by_watch_count_every_image_once(reader: Engine) -> None:
-    line, press = stats(reader, "watch")
-    assert line == StatRow("line", total=4, ok=1, defect=1, review=1, failed=1, pending=0)
-    assert press == StatRow("press", total=2, ok=1, defect=0, review=0, failed=0, pending=1)
-    assert (line.defect_rate, press.defect_rate) == (1 / 3, 0.0)
-    assert StatRow("none", 1, 0, 0, 0, 1, 0).defect_rate is None
-
-
-def test_stats_fall_into_local_days_and_hours(reader: Engine) -> None:
-    assert [(row.group, row.total) for row in stats(reader, "day", zone=UTC)] == [("2026-11-23", 6)]
-    far_east = timezone(timedelta(hours=12))
-    days = [(row.group, row.total) for row in stats(reader, "day", zone=far_east)]
-    assert days == [("2026-11-23", 2), ("2026-11-24", 4)]
-    hours = stats(reader, "hour", Filter(watch="line"), zone=KATHMANDU)
-    assert [row.group for row in hours] == [f"2026-11-23 {hour}:00" for hour in (16, 17, 18, 19)]
-
-
-def test_stats_by_ranges_of_time_are_those_by_each_row(reader: Engine, engine: Engine) -> None:
-    """Around the hours at which Chile and Lord Howe set their clocks: at midnight, and by half an hour."""
-    moments = ("1970-01-01T00:00", "2026-04-04T14:40", "2026-04-04T15:10", "2026-09-06T03:59", "2026-09-06T04:00")
-    with engine.begin() as connection:
-        for image_id, moment in enumerate(moments, start=1):
-            at = f"{moment}:00.000Z"
-            connection.execute(update(images).where(images.c.id == image_id).values(seen_at=at, finished_at=at))
-    some = Filter(since=datetime(2026, 4, 4, 14, 40, tzinfo=UTC), until=datetime(2026, 9, 6, 4, 0, tzinfo=UTC))
-    asked = [Filter(), Filter(watch="line"), Filter(verdict="ok"), Filter(verdict="pending"), some]
-    for wanted in asked:
-        for zone in (UTC, KATHMANDU, ZoneInfo("America/Santiago"), ZoneInfo("Australia/Lord_Howe"), None):
-            for by in ("day", "hour"):
-                ranged = stats(reader, by, wanted, zone)
-                assert ranged
-                assert ranged == stats(reader, by, replace(wanted, path="*"), zone)
-    assert sum(row.total for row in stats(reader, "day", some, UTC)) == 3
-
-
-def test_stats_are_counted_in_an_index_alone(reader: Engine) -> None:
-    asked = plans(reader, lambda: stats(reader, "day", Filter(watch="line", since=at(10), until=at(20))))
-    counting = next(plan for plan in asked if "SCALAR SUBQUERY" in plan)
-    assert (
-        counting.count("COVERING INDEX images_watch (watch=? AND verdict=? AND finished_at>? AND finished_at<?)") == 4
-    )
-    assert any("SEARCH images USING COVERING INDEX images_finished (finished_at>?)" in plan for plan in asked)
-    counting = next(plan for plan in plans(reader, lambda: stats(reader, "hour")) if "SCALAR SUBQUERY" in plan)
-    assert counting.count("COVERING INDEX images_verdict (verdict=? AND finished_at>? AND finished_at<?)") == 4
 
 
 def test_a_follower_tells_each_outcome_once_and_oldest_first(reader: Engine, queue: Queue, model: int) -> None:
