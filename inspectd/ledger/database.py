@@ -194,17 +194,18 @@ def _engine(path: Path, connect: Callable[[], sqlite3.Connection], pool: type[Qu
 def _read_only_uri(path: Path) -> str:
     """The URI that opens the file for reading only.
 
-    Reading a WAL database needs its -wal and -shm files, or leave to create them. Where there is neither, nobody is
-    writing, and SQLite may be told that the file does not change.
+    Reading a WAL database needs its -wal and -shm files, or permission to create them. Without both no process is
+    writing, and SQLite can be told that the file does not change.
     """
     idle = not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK)
     return f"file:{quote(os.fsencode(path.absolute()))}?mode=ro{'&immutable=1' if idle else ''}"
 
 
 def _refuse_network(path: Path) -> None:
-    """SQLite's write-ahead log needs shared memory and working locks.
+    """Raise LedgerError for a database on a network file system.
 
-    Network file systems promise both and keep neither, and the damage shows only later.
+    SQLite's write-ahead log needs shared memory and working locks. Network file systems promise both and keep neither,
+    and the damage shows only later.
     """
     kind = file_system(path.absolute().parent.resolve(), mountinfo())
     if is_network(kind):

@@ -119,7 +119,7 @@ class Feed:
 
 def backlog(connection: Connection) -> Backlog:
     """Read what waits in the ledger now, from an index."""
-    counts = {(row.watch, row.state): row.number for row in connection.execute(_BACKLOG)}
+    counts = {(row.watch, row.state): row.number for row in connection.execute(BACKLOG)}
     waiting = [watch for watch, state in counts if state == State.QUEUED]
     seen = {watch: connection.scalar(_OLDEST, {"watch": watch}) for watch in waiting}
     return Backlog(counts, {watch: datetime.fromisoformat(at) for watch, at in seen.items() if at})
@@ -142,7 +142,7 @@ _EVENTS = select(events).where(events.c.id > bindparam("after")).order_by(events
 _FAILURES = select(images.c.id, images.c.finished_at, images.c.watch, images.c.reason).where(
     images.c.finished_at >= bindparam("since"), images.c.verdict == State.FAILED
 )
-_BACKLOG = (
+BACKLOG = (
     select(images.c.watch, images.c.state, func.count().label("number"))
     .where(IS_PENDING)
     .group_by(images.c.state, images.c.watch)

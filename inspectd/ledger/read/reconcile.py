@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Select, func, select
+from sqlalchemy import ColumnElement, Engine, Select, func, select
 
 from inspectd.clock import utc_text
 from inspectd.domain import Stat
 from inspectd.ledger.database import reading
-from inspectd.ledger.read.filters import Span
+from inspectd.ledger.read.filters import JOINED, Span
 from inspectd.ledger.records import Finished
 from inspectd.ledger.schema import FINISHED_STATES, State, images, inspections, models, removals
 from inspectd.ledger.transactions import CHUNK, IS_CLAIMED, IS_OPEN, AnyRow, chunks
@@ -91,23 +91,10 @@ def superseded(engine: Engine, asked: Sequence[Record]) -> set[int]:
     return {each.image_id for each in asked if last.get((each.watch, each.path), 0) > each.image_id}
 
 
-def without_outcome(engine: Engine, watch: str, paths: Iterable[str]) -> set[str]:
+def without_outcome(engine: Engine, watch: str, paths: Sequence[str]) -> set[str]:
     """The given paths that have a row without an outcome."""
-    query = select(images.c.path).where(images.c.watch == watch)
-    with reading(engine).connect() as connection:
-        return {
-            path
-            for chunk in chunks(paths)
-            for condition in (IS_OPEN, IS_CLAIMED)
-            for path in connection.scalars(query.where(condition, images.c.path.in_(chunk)))
-        }
-
-
-def with_a_row(engine: Engine, watch: str, paths: Iterable[str]) -> set[str]:
-    """The given paths that have any row."""
-    query = select(images.c.path).where(images.c.watch == watch).distinct()
-    with reading(engine).connect() as connection:
-        return {path for chunk in chunks(paths) for path in connection.scalars(query.where(images.c.path.in_(chunk)))}
+    in_watch = images.c.watch == watch
+    return set().union(*(_known(engine, images.c.path, paths, in_watch, state) for state in (IS_OPEN, IS_CLAIMED)))
 
 
 def watches(engine: Engine) -> list[str]:
@@ -136,7 +123,7 @@ def artifact_owners(engine: Engine, ids: Iterable[int]) -> dict[int, ArtifactOwn
     found: dict[int, list[AnyRow]] = {}
     with reading(engine).connect() as connection:
         for chunk in chunks(ids):
-            for row in connection.execute(_BEHIND.where(images.c.id.in_(chunk))):
+            for row in connection.execute(_OWNERS.where(images.c.id.in_(chunk))):
                 found.setdefault(row.id, []).append(row)
     return {
         image_id: ArtifactOwner(
@@ -148,30 +135,29 @@ def artifact_owners(engine: Engine, ids: Iterable[int]) -> dict[int, ArtifactOwn
     }
 
 
-def being_removed(engine: Engine, paths: Iterable[str]) -> set[str]:
+def being_removed(engine: Engine, paths: Sequence[str]) -> set[str]:
     """The given overlays and sidecars that retention is about to remove."""
-    with reading(engine).connect() as connection:
-        return {
-            path
-            for chunk in chunks(paths)
-            for path in connection.scalars(select(removals.c.path).where(removals.c.path.in_(chunk)))
-        }
+    return _known(engine, removals.c.path, paths)
 
 
-_WITH_INSPECTION = images.outerjoin(inspections, inspections.c.id == images.c.inspection_id).outerjoin(
-    models, models.c.id == inspections.c.model_id
-)
 _RECORDS: Select[Any] = select(
     *(images.c[name] for name in ("id", "watch", "path", "size", "mtime_ns", "ctime_ns", "seen_at", "part", "sha256")),
     *(images.c[name] for name in ("state", "reason", "finished_at", "after", "moved_to", "inspection_id")),
     *(inspections.c[name] for name in ("verdict", "label", "score", "overlay")),
     models.c.bundle,
-).select_from(_WITH_INSPECTION)
-_BEHIND = select(images.c.id, images.c.state, inspections.c.overlay, models.c.bundle).select_from(
+).select_from(JOINED)
+_OWNERS = select(images.c.id, images.c.state, inspections.c.overlay, models.c.bundle).select_from(
     images.outerjoin(inspections, inspections.c.image_id == images.c.id).outerjoin(
         models, models.c.id == inspections.c.model_id
     )
 )
+
+
+def _known(engine: Engine, path: ColumnElement[str], paths: Sequence[str], *which: ColumnElement[bool]) -> set[str]:
+    """The given paths that stand in a column, in rows that meet the conditions."""
+    with reading(engine).connect() as connection:
+        found = (connection.scalars(select(path).where(path.in_(chunk), *which)) for chunk in chunks(paths))
+        return {each for rows in found for each in rows}
 
 
 def _read(engine: Engine, query: Select[Any]) -> list[Record]:

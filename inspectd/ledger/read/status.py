@@ -17,7 +17,7 @@ from inspectd.clock import utc_text
 from inspectd.domain import Verdict
 from inspectd.ledger import trail
 from inspectd.ledger.read.columns import MODEL
-from inspectd.ledger.read.feed import seconds_between
+from inspectd.ledger.read.feed import BACKLOG, seconds_between
 from inspectd.ledger.records import reason_code
 from inspectd.ledger.schema import State, events, images, inspections, models
 from inspectd.ledger.transactions import IS_AFTER_PENDING, IS_FINISHED, IS_PENDING, not_searched, waits
@@ -77,7 +77,7 @@ def status(engine: Engine, configured: Sequence[str]) -> Status:
     """Read the present state of all configured watches, and of others that the ledger has images of."""
     with engine.connect() as connection:
         counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(map(str, State), 0))
-        for row in connection.execute(_PENDING):
+        for row in connection.execute(BACKLOG):
             counts[row.watch][row.state] = row.number
         for row in connection.execute(_FINISHED):
             counts[row.watch][State.FAILED if row.verdict == State.FAILED else State.DONE] += row.number
@@ -100,7 +100,6 @@ def status(engine: Engine, configured: Sequence[str]) -> Status:
 
 
 _number = func.count().label("number")
-_PENDING = select(images.c.watch, images.c.state, _number).where(IS_PENDING).group_by(images.c.state, images.c.watch)
 _FINISHED = (
     select(images.c.watch, images.c.verdict, _number).where(IS_FINISHED).group_by(images.c.watch, images.c.verdict)
 )

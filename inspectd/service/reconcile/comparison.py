@@ -122,12 +122,14 @@ class Comparison:
             self._engine, watch.name, [path for path, _ in seen if path not in answered]
         )
         rest = {path: stat for path, stat in seen if path not in answered and path not in open_ones}
-        heard = reconcile.with_a_row(self._engine, watch.name, rest)
+        unknown = self._queue.arrivals.without_row(watch.name, rest)
         for path, stat in rest.items():
             if _stat(watch, path) != stat:
                 continue  # judged and put away, or written to, since the walk saw it
             detail = (
-                "written or touched since the ledger last saw it" if path in heard else "the ledger knows no such file"
+                "the ledger knows no such file"
+                if path in unknown
+                else "written or touched since the ledger last saw it"
             )
             part, fields = naming.fields(from_text(path))
             yield Gap(Kind.FILE, watch.name, path, detail, arrival=Arrival(path, stat, part, fields))
@@ -172,7 +174,7 @@ class Comparison:
     def _strays(self, watch: str, named: Sequence[tuple[str, Artifact]]) -> Iterator[Gap]:
         rows = reconcile.artifact_owners(self._engine, {artifact.image_id for _, artifact in named})
         untold = [path for path, artifact in named if not _is_told(path, artifact, rows.get(artifact.image_id))]
-        going = reconcile.being_removed(self._engine, map(to_text, untold))
+        going = reconcile.being_removed(self._engine, [*map(to_text, untold)])
         for path in untold:
             if to_text(path) not in going and lies(self._config.output / path):
                 yield Gap(Kind.STRAY, watch, to_text(path), "no outcome in the ledger names it")
