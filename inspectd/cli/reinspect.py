@@ -1,4 +1,4 @@
-"""`inspectd reinspect`: past images judged again by another model, and how far that is."""
+"""`inspectd reinspect`: earlier images judged again by another model, and how far that is."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -39,7 +39,7 @@ def reinspect(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Have past images judged again by a model; without --model, show how far that is.
+    """Have earlier images judged again by a model; without --model, show how far that is.
 
     The daemon does it when no new image waits. The verdicts that were acted upon stand: compare the new ones with
     `inspectd results --compare`.

@@ -59,7 +59,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     output.say("")
     output.say(f"Last verdict: {output.local_time(found.last_verdict_at) or 'none yet'}")
     if found.reinspecting:
-        output.say(f"Waiting:      {found.reinspecting:,} past images to be judged again")
+        output.say(f"Waiting:      {found.reinspecting:,} earlier images to be judged again")
     for line in (*_of_watches(found.watches, missing, left_out), *_lately(lately), *map(_free, disks)):
         output.say(line)
     if found.events:

@@ -206,7 +206,7 @@ class RedrawRow(Base):
 
 
 class Reinspection(Base):
-    """One request that a model judge past images again; open until `finished_at`."""
+    """One request that a model judge earlier images again; open until `finished_at`."""
 
     __tablename__ = "reinspections"
 

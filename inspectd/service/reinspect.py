@@ -49,7 +49,7 @@ def reinspect(config: Config, engine: Engine, model: str, wanted: Filter) -> Rei
         time.sleep(REST)
     asked = reduce(add, pages, ReinspectionCounts())
     if asked.listed:
-        queue.event("reinspect", f"{bundle.title} is asked to judge {asked.listed} past images again")
+        queue.event("reinspect", f"{bundle.title} is asked to judge {asked.listed} earlier images again")
     return ReinspectionReply(bundle, asked, serving(config))
 
 
@@ -60,7 +60,7 @@ def cancel(config: Config, model: str | None) -> int:
     waited = queue.reinspections.cancel(bundle.identity if bundle else None)
     if waited:
         by = f" by {bundle.title}" if bundle else ""
-        queue.event("reinspect", f"{waited} past images are not to be judged again{by}")
+        queue.event("reinspect", f"{waited} earlier images are not to be judged again{by}")
     return waited
 
 

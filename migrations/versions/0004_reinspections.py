@@ -1,4 +1,4 @@
-"""Past images that another model judges again, and what a replay of stored logits needs to know."""
+"""Earlier images that another model judges again, and what a replay of stored logits needs to know."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -209,7 +209,7 @@ def test_a_table_that_is_copied_into_a_new_one_loses_nothing(tmp_path: Path, scr
     assert subprocess.run([sys.executable, "-c", script, url, str(scripts)], check=False).returncode == -9
     assert everything(file) == before | {"alembic_version": [("0006",)]}
     upgrade(url)
-    before["images"] = [(*row, 0, None) for row in before["images"]]  # nobody saw who closed them; no file has to wait
+    before["images"] = [(*row, 0, None) for row in before["images"]]  # no close was seen; no file has to wait
     before["inspections"] = [(*row, None) for row in before["inspections"]]  # of the one page that was judged
     assert everything(file) == before | {"alembic_version": [(REVISION,)]}
     assert (objects(file, "index"), objects(file, "view")) == (indexes, view)

@@ -50,7 +50,7 @@ def test_images_too_dark_for_the_bundle_are_told_once_and_right_with_its_bits(si
     code, out, _ = Ledger(site.root, {}).run("reinspect", "--model", str(right.path), "--verdict", "ok")
     assert code == 0, out
     query = "select count(*) from inspections join models on models.id = model_id where models.name = 'twelve'"
-    until(lambda: site.rows(query) == [(4 + 12,)], "the past images judged again")
+    until(lambda: site.rows(query) == [(4 + 12,)], "the earlier images judged again")
     sql = (
         "select verdict, count(*) from inspections join models on models.id = model_id where name = 'twelve' group by 1"
     )

@@ -55,7 +55,7 @@ def test_once_works_the_list_off_and_tells_what_could_not_be(site: Site, strict:
     assert site.start("--once").ends() == 0
     before = site.rows("select path, verdict, model, overlay from verdicts order by path")
     assert "wait for" in run(site, "reinspect", "-m", str(strict), "--verdict", "ok")
-    assert "Waiting:      5 past images" in run(site, "status")
+    assert "Waiting:      5 earlier images" in run(site, "status")
     files["gone"].unlink()
     files["changed"].write_bytes(picture(DARK, seed=99))
 
@@ -75,7 +75,7 @@ def test_once_works_the_list_off_and_tells_what_could_not_be(site: Site, strict:
     assert drawn.is_file()
     assert not drawn.with_suffix(".json").exists(), "what a machine acts upon is told once"
     assert site.rows("select detail from events where kind = 'reinspect' order by id desc limit 1") == [
-        (f"{strict_title(site)} has judged 3 past images again; 2 could not be: 1 changed, 1 vanished",)
+        (f"{strict_title(site)} has judged 3 earlier images again; 2 could not be: 1 changed, 1 vanished",)
     ]
     shown = run(site, "reinspect")
     assert "gone.png: vanished: it was gone before it could be read" in shown

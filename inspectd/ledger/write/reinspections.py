@@ -178,7 +178,7 @@ class Reinspections:
             judged = _finish(connection, request, None)
             if judged is None:
                 return
-            detail = f"{_title(connection, request.bundle)} has judged {judged} past images again"
+            detail = f"{_title(connection, request.bundle)} has judged {judged} earlier images again"
             if codes:
                 listed = ", ".join(f"{number} {code}" for code, number in codes.most_common())
                 detail += f"; {codes.total()} could not be: {listed}"
@@ -192,7 +192,7 @@ class Reinspections:
             waits = connection.scalar(select(func.count()).select_from(_listed).where(of_this))
             if _finish(connection, request, reason) is None:
                 return
-            detail = f"{waits} past images are not judged again by {_title(connection, request.bundle)}: {reason}"
+            detail = f"{waits} earlier images are not judged again by {_title(connection, request.bundle)}: {reason}"
             trail.write(connection, REFUSED, detail)
         trail.say(REFUSED, detail, WARNING)
 

@@ -163,9 +163,8 @@ def test_a_close_is_remembered_with_the_stat_it_was_seen_for(queue: Queue, model
     queue.arrivals.enqueue(
         "line", [Arrival("a.png", stat(1), closed=True), *(Arrival(f"{n}.png", stat(2)) for n in "bc")]
     )
-    queue.arrivals.enqueue(
-        "line", [Arrival("b.png", stat(2), closed=True)]
-    )  # the event came when the file was queued already
+    late_close = Arrival("b.png", stat(2), closed=True)  # the event came when the file was queued already
+    queue.arrivals.enqueue("line", [late_close])
     closed, late, never = queue.claims.take("w", LINE, 3, 60)
     assert (closed.closed, late.closed, never.closed) == (True, True, False)
     queue.outcomes.finish(

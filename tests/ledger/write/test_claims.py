@@ -70,7 +70,7 @@ def test_an_expired_lease_goes_to_the_next_claim_and_its_owner_cannot_finish(
     clock.seconds += 9.9
     assert queue.claims.take("v", LINE, 1, 10) == []
     clock.seconds += 0.2
-    assert queue.outcomes.finish("w", model, [inspected(lost)]) == set()  # expired, though nobody else has it yet
+    assert queue.outcomes.finish("w", model, [inspected(lost)]) == set()  # expired, although no other worker has it yet
     assert queue.claims.renew("w", 10) == 0
     (found,) = queue.claims.take("v", LINE, 1, 10)
     assert (found.image_id, found.attempt, found.alone) == (lost.image_id, 2, True)
@@ -197,7 +197,7 @@ def test_an_image_is_not_claimed_alone_by_an_owner_that_holds_others(queue: Queu
 def test_the_third_death_alone_fails_the_image_and_only_it(queue: Queue, engine: Engine, model: int) -> None:
     queue.arrivals.enqueue("line", arrivals(2))
     queue.claims.take("w", LINE, 2, 60)
-    queue.claims.release("w", died=True)  # of two: nobody is blamed
+    queue.claims.release("w", died=True)  # of two images: neither is blamed
     for death in range(3):
         (killer,) = queue.claims.take(f"w{death}", LINE, 8, 60)
         assert killer.path == "000000.png"

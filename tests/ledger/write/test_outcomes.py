@@ -1,4 +1,4 @@
-"""What becomes of a claim: verdicts, failures, folds, and what is owed to the file afterwards."""
+"""What becomes of a claim: verdicts, failures, folds, and what `after` has to do with the file."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -190,7 +190,7 @@ def test_what_became_of_the_file_before_settles_nothing_for_one_that_was_dropped
     queue.arrivals.enqueue("line", [Arrival("a.png", stat(2))])
     (claim,) = queue.claims.take("w", LINE, 1, 60)
     queue.outcomes.fold("w", [read(claim, sha256(7))], after=("line",))
-    queue.after.record([(before, After.KEPT, None)])  # whoever saw to it has found another file there
+    queue.after.record([(before, After.KEPT, None)])  # another file lay there
     (again,) = queue.after.pending(LINE, 10)
     queue.after.record([(again, After.MOVED, "archive/a.png")])
     assert only(engine, images).moved_to == "archive/a.png"

@@ -1,4 +1,4 @@
-"""The list of past images that a model is to judge again."""
+"""The list of earlier images that a model is to judge again."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -72,7 +72,7 @@ def test_what_is_judged_again_leaves_the_list_and_changes_no_verdict(
     queue.reinspections.close(request)
     assert queue.reinspections.next_request() is None
     (told,) = rows(engine, "SELECT detail FROM events WHERE kind = 'reinspect'")
-    assert told == ("other@cdcdcdcd has judged 2 past images again; 1 could not be: 1 vanished",)
+    assert told == ("other@cdcdcdcd has judged 2 earlier images again; 1 could not be: 1 vanished",)
     (standing,) = reinspection_progress(engine)
     assert (standing.waiting, standing.judged, standing.failed) == (0, 2, 1)
     assert list(not_reinspected(engine)) == [
