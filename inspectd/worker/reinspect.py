@@ -158,7 +158,7 @@ class Reinspector:
     def close(self) -> None:
         """The worker ends: a model that is just being opened is not to blame for it."""
         if self._opening:
-            self._queue.reinspections.break_off_opening(self._opening.request)
+            self._queue.reinspections.forget_opening(self._opening.request)
 
     def _let_go(self) -> None:
         """Nothing waits: keep no model."""

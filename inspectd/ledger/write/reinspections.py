@@ -14,19 +14,7 @@ from itertools import takewhile
 from logging import INFO, WARNING
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    Update,
-    and_,
-    delete,
-    exists,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Select, Update, and_, delete, exists, func, insert, select, update
 
 from inspectd.clock import utc_now
 from inspectd.ledger import trail
@@ -47,10 +35,10 @@ CRASHES = f"crashes the worker: {ATTEMPTS} workers ended while they judged it ag
 CANCELLED = "cancelled: a person took it off the list"
 
 _listed, _requests = reinspection_images, reinspections
-IS_OPEN = _requests.c.finished_at.is_(None)
-WAITS = _listed.c.reason.is_(None)
+_IS_OPEN = _requests.c.finished_at.is_(None)
+_WAITS = _listed.c.reason.is_(None)
 _OF_REQUEST = _listed.join(_requests, _requests.c.id == _listed.c.reinspection_id)
-_WAITING = select(func.count()).select_from(_OF_REQUEST).where(IS_OPEN, WAITS)
+_WAITING = select(func.count()).select_from(_OF_REQUEST).where(_IS_OPEN, _WAITS)
 
 
 class Reinspections:
@@ -85,7 +73,7 @@ class Reinspections:
 
     def cancel(self, bundle: str | None = None) -> int:
         """Cancel the requests for a model, or all of them; returns how many images waited."""
-        which = IS_OPEN if bundle is None else and_(IS_OPEN, _requests.c.bundle == bundle)
+        which = _IS_OPEN if bundle is None else and_(_IS_OPEN, _requests.c.bundle == bundle)
         with self._ledger.writing() as connection:
             waited = connection.scalar(_WAITING.where(which)) or 0
             connection.execute(update(_requests).where(which).values(finished_at=utc_now(), reason=CANCELLED))
@@ -98,25 +86,23 @@ class Reinspections:
 
     def next_request(self) -> ReinspectionRequest | None:
         """Return the oldest open request; None if there is none."""
-        waits = exists().where(_listed.c.reinspection_id == _requests.c.id, WAITS)
-        query = select(_requests.c.id, _requests.c.bundle, _requests.c.path, waits).where(IS_OPEN)
+        waits = exists().where(_listed.c.reinspection_id == _requests.c.id, _WAITS)
+        query = select(_requests.c.id, _requests.c.bundle, _requests.c.path, waits.label("waits")).where(_IS_OPEN)
         with self._ledger.reading() as connection:
             row = connection.execute(query.order_by(_requests.c.id).limit(1)).one_or_none()
-        return ReinspectionRequest(*row) if row else None
+        return ReinspectionRequest(row.id, row.bundle, row.path, row.waits) if row else None
 
     def begin_opening(self, request: ReinspectionRequest) -> bool:
         """Count an attempt to open the model; returns False after too many workers in a row ended while they tried."""
-        this = update(_requests).where(_requests.c.id == request.id)
+        counted = _row_of(request).values(openings=_requests.c.openings + 1).returning(_requests.c.openings)
         with self._ledger.writing() as connection:
-            opened = connection.execute(
-                this.values(openings=_requests.c.openings + 1).returning(_requests.c.openings)
-            ).scalar_one()
-        return bool(opened <= OPENINGS)
+            openings: int = connection.execute(counted).scalar_one()
+        return openings <= OPENINGS
 
-    def break_off_opening(self, request: ReinspectionRequest) -> None:
+    def forget_opening(self, request: ReinspectionRequest) -> None:
         """Forget the attempts to open the model: the worker is ending because it was asked to."""
         with self._ledger.writing() as connection:
-            connection.execute(update(_requests).where(_requests.c.id == request.id).values(openings=0))
+            connection.execute(_row_of(request).values(openings=0))
 
     def take(self, request: ReinspectionRequest, limit: int) -> list[EarlierImage]:
         """Return up to `limit` images of a request, oldest first, and count an attempt at each.
@@ -127,7 +113,7 @@ class Reinspections:
         query = (
             select(images, _listed.c.attempts.label("attempts"))
             .join(_listed, _listed.c.image_id == images.c.id)
-            .where(_listed.c.reinspection_id == request.id, WAITS)
+            .where(_listed.c.reinspection_id == request.id, _WAITS)
             .order_by(_listed.c.image_id)
             .limit(limit)
         )
@@ -164,8 +150,7 @@ class Reinspections:
             insert_inspections(connection, model_id, judged, now)
             connection.execute(delete(_listed).where(this, _listed.c.image_id.in_(listed)))
             if judged:
-                counted = {"judged": _requests.c.judged + len(judged), "openings": 0}
-                connection.execute(update(_requests).where(_requests.c.id == request.id).values(counted))
+                connection.execute(_row_of(request).values(judged=_requests.c.judged + len(judged), openings=0))
             for image_id, reason in failed:
                 connection.execute(_entries(request, [image_id]).values(reason=reason))
         return len(judged)
@@ -187,7 +172,7 @@ class Reinspections:
 
     def refuse(self, request: ReinspectionRequest, reason: str) -> None:
         """Close a request whose model cannot be used, and write the reason into the audit trail."""
-        of_this = and_(_listed.c.reinspection_id == request.id, WAITS)
+        of_this = and_(_listed.c.reinspection_id == request.id, _WAITS)
         with self._ledger.writing() as connection:
             waits = connection.scalar(select(func.count()).select_from(_listed).where(of_this))
             if _finish(connection, request, reason) is None:
@@ -208,13 +193,13 @@ def _known_images(bundle: str) -> Select[Any]:
         inspections.c.image_id == images.c.id, inspections.c.model_id == models.c.id, models.c.bundle == bundle
     )
     waiting = exists().where(
-        _listed.c.image_id == images.c.id, WAITS, _requests.c.id == _listed.c.reinspection_id, _is_open_for(bundle)
+        _listed.c.image_id == images.c.id, _WAITS, _requests.c.id == _listed.c.reinspection_id, _is_open_for(bundle)
     )
     return select(images.c.id, images.c.state, images.c.after, judged.label("is_judged"), waiting.label("is_waiting"))
 
 
 def _is_open_for(bundle: str) -> ColumnElement[bool]:
-    return and_(IS_OPEN, _requests.c.bundle == bundle)
+    return and_(_IS_OPEN, _requests.c.bundle == bundle)
 
 
 def _forget(connection: Connection, bundle: str, image_ids: Sequence[int]) -> None:
@@ -236,10 +221,8 @@ def _request(connection: Connection, bundle: str, path: str) -> int:
 
 def _finish(connection: Connection, request: ReinspectionRequest, reason: str | None) -> int | None:
     """Close a request; returns how many images it has judged, or None if it is closed already."""
-    this = update(_requests).where(_requests.c.id == request.id, IS_OPEN)
-    judged: int | None = connection.scalar(
-        this.values(finished_at=utc_now(), reason=reason).returning(_requests.c.judged)
-    )
+    closing = _row_of(request).where(_IS_OPEN).values(finished_at=utc_now(), reason=reason)
+    judged: int | None = connection.scalar(closing.returning(_requests.c.judged))
     return judged
 
 
@@ -247,6 +230,10 @@ def _title(connection: Connection, bundle: str) -> str:
     """The model as name@hash, or ``the model HASH`` if it was never in service."""
     name = connection.scalar(select(models.c.name).where(models.c.bundle == bundle))
     return f"{name or 'the model '}{'@' if name else ''}{bundle[:8]}"
+
+
+def _row_of(request: ReinspectionRequest) -> Update:
+    return update(_requests).where(_requests.c.id == request.id)
 
 
 def _entries(request: ReinspectionRequest, image_ids: Sequence[int]) -> Update:

@@ -132,7 +132,7 @@ def test_a_model_that_workers_die_of_is_opened_no_more_unless_it_judges_somethin
 ) -> None:
     request = asked(queue, judged(queue, model, 2))
     assert [queue.reinspections.begin_opening(request) for _ in range(4)] == [True] * 4
-    queue.reinspections.break_off_opening(request)
+    queue.reinspections.forget_opening(request)
     assert [queue.reinspections.begin_opening(request) for _ in range(4)] == [True] * 4
     queue.reinspections.record(request, other, again(queue.reinspections.take(request, 1)), [])
     assert [queue.reinspections.begin_opening(request) for _ in range(6)] == [True] * 5 + [False]
