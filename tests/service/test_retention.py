@@ -24,8 +24,8 @@ from inspectd.domain import Stat, Verdict
 from inspectd.ledger.backup import check
 from inspectd.ledger.database import open_writer, upgrade
 from inspectd.ledger.records import Arrival, Cursor, Failed, RetentionCandidate
-from inspectd.ledger.write.pins import pin
 from inspectd.ledger.write.queue import Queue
+from inspectd.ledger.write.retention import pin
 from inspectd.paths import from_text
 from inspectd.service.retention import removal, thread
 from inspectd.service.retention.candidates import Removable, choose, preview
