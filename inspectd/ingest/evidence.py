@@ -1,43 +1,43 @@
-"""Do events arrive? What becomes of the files of a watch says so, and no file of our own has to be dropped there.
+"""Decides from the files of a watch whether events arrive there, without a test file of our own.
 
-A file that a scan or a poll found, that nothing excuses and that no event has named by the time it is whole was
-*missed by events*. Pure logic: it counts and judges; others see to it that events are had in another way. It must
-never be asked whether a file is there: events are hints, and a file that they missed is as good as any.
+A file was *missed by events* if a scan or a poll found it, if no event named it by the time it was whole, and if
+nothing excuses that. Pure logic: it only counts and decides. It must never decide whether a file is there: events are
+hints, and a file that they missed counts like any other.
 """
 
-ENOUGH = 5  # files; one or two can lose a race, and a line that has a fault shows five within minutes
-MEMORY = 86_400.0  # seconds after which a missed file proves nothing any more: a few in a year are no fault
+ENOUGH = 5  # files; one or two can lose a race, but a fault shows five within minutes
+MEMORY = 86_400.0  # seconds after which a missed file no longer counts: a few in a year are not a fault
 
 
 class Evidence:
-    """What the files of one watch tell of its events.
+    """What the files of one watch show about its events.
 
     Args:
-        quiet: Seconds without a missed file after which events that came prove that they arrive again.
+        quiet: Seconds without a missed file after which new events prove that events arrive again.
     """
 
     def __init__(self, quiet: float) -> None:
         self._quiet = quiet
         self._suspects: set[str] = set()  # found without an event and not yet whole
-        self._missed: dict[str, float] = {}  # when, by path; no more than are needed
-        self._named: set[str] = set()  # since the last one was missed; no more than are needed
+        self._missed: dict[str, float] = {}  # the times, by path; no more than are needed
+        self._named: set[str] = set()  # since the last missed file; no more than are needed
         self._last_missed = float("-inf")
         self._heard = True
         self.missed = 0  # files in all; only ever grows
 
     def found(self, path: str) -> None:
-        """A scan or a poll came upon this file before any event, though an event was due."""
+        """Records that a scan or a poll found this file before any event, although an event was due."""
         self._suspects.add(path)
 
     def named(self, path: str) -> None:
-        """An event named this file, be it late."""
+        """Records that an event named this file, perhaps late."""
         self._suspects.discard(path)
         self._missed.pop(path, None)
         if len(self._named) < ENOUGH:
             self._named.add(path)
 
     def gone(self, path: str) -> None:
-        """This file is no longer waited for."""
+        """Forgets a file that ingest no longer waits for."""
         self._suspects.discard(path)
 
     def is_suspect(self, path: str) -> bool:
@@ -45,7 +45,7 @@ class Evidence:
         return path in self._suspects
 
     def miss(self, path: str, now: float) -> None:
-        """This suspect has become whole, and is new to the ledger."""
+        """Records that this suspect has become whole and is new to the ledger."""
         self._suspects.discard(path)
         self.missed += 1
         self._last_missed = now
@@ -54,13 +54,13 @@ class Evidence:
             self._missed[path] = now
 
     def excuse(self) -> None:
-        """Events were lost for a reason that is known: what was found without them until now proves nothing."""
+        """Excuses all files found so far, because events were lost for a known reason."""
         self._suspects.clear()
         self._missed.clear()
 
     def arrive(self, now: float) -> bool:
-        """Whether events arrive. They no longer do when `ENOUGH` files were missed; and they do again when as many were
-        named since the last file was missed, which is `quiet` seconds ago."""
+        """Whether events arrive. They do not after `ENOUGH` missed files. They do again when as many files were named
+        since the last missed file, which must be `quiet` seconds ago."""
         self._missed = {path: when for path, when in self._missed.items() if now - when < MEMORY}
         if self._heard:
             self._heard = len(self._missed) < ENOUGH

@@ -1,6 +1,7 @@
-"""The way of one watch's files into the ledger: found by hints and scans, waited for until they are whole, enqueued.
+"""Brings the files of one watch into the ledger: finds them by hints and scans, waits until they are whole, enqueues
+them.
 
-Nothing is remembered that a scan could not find again, so any trouble ends in forgetting and scanning anew.
+It remembers nothing that a scan could not find again, so after any trouble it forgets all and scans again.
 """
 
 import logging
@@ -26,19 +27,19 @@ from inspectd.paths import from_text, to_text
 
 log = logging.getLogger(__name__)
 
-CHECK = 1.0  # seconds between two looks at a watch's folder, its observer and the rows that workers put back
+CHECK = 1.0  # seconds between two looks at a watch's folder, its observer and the rows that workers returned
 PATIENCE = 5.0  # seconds before a watch whose disk failed is tried again
-MOST_SETTLING = 20_000  # files waited for at a time; more are left to the scan until these are whole
+MOST_SETTLING = 20_000  # files that it waits for at a time; the scan finds more when these are whole
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What the intake of one watch has seen since it was started, and what it waits for now."""
+    """What the intake of one watch has counted since its start, and what it waits for now."""
 
-    missed: int  # new files that a scan or a poll found and no event named, though one was due
-    rescans: int  # scans made out of turn because events were lost
+    missed: int  # new files that a scan or a poll found although an event should have named them
+    rescans: int  # extra scans because events were lost
     stalled: int  # files not whole after `limits.stalled` seconds and still watched
-    settling: int  # files waited for besides
+    settling: int  # other files that it waits for
 
 
 class Gate:
@@ -68,13 +69,13 @@ class Gate:
         self._evidence = Evidence(watch.rescan)
         self._rescans = 0
         self._standing = self.observer.standing
-        self._missing: str | None = None  # what `events` tells of the folder
+        self._missing: str | None = None  # the state of the folder that `events` knows
         self._check_at = float("-inf")
         self._failing = False
 
     @property
     def counters(self) -> Counters:
-        """What was seen since the start, and what is waited for now."""
+        """The present counts."""
         return Counters(self._evidence.missed, self._rescans, self.settler.stalled, self.settler.settling)
 
     @property
@@ -87,7 +88,7 @@ class Gate:
         return bool(self.observer.missing) or (self._scanner.is_done and not self.hints and not self.settler.settling)
 
     def tend(self) -> None:
-        """Look after the folder and its observer."""
+        """Checks the folder and its observer, and replaces the observer if it failed."""
         if self.observer.tend():
             self._scanner.restart()
             self._evidence.excuse()
@@ -101,7 +102,7 @@ class Gate:
         except OSError as error:
             self._forget()
             if not self._failing:
-                log.warning("Watch %s: its folder cannot be worked on (%s); trying again.", self._watch.name, error)
+                log.warning("Watch %s: its folder cannot be used (%s); trying again.", self._watch.name, error)
             self._failing = True
             return now + PATIENCE
         except Exception:
@@ -139,12 +140,12 @@ class Gate:
 
     def _take_back(self, now: float) -> None:
         for waiting in self._queue.arrivals.unsettled(self._watch.name):
-            self.settler.put_back(from_text(waiting.path), now, second_look=waiting.second_look)
+            self.settler.unsettle(from_text(waiting.path), now, second_look=waiting.second_look)
 
     def _take_hints(self, now: float) -> None:
         paths, lost = self.hints.take(CHUNK)
         if lost:
-            log.info("Watch %s: events were lost; scanning its folder for what they told of.", self._watch.name)
+            log.info("Watch %s: events were lost; scanning its folder for the files that they named.", self._watch.name)
             self._scanner.request()
             self._evidence.excuse()
             self._rescans += 1
@@ -156,20 +157,20 @@ class Gate:
                 self._evidence.found(path)
 
     def _tell_of_folder(self) -> None:
-        """Record that the folder went missing, or that it is back."""
+        """Records that the folder is missing, or that it is back."""
         missing = self.observer.missing
         if missing == self._missing:
             return
         folder = f"{self._watch.name}: the folder {to_text(str(self._watch.path))!r}"
         if missing:
-            waits = f"{folder} {missing}; its files are waited for until it is back"
+            waits = f"{folder} {missing}; inspectd waits until it is back"
             self._queue.event("watch", waits, logging.WARNING)
         else:
             self._queue.event("watch", f"{folder} is watched again")
         self._missing = missing
 
     def _judge_events(self, now: float) -> None:
-        """Poll beside inotify while events do not arrive, and say what has changed."""
+        """Polls beside inotify while events do not arrive, and reports a change."""
         self.observer.set_deaf(not self._evidence.arrive(now))
         standing = self.observer.standing
         if standing != self._standing:
@@ -178,7 +179,7 @@ class Gate:
             self._standing = standing
 
     def _settle(self, now: float, until: float) -> None:
-        """Look at the files that are due and tell the ledger, in transactions of at most `CHUNK` files."""
+        """Looks at the files that are due and records them, in transactions of at most `CHUNK` files."""
         ready: list[Arrival] = []
         stalled: list[Arrival] = []
         gone: list[str] = []
@@ -207,8 +208,8 @@ class Gate:
         self._tell(ready, stalled, gone)
 
     def _count_missed(self, whole: list[str], now: float) -> None:
-        """Of the files that became whole, those that events missed. A file that is not new may have been touched only,
-        and one behind a link gives no events."""
+        """Counts the files that became whole and that events missed. A file that is not new may only have been
+        touched, and a file behind a link gives no events."""
         suspects = [path for path in whole if self._evidence.is_suspect(from_text(path))]
         if not suspects:
             return

@@ -1,6 +1,6 @@
-"""Hints: paths to look at, handed from the observers' threads to the thread that ticks.
+"""Hints: paths to look at, handed from the observers' threads to the thread that calls `tick`.
 
-A hint only makes us look sooner; whatever is missed here is found by the scan. So hints are bounded in number.
+Lost hints are harmless: the scan finds the files. So the number of hints is bounded.
 """
 
 import logging
@@ -11,12 +11,12 @@ from itertools import islice
 
 log = logging.getLogger(__name__)
 
-MOST_HINTS = 20_000  # kept at a time; a folder with more news than that is scanned instead
+MOST_HINTS = 20_000  # kept at a time; a folder with more hints is scanned instead
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What has been said of a path."""
+    """What events have said about a path."""
 
     closed: bool  # its writer is done
     event: bool  # inotify said it, not a poll
@@ -26,7 +26,7 @@ class Hint:
 
 
 class Hints:
-    """Paths to look at, handed from the observer's threads to the thread that ticks. Thread-safe and bounded."""
+    """The hints of one watch. Thread-safe and bounded."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -38,7 +38,7 @@ class Hints:
         return len(self._paths) + self._lost
 
     def put(self, path: str, hint: Hint) -> None:
-        """Something was said of this relative path."""
+        """Adds a hint about this relative path."""
         with self._lock:
             first = not self._paths
             if path in self._paths or len(self._paths) < MOST_HINTS:
@@ -49,13 +49,13 @@ class Hints:
             self._call()
 
     def lose(self) -> None:
-        """Events were lost, nobody knows which."""
+        """Records that unknown events were lost."""
         with self._lock:
             self._lost = True
         self._call()
 
     def take(self, limit: int) -> tuple[dict[str, Hint], bool]:
-        """What was said of up to `limit` of the paths, the first ones first; and whether events were lost."""
+        """Removes and returns up to `limit` hints, the oldest first, and whether events were lost."""
         with self._lock:
             paths = {path: self._paths.pop(path) for path in list(islice(self._paths, limit))}
             lost, self._lost = self._lost, False
@@ -64,5 +64,7 @@ class Hints:
     def _call(self) -> None:
         try:
             self._wake()
-        except Exception:  # it would end the observer's thread; without a wake the next tick merely comes later
+        except (
+            Exception
+        ):  # an error would end the observer's thread; without the wake-up the next tick only comes later
             log.exception("The main loop could not be woken.")

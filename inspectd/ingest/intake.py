@@ -1,6 +1,6 @@
-"""The intake of all watches: every file is enqueued once, when it is whole. Each watch has a `Gate` of its own.
+"""The intake of all watches: enqueues every file once, when it is whole. Each watch has a `Gate` of its own.
 
-All of it runs in the thread that calls `Intake.tick`; the observers' threads only leave hints and call `wake`.
+Everything runs in the thread that calls `Intake.tick`; the observers' threads only leave hints and call `wake`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from inspectd.ingest.left_out import LeftOut
 from inspectd.ingest.watchdogs import OverflowListener
 from inspectd.ledger.write.queue import Queue
 
-SLICE = 0.05  # seconds that one tick works at most, all watches together
+SLICE = 0.05  # the most seconds that one tick works, for all watches together
 
 
 class Intake:
@@ -37,40 +37,40 @@ class Intake:
         self._overflow = OverflowListener(self._overflowed)
 
     def start(self) -> None:
-        """Bring the observers up, so that nothing that comes after the first scan is missed. That scan is due now."""
+        """Starts the observers, so that events name every file that arrives after the first scan, which is due now."""
         self._overflow.start()
         for gate in self._gates.values():
             gate.tend()
 
     def tick(self, now: float) -> float:
-        """Do what is due, for about `SLICE` seconds at most, and say when to call again (`now`: at once).
+        """Does what is due, for at most about `SLICE` seconds, and returns when to call again (`now`: at once).
 
-        A watch whose disk fails is logged once and tried again, and holds up no other.
+        If the disk of a watch fails, that is logged once and tried again; the other watches go on.
 
         Args:
             now: Seconds on any clock that never runs backwards.
 
         Raises:
-            Exception: The ledger failed. Nothing is lost: the next tick scans anew.
+            Exception: the ledger failed. Nothing is lost: the next tick scans again.
         """
         share = SLICE / max(1, len(self._gates))
         return min((gate.tick(now, share) for gate in self._gates.values()), default=now + CHECK)
 
     def stop(self) -> None:
-        """End the observers. What was not yet whole is found again by the next start's scan."""
+        """Stops the observers. The scan of the next start finds the files that were not whole yet."""
         self._overflow.stop()
         for gate in self._gates.values():
             gate.observer.stop()
 
     def quiet(self) -> bool:
-        """Whether every watch has been scanned wholly since `start` and no file is waited for. Stalled files are not
-        waited for, nor is a folder that is `missing`. Rows that workers put back are seen within a second."""
+        """Whether every watch has been scanned completely since `start` and ingest waits for no file. Stalled files and
+        missing folders do not count. Rows that workers return are seen within a second."""
         return all(gate.is_quiet() for gate in self._gates.values())
 
     @property
     def backends(self) -> dict[str, str]:
-        """``inotify`` or ``polling`` by the watch's name; where polling had to be added to inotify, with the reason;
-        ``folder missing`` where there is nothing to observe."""
+        """How each watch is observed, by its name: ``inotify``, ``polling`` (with the reason if it was added to
+        inotify), or ``folder missing``."""
         return {
             name: "folder missing" if gate.observer.missing else gate.observer.standing
             for name, gate in self._gates.items()
@@ -78,12 +78,12 @@ class Intake:
 
     @property
     def counters(self) -> dict[str, Counters]:
-        """By the watch's name."""
+        """The counters of each watch, by its name."""
         return {name: gate.counters for name, gate in self._gates.items()}
 
     @property
     def left_out(self) -> dict[str, LeftOut | None]:
-        """What the last whole scan of each watch left out, by the watch's name; None before the first."""
+        """What the last complete scan of each watch left out, by its name; None before the first scan."""
         return {name: gate.left_out for name, gate in self._gates.items()}
 
     @property

@@ -1,6 +1,7 @@
-"""What a walk over a watched folder leaves out, counted by ending, so that a user sees what no glob names.
+"""Counts the files that a walk over a watched folder leaves out, by ending, so that a user sees which files no glob
+names.
 
-Hidden and temporary names are not counted: such a file is no image, or will be renamed once it is whole.
+Hidden and temporary names are not counted: such a file is not an image, or gets another name when it is whole.
 """
 
 import re
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from posixpath import splitext
 
 FOLDER, LINK, NO_ENDING, OTHER = "folder", "link", "no ending", "other ending"
-MOST_ENDINGS = 100  # told apart; a program that numbers its endings would fill the memory
+MOST_ENDINGS = 100  # different endings; a program that numbers its endings would otherwise fill the memory
 SHOWN = 6
 
 _ENDING = re.compile(r"\.[a-z0-9_+-]{1,10}")
@@ -23,7 +24,7 @@ class LeftOut:
 
     Attributes:
         globs: By `include`, `ignore`, `recursive: false` or `follow_links: false`.
-        system: What a system keeps for itself (`inspectd.system_names`).
+        system: A system's own files and folders (`inspectd.system_names`).
     """
 
     globs: Counts = field(default_factory=dict)
@@ -39,20 +40,20 @@ class LeftOut:
 
 
 def count(counts: Counts, what: str) -> None:
-    """Add one."""
+    """Counts one more."""
     if what not in counts and len(counts) >= MOST_ENDINGS:
         what = OTHER
     counts[what] = counts.get(what, 0) + 1
 
 
 def ending(name: str) -> str:
-    """What a file's name is counted under."""
+    """The ending under which a file's name is counted."""
     found = splitext(name)[1].lower()
     return found if _ENDING.fullmatch(found) else OTHER if found else NO_ENDING
 
 
 def _in_words(counts: Mapping[str, int]) -> str:
-    """The most frequent first."""
+    """The counts as text, the most frequent first."""
     ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     words = [f"{number:,} {_plural(what, number)}" for what, number in ordered[:SHOWN]]
     if rest := sum(number for _, number in ordered[SHOWN:]):

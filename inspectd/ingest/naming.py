@@ -1,7 +1,7 @@
-"""Which names of a watched folder are looked at, and what a name says about the part. Pure rules, no file is touched.
+"""Decides by its name whether a file is taken, and reads the part from the name. Pure rules; no file is touched.
 
 A path here is relative to the watch's folder, with POSIX separators, as `os.scandir` names it (bytes that are not
-UTF-8 are surrogate escapes). Whoever skips a name for another reason (a link, a folder) does so elsewhere.
+UTF-8 are surrogate escapes). Other reasons to skip a name (a link, a folder) are decided elsewhere.
 """
 
 from enum import Enum, auto
@@ -12,7 +12,7 @@ from inspectd.config.globs import matcher
 from inspectd.paths import to_text
 from inspectd.system_names import is_system_name
 
-# What copying programs, browsers and editors call a file until it is whole: it is looked at once it is renamed.
+# Names that copying programs, browsers and editors give a file until it is whole; then they rename it.
 TEMPORARY_ENDINGS = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", "~")
 TEMPORARY_BEGINNINGS = (".", "~")
 
@@ -21,8 +21,8 @@ class Fate(Enum):
     """What happens to a file or folder because of its name."""
 
     TAKEN = auto()  # a file is inspected, a folder entered
-    HIDDEN = auto()  # a dot is at its beginning, or it is a temporary name
-    SYSTEM = auto()  # a system keeps it for itself
+    HIDDEN = auto()  # it begins with a dot, or is a temporary name
+    SYSTEM = auto()  # a system's own file
     LEFT_OUT = auto()  # by `include` or `ignore`
 
 
@@ -39,7 +39,7 @@ class Naming:
         self._fields = watch.fields
 
     def file(self, path: str) -> Fate:
-        """What becomes of a file of this path, given that its folder is entered."""
+        """What happens to a file with this path, if its folder is entered."""
         name = basename(path)
         lower = name.lower()
         if lower.startswith(TEMPORARY_BEGINNINGS) or lower.endswith(TEMPORARY_ENDINGS):
@@ -49,7 +49,7 @@ class Naming:
         return Fate.TAKEN if self._included(name, path) and not self._ignored(name, path) else Fate.LEFT_OUT
 
     def folder(self, path: str) -> Fate:
-        """What becomes of a subfolder, given that its parent is entered."""
+        """What happens to a subfolder, if its parent is entered."""
         name = basename(path)
         if name.startswith("."):
             return Fate.HIDDEN
@@ -58,15 +58,15 @@ class Naming:
         return Fate.LEFT_OUT if self._ignored(name, path) else Fate.TAKEN
 
     def takes(self, path: str) -> bool:
-        """Whether a file of this path is to be inspected, given that its folder is entered."""
+        """Whether a file with this path is inspected, if its folder is entered."""
         return self.file(path) is Fate.TAKEN
 
     def enters(self, folder: str) -> bool:
-        """Whether a subfolder is walked, given that its parent is."""
+        """Whether a subfolder is walked, if its parent is."""
         return self.folder(folder) is Fate.TAKEN
 
     def reaches(self, path: str) -> bool:
-        """`takes`, of a path that did not come from a walk: every folder on the way must be one that is entered."""
+        """Like `takes`, for a path that does not come from a walk: every folder on the way must be entered too."""
         cuts = (index for index, char in enumerate(path) if char == "/")
         return self.takes(path) and all(self.enters(path[:cut]) for cut in cuts)
 

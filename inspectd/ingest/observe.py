@@ -1,8 +1,8 @@
-"""What the system tells of a watched folder: `watchdog` observers that are kept alive, inotify or polling or both.
+"""Keeps `watchdog` observers of a watched folder alive: inotify, polling or both.
 
-Whatever is missed here is found by the scan. So all that can go wrong (a queue that overflows, a thread that dies, a
-folder that is deleted, renamed or unmounted) ends in the same two steps: a new observer, and a scan. Nothing here
-looks at a file.
+Lost events are harmless: the scan finds the files. So every fault (a queue that overflows, a thread that dies, a folder
+that is deleted, renamed or unmounted) leads to the same two steps: a new observer, and a scan. Nothing here looks at a
+file.
 """
 
 import logging
@@ -26,17 +26,17 @@ log = logging.getLogger(__name__)
 
 Backend = Literal["inotify", "polling"]
 
-STOP = 2.0  # seconds to wait for an observer's threads, which a hanging mount may hold
+STOP = 2.0  # seconds to wait for an observer's threads, which a hanging mount may block
 
 
 class Observer:
-    """The observers of one watch, replaced when one of them or the folder is no longer what it was.
+    """The observers of one watch, replaced when one of them fails or the folder changes.
 
-    Folders behind links inside the watch give no events, also where links are followed: a loop of links would never
-    end. Their files are found by the scan.
+    Folders behind links inside the watch give no events, even if links are followed, because a loop of links would
+    never end. The scan finds their files.
 
     Args:
-        events: False to keep an eye on the folder only, without any observer.
+        events: False to check only the folder, without an observer.
     """
 
     def __init__(self, watch: Watch, naming: Naming, hints: Hints, *, events: bool) -> None:
@@ -49,19 +49,19 @@ class Observer:
         self._disk: int | None = None  # st_dev of the folder when it was last there,
         self._mount = Path("/")  # and where that disk was mounted
         self._missing: str | None = "has not been looked at"
-        self._trouble: str | None = None  # said once, until it is over
+        self._trouble: str | None = None  # logged once, until it is over
         self._deaf = False
-        self._full = threading.Event()  # the system has no inotify watch left for a folder in here
+        self._full = threading.Event()  # the system has no inotify watch left for a folder below
         self._was_full = False
 
     @property
     def backend(self) -> Backend:
-        """How this folder is observed in the first place; of a folder that is missing, how it would be."""
+        """How this folder is observed, apart from added polling; for a missing folder, how it would be."""
         return backend_of(self._watch)
 
     @property
     def standing(self) -> str:
-        """The backend, or why there is polling beside inotify."""
+        """The backend, and why polling was added to inotify."""
         backend, *beside = self._wanted()
         if not beside:
             return backend
@@ -69,25 +69,25 @@ class Observer:
 
     @property
     def hears(self) -> bool:
-        """Whether inotify is up in every folder, so that a file without an event is one that events missed."""
+        """Whether inotify works in every folder, so that a file without an event was missed by events."""
         return "inotify" in self._observers and not self._full.is_set()
 
     @property
     def missing(self) -> str | None:
-        """What was wrong with the folder at the last `tend`: it was not there, or was the empty one that an unmounted
-        disk leaves. None if it was there."""
+        """What was wrong with the folder at the last `tend`: it was missing, or it was the empty folder that an
+        unmounted disk leaves. None if it was there."""
         return self._missing
 
     def is_same_folder(self) -> bool:
-        """Whether the folder is there and still the one of the last `tend`."""
+        """Whether the folder is there and still the folder of the last `tend`."""
         return self.missing is None and identity(self._watch.path) == self._identity
 
     def set_deaf(self, deaf: bool) -> None:
-        """Poll beside inotify from the next `tend` on, where `backend` is `auto`; or no longer."""
+        """Adds polling to inotify from the next `tend` on, if `backend` is `auto`, or removes it."""
         self._deaf = deaf
 
     def tend(self) -> bool:
-        """Put right what is wrong, without ever raising for it; true if a scan must find what was missed meanwhile."""
+        """Repairs what is wrong, without ever raising; returns whether a scan must find files that were missed."""
         now_there = identity(self._watch.path) if os.access(self._watch.path, os.R_OK | os.X_OK) else None
         unmounted = now_there is not None and now_there[0] != self._disk and self._is_unmounted()
         if now_there is None or unmounted:
@@ -115,18 +115,18 @@ class Observer:
         return any(started) or changed
 
     def _is_unmounted(self) -> bool:
-        """Whether the folder is the empty one that lies below the mount point of a disk that was taken away."""
+        """Whether the folder is the empty mount point of a disk that was removed."""
         point = self._mount_point()
         return point != self._mount and self._mount.is_relative_to(point) and is_empty(self._watch.path)
 
     def _mount_point(self) -> Path:
         try:
             return mount_of(Path(os.path.realpath(self._watch.path)), mountinfo()).point
-        except OSError:  # no file can be opened just now: what was known still counts
+        except OSError:  # no file can be opened at the moment: the earlier answer still counts
             return self._mount
 
     def stop(self) -> None:
-        """End the observers. Threads that a hanging file system holds are left behind; what they say does no harm."""
+        """Stops the observers. Threads that a hanging file system blocks are left behind; their hints do no harm."""
         for backend in [*self._observers]:
             self._end(backend)
 
@@ -151,7 +151,7 @@ class Observer:
             if observer is not None:
                 _end(observer)
             self._say(
-                f"no events from {str(self._watch.path)!r} ({error.strerror or error}); until they can be had its "
+                f"no events from {str(self._watch.path)!r} ({error.strerror or error}); until they arrive its "
                 f"files are found by the scan every {self._watch.rescan:g} s"
             )
             return False
@@ -190,10 +190,10 @@ class Observer:
 
 
 def backend_of(watch: Watch, mounts: str | None = None) -> Backend:
-    """What `backend` comes to; of a folder that is missing, what it would be.
+    """The backend that `backend: auto` chooses; for a missing folder, the one that it would choose.
 
     Args:
-        mounts: The mount table as `mountinfo` gives it; None: as it is now, read only where it is needed.
+        mounts: The mount table as `mountinfo` gives it; None: the present one, read only if needed.
     """
     if watch.backend != "auto":
         return watch.backend
@@ -202,8 +202,8 @@ def backend_of(watch: Watch, mounts: str | None = None) -> Backend:
 
 
 def needs_polling(file_system: str) -> bool:
-    """Whether files on this type of file system may be written by other machines, of which inotify says nothing. A
-    FUSE file system may be anything (but for `fuseblk`, a disk of this machine)."""
+    """Whether other machines may write to this type of file system, which gives no events. A FUSE file system may be
+    anything, except for `fuseblk`, a disk of this machine."""
     return is_network(file_system) or file_system in ("fuse", "virtiofs") or file_system.startswith("fuse.")
 
 

@@ -1,10 +1,10 @@
-"""What is really in a watched folder: the streaming walk, when it is due, and a look at one file.
+"""Finds the files that are really in a watched folder: the streaming walk, when it is due, and a look at one file.
 
-A scan is advanced a slice at a time, so that a folder of a million files never holds up its caller, and remembers
-nothing of the files it passes. It reads names and stats, never content, and changes nothing.
+A scan advances in slices, so that a folder of a million files never blocks its caller, and remembers nothing about the
+files that it passes. It reads names and stats, never content (but for the tail of a file), and changes nothing.
 
-Not taken, besides the names that `naming` rules out: folders, whatever they are called; pipes, sockets and devices;
-links to files and folders, unless the watch follows them.
+Besides the names that `naming` excludes, a scan does not take folders, pipes, sockets, devices, and links to files and
+folders unless the watch follows them.
 """
 
 import errno
@@ -25,17 +25,17 @@ from inspectd.paths import to_text
 
 log = logging.getLogger(__name__)
 
-CHUNK = 500  # files that one slice hands over at most
+CHUNK = 500  # the most files that one slice hands over
 SHARE = 100  # a scan may take 1/100 of the time
 TAIL = 4096  # bytes at the end of a file that must not all be zero
 
-GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # nothing is there, or a link that leads nowhere
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # there is nothing, or a link that leads nowhere
 
 Identity = tuple[int, int]  # (st_dev, st_ino)
 
 
 def identity(folder: Path) -> Identity | None:
-    """Which folder this path leads to now; None if to none."""
+    """The folder that this path leads to now; None if there is none."""
     try:
         stat = folder.stat()
     except OSError:
@@ -44,7 +44,7 @@ def identity(folder: Path) -> Identity | None:
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether nothing at all lies in a folder; false if it cannot be read."""
+    """Whether a folder is empty; False if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return next(entries, None) is None
@@ -56,7 +56,7 @@ def look(path: Path, *, follow_links: bool) -> Stat | None:
     """The stat of a file that may be inspected; None if there is no regular file at this path.
 
     Raises:
-        OSError: The file is there, or may be, and cannot be looked at.
+        OSError: the file is there, or may be, but cannot be looked at.
     """
     try:
         stat = path.stat(follow_symlinks=follow_links)
@@ -70,7 +70,7 @@ def look(path: Path, *, follow_links: bool) -> Stat | None:
 def is_hollow(path: Path, size: int) -> bool:
     """Whether a file is empty or its last `TAIL` bytes (all of a shorter one) are zero, or cannot be read."""
     try:
-        # Were the file replaced by a pipe since its stat was taken, opening it must not block.
+        # If a pipe has replaced the file since its stat was taken, opening it must not block.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return True
@@ -84,7 +84,7 @@ def is_hollow(path: Path, size: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder to walk: its path under the root and, where links are followed, the folders that led to it."""
+    """A folder to walk: its path below the root and, if links are followed, the folders that led to it."""
 
     path: str
     identity: Identity | None = None
@@ -98,11 +98,11 @@ class _Folder:
 
 
 class Walk:
-    """One pass over a watch's folder. Iterate it for the relative path and stat of every file that may be inspected,
+    """One pass over a watch's folder. Iterating yields the relative path and stat of every file that may be inspected,
     in no order, and None for an entry that is passed over, so that the caller can stop anywhere.
 
-    `unreadable` is told of a folder (relative; empty for the root) that cannot be read; the walk goes on.
-    `left_out` counts what it has left out so far.
+    `unreadable` is called with a folder (relative; empty for the root) that cannot be read; the walk goes on.
+    `left_out` counts the files left out so far.
     """
 
     def __init__(self, watch: Watch, naming: Naming, unreadable: Callable[[str, OSError], None]) -> None:
@@ -164,9 +164,9 @@ class Walk:
 
 
 class Scanner:
-    """When a watch's folder is walked, and how far at a time.
+    """Decides when a watch's folder is walked, and how far at a time.
 
-    It is due at the start, every `rescan` seconds but for at most 1/100 of the time, and whenever it is requested.
+    A walk is due at the start, every `rescan` seconds (but for at most 1/100 of the time), and on request.
     """
 
     def __init__(self, watch: Watch, naming: Naming, queue: Queue) -> None:
@@ -174,8 +174,8 @@ class Scanner:
         self._naming = naming
         self._queue = queue
         self._walk = Walk(watch, naming, self.say_unreadable)
-        self._pass: Iterator[tuple[str, Stat] | None] | None = None  # the one under way
-        self.left_out: LeftOut | None = None  # in the last whole pass
+        self._pass: Iterator[tuple[str, Stat] | None] | None = None  # the present walk
+        self.left_out: LeftOut | None = None  # in the last complete pass
         self._started = self._cost = 0.0
         self._due = float("-inf")
         self._requested = False
@@ -187,20 +187,21 @@ class Scanner:
 
     @property
     def is_routine(self) -> bool:
-        """Whether this pass is merely due, `rescan` seconds after a whole one, and nothing has happened since."""
+        """Whether this pass is only due by time, `rescan` seconds after a complete one, and nothing has happened
+        since."""
         return self._is_routine
 
     @property
     def is_done(self) -> bool:
-        """Whether a whole pass has been made and none is under way or requested."""
+        """Whether a pass has been completed and none is in progress or requested."""
         return self._complete and self._pass is None and not self._requested
 
     def request(self) -> None:
-        """Something may have been missed: walk again as soon as a pass under way has ended."""
+        """Asks for another walk after the present one, because files may have been missed."""
         self._requested, self._is_routine = True, False
 
     def restart(self) -> None:
-        """What has been walked no longer counts: drop a pass under way, and walk again."""
+        """Drops the present walk and starts another, because the files so far no longer count."""
         self._pass = None
         self._requested, self._is_routine = True, False
 
@@ -209,10 +210,10 @@ class Scanner:
         return float("-inf") if self._requested or self._pass is not None else self._due
 
     def advance(self, now: float, until: float) -> list[tuple[str, Stat]]:
-        """Walk on until `until` on the monotonic clock, if a pass is due, but over no more than `CHUNK` files.
+        """Walks on until `until` on the monotonic clock if a pass is due, but over at most `CHUNK` files.
 
         Returns:
-            Those of the files passed that the ledger does not know, as relative path and stat.
+            The files that the ledger does not know, as relative path and stat.
         """
         if self._pass is None:
             if now < self.next_due():
@@ -236,7 +237,7 @@ class Scanner:
         return unknown
 
     def say_unreadable(self, folder: str, error: OSError) -> None:
-        """Log that a folder, or files in it, cannot be looked at: once, until a whole pass has read it."""
+        """Logs that a folder, or files in it, cannot be read: once, until a complete pass has read it."""
         if folder not in self._unreadable and folder not in self._unreadable_now:
             log.warning(
                 "Watch %s: the folder %r cannot be read (%s); its files wait until it can.",
@@ -247,7 +248,7 @@ class Scanner:
         self._unreadable_now.add(folder)
 
     def take_reopened(self) -> bool:
-        """Whether a pass has read a folder that could not be read before; told once."""
+        """Whether a pass has read a folder that could not be read before; returned once."""
         reopened, self._reopened = self._reopened, False
         return reopened
 

@@ -1,12 +1,12 @@
-"""When is a file whole? Pure logic: stats and the clock are passed in, no file is touched and no thread runs.
+"""Decides when a file is whole. Pure logic: stats and the clock are passed in; no file is touched and no thread runs.
 
 A file that its writer closed, or that was renamed into place, is ready as soon as its stat is taken. A file that was
-only seen (created, or found by a scan) is ready when its stat has not changed for `settle` seconds. The same wait is
-owed by a file that is empty or ends in zeros, whatever event announced it: a copying program may have given it its
-size before its content. Nothing is remembered of a file that is ready, gone or known to the ledger.
+only seen (created, or found by a scan) is ready when its stat has not changed for `settle` seconds. A file that is
+empty or ends in zeros must wait for so long too, after any event, because a copying program may have set its size
+before its content. Files that are ready, gone or known to the ledger are forgotten.
 
-A file whose writer is known to be done (`Step.CLOSED`) is told apart from one that merely has not changed
-(`Step.READY`): that one's writer may have paused, so that `after` must wait longer before it moves the file.
+If the writer is known to be done, the step is `CLOSED`, otherwise `READY`: that file's writer may only have paused, so
+`after` must wait longer before it moves the file.
 """
 
 import heapq
@@ -16,27 +16,27 @@ from enum import Enum, auto
 
 from inspectd.domain import Stat
 
-SECOND_LOOK = 5  # times `settle`: how long a file that a worker could not read must be unchanged to be read again
+SECOND_LOOK = 5  # times `settle`: how long a file that a worker could not read must stay unchanged to be read again
 
 
 class Step(Enum):
-    """What a look at a file led to."""
+    """What follows from a look at a file."""
 
     WAIT = auto()
-    READY = auto()  # it has not changed for long enough; forgotten here
-    CLOSED = auto()  # as READY, and since its last change an event said that its writer is done
-    STALLED = auto()  # told once: not whole for `stalled` seconds; still watched
+    READY = auto()  # unchanged for long enough; forgotten here
+    CLOSED = auto()  # like READY, and since its last change an event said that its writer is done
+    STALLED = auto()  # returned once: not whole after `stalled` seconds; still watched
 
 
 @dataclass(slots=True)
 class _Pending:
-    first: float  # when it was first heard of
-    since: float  # since when its stat has been what it is
+    first: float  # when the file was first seen
+    since: float  # since when its stat has not changed
     due: float  # when to look next
-    quiet: float  # how long it must be unchanged
+    quiet: float  # how long it must stay unchanged
     stat: Stat | None = None
-    closed: bool = False  # an event says that its writer is done; no look has been taken since
-    done: bool = False  # the same, and its stat is still the one that the next look took
+    closed: bool = False  # an event says that its writer is done; no look since
+    done: bool = False  # the same, and its stat is still that of the next look
     recorded: bool = False  # the ledger has an open row for it
     stalled: bool = False
 
@@ -63,12 +63,12 @@ class Settler:
 
     @property
     def settling(self) -> int:
-        """How many files are waited for besides."""
+        """How many other files it waits for."""
         return len(self._pending) - self._stalled
 
     def hint(self, path: str, now: float, *, closed: bool) -> bool:
-        """An event named this file: look at it at once. Another word of a file already waited for changes nothing,
-        unless it says that the writer is done. True if this is the first word of it."""
+        """An event named this file: look at it at once. For a file that it already waits for, only an event that the
+        writer is done changes anything. Returns whether the file is new."""
         pending = self._pending.get(path)
         first = pending is None
         if pending is None:
@@ -80,7 +80,7 @@ class Settler:
         return first
 
     def found(self, path: str, stat: Stat, now: float) -> bool:
-        """A scan saw this file, which the ledger does not know. True if this is the first word of it."""
+        """A scan saw this file, which the ledger does not know. Returns whether the file is new."""
         if path in self._pending:
             return False
         pending = self._add(path, now)
@@ -88,9 +88,9 @@ class Settler:
         self._set_due(path, pending, now + self._settle)
         return True
 
-    def put_back(self, path: str, now: float, *, second_look: bool) -> None:
-        """A worker put this file's row back: it changed while it was read, or (`second_look`) it could not be read and
-        must now be unchanged for a good while longer."""
+    def unsettle(self, path: str, now: float, *, second_look: bool) -> None:
+        """A worker returned this file: it changed while it was read, or (`second_look`) it could not be judged and
+        must now stay unchanged for `SECOND_LOOK` times as long."""
         pending = self._pending.get(path)
         if pending is None:
             pending = self._add(path, now)
@@ -101,14 +101,14 @@ class Settler:
         self._set_due(path, pending, now)
 
     def due(self, now: float) -> Iterator[tuple[str, bool]]:
-        """The files to look at now, and whether an event says that the writer is done. Follow each with `look` or
-        `forget`, before asking for the one after it."""
+        """Yields the files to look at now, and whether an event says that the writer is done. Call `look` or `forget`
+        for each before taking the next."""
         while self.next_due() <= now:
             path = heapq.heappop(self._agenda)[1]
             yield path, self._pending[path].closed
 
     def look(self, path: str, stat: Stat, now: float, *, hollow: bool) -> Step:
-        """Judge a file by the stat just taken. `hollow`: it is empty or ends in zeros (only asked after an event)."""
+        """Decides by the stat just taken. `hollow`: the file is empty or ends in zeros (only asked after an event)."""
         pending = self._pending[path]
         if stat != pending.stat:
             pending.stat, pending.since, pending.done = stat, now, False
@@ -119,7 +119,7 @@ class Settler:
             return Step.CLOSED if pending.done else Step.READY
         pending.closed = False
         self._set_due(path, pending, whole_at)
-        # A file that merely waits its turn is not stalled, however long `settle` is.
+        # A file that only waits for its time is not stalled, however long `settle` is.
         if pending.stalled or now - pending.first < max(self._stalled_after, pending.quiet):
             return Step.WAIT
         pending.stalled = pending.recorded = True
@@ -127,11 +127,11 @@ class Settler:
         return Step.STALLED
 
     def forget(self, path: str) -> bool:
-        """Wait no longer for a file that cannot be looked at; true if the ledger has an open row for it."""
+        """Stops waiting for a file that cannot be looked at; returns whether the ledger has an open row for it."""
         return self._drop(path).recorded
 
     def clear(self) -> None:
-        """Forget everything; the next scan finds what is still there."""
+        """Forgets everything; the next scan finds the files that are still there."""
         self._pending.clear()
         self._agenda.clear()
         self._stalled = 0

@@ -1,6 +1,6 @@
-"""watchdog's observers, mended where they fail in silence, and its events turned into hints.
+"""watchdog's observers, mended where they fail without a message, and its events turned into hints.
 
-What runs here runs in watchdog's threads. It must never raise there, and it looks at no file.
+The code runs in watchdog's threads. It must never raise there, and it looks at no file.
 """
 
 import errno
@@ -24,11 +24,11 @@ from inspectd.ingest.naming import Naming
 log = logging.getLogger(__name__)
 
 POLL = 1.0  # seconds between two polls, at least
-POLL_SHARE = 10  # and they take 1/10 of the time at most
+POLL_SHARE = 10  # ... and polls take at most 1/10 of the time
 
 
 class InotifyObserver(BaseObserver):
-    """watchdog's observer, with a reader that tells of folders that got no watch.
+    """watchdog's observer, with a reader that reports folders that got no inotify watch.
 
     `on_full` is called in the thread that starts this, or in the reader's.
     """
@@ -45,7 +45,7 @@ class InotifyObserver(BaseObserver):
 
 
 class InotifyEmitter(inotify.InotifyEmitter):
-    """watchdog itself calls a file created that was renamed into the watched tree from outside of it."""
+    """Corrects watchdog, which calls a file created that was renamed into the watched tree from outside."""
 
     def build_and_queue_event(self, event: GroupedInotifyEvent, *, full_events: bool = False) -> None:
         renamed_in = isinstance(event, PathedInotifyEvent) and event.ev.is_moved_to and not event.ev.is_directory
@@ -53,7 +53,7 @@ class InotifyEmitter(inotify.InotifyEmitter):
 
 
 class _Reader(InotifyFD):
-    """watchdog itself passes over a subfolder without a watch, and says nothing."""
+    """Corrects watchdog, which passes over a subfolder that got no watch, without a message."""
 
     def __init__(self, on_full: Callable[[], None]) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class _Reader(InotifyFD):
 
 
 class Handler(FileSystemEventHandler):
-    """Turns events into hints. It never raises: an exception would end the observer's thread without a word."""
+    """Turns events into hints. It never raises: an exception would end the observer's thread without a message."""
 
     def __init__(self, root: str, watch: Watch, naming: Naming, hints: Hints, *, trusted: bool) -> None:
         self._prefix = f"{root.rstrip('/')}/"
@@ -88,14 +88,14 @@ class Handler(FileSystemEventHandler):
             self._hints.lose()
 
     def _is_closed(self, event: FileSystemEvent) -> bool:
-        """A close, or a rename of the file itself. The one of its folder says nothing of its writer; nor does polling,
-        which takes a new file on the inode of a deleted one for a rename."""
+        """Whether the event is a close, or a rename of the file itself. A rename of its folder says nothing about its
+        writer, and polling takes a new file on the inode of a deleted one for a rename."""
         done = isinstance(event, FileClosedEvent | FileMovedEvent)
         return done and self._trusted and not event.is_synthetic
 
 
 class Poller(PollingEmitter):
-    """watchdog's poller, held to a share of the time, and taking its first picture in its own thread."""
+    """watchdog's poller, limited to a share of the time; it takes its first picture in its own thread."""
 
     def __init__(self, *args: Any, on_ready: Callable[[], None], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -103,14 +103,14 @@ class Poller(PollingEmitter):
         self._rest = POLL
 
     def on_thread_start(self) -> None:
-        """Nothing yet: this runs in the thread of who starts the observer, and a big folder takes long."""
+        """Does nothing yet: this runs in the thread that starts the observer, and a big folder takes long."""
 
     def run(self) -> None:
         try:
             super().on_thread_start()
         except OSError:
-            return  # the folder went away: a dead emitter is replaced
-        self._on_ready()  # a file that came before the picture was taken is in no event
+            return  # the folder is gone: a dead emitter is replaced
+        self._on_ready()  # no event names a file that arrived before the picture was taken
         super().run()
 
     def queue_events(self, timeout: float) -> None:  # noqa: ARG002
@@ -122,7 +122,7 @@ class Poller(PollingEmitter):
 
 
 class OverflowListener(logging.Handler):
-    """Hears of lost inotify events, which watchdog tells nobody but its logger."""
+    """Notices lost inotify events, which watchdog reports only to its logger."""
 
     LOGGER = logging.getLogger("watchdog.observers.inotify_c")
 
@@ -137,7 +137,7 @@ class OverflowListener(logging.Handler):
             self.handleError(record)
 
     def start(self) -> None:
-        self.LOGGER.setLevel(logging.WARNING)  # whatever level the rest of the program logs at
+        self.LOGGER.setLevel(logging.WARNING)  # at any log level of the rest of the program
         self.LOGGER.addHandler(self)
 
     def stop(self) -> None:

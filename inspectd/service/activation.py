@@ -1,8 +1,8 @@
-"""Models of which another version was made current: noticed, proven by a new worker, told of, or kept out.
+"""Brings activated versions of models into service: notices them, has a new worker prove them, records or refuses them.
 
-A look at what the configured models mean, every second, needs no signal from anybody. One model is tried at a time, so
-that a version that cannot be served keeps nothing out but itself. It is tried again when `current` has led elsewhere
-meanwhile, or when the configuration is loaded again; until then the version before serves.
+It checks every second which bundles the configured models mean, so it needs no signal. It tries one model at a time,
+so a version that cannot be served only keeps itself out. It tries such a version again when `current` has led
+elsewhere meanwhile, or when the configuration is loaded again; until then the earlier version serves.
 """
 
 from pathlib import Path
@@ -22,13 +22,13 @@ class Activations:
     def __init__(self, supervisor: Supervisor, queue: Queue) -> None:
         self._supervisor = supervisor
         self._queue = queue
-        self._told: dict[Path, str] = {}  # by configured model: the version in service, as the audit trail knows it
+        self._told: dict[Path, str] = {}  # by configured model: the version in service that the audit trail knows
         self._trying: tuple[Path, Path] | None = None  # a model, and the bundle that the candidate has for it
-        self._refused: dict[Path, Path] = {}  # likewise, the bundles that were not taken
+        self._refused: dict[Path, Path] = {}  # by configured model: the bundle that was refused
         self._look_at = 0.0
 
     def tick(self, now: float) -> float:
-        """Do what is due; returns when to come again (monotonic seconds)."""
+        """Does what is due; returns when to call again (monotonic seconds)."""
         self._tell()
         if now >= self._look_at:
             self._look_at = now + LOOK
@@ -38,7 +38,7 @@ class Activations:
         return self._look_at
 
     def _tell(self) -> None:
-        """Leave in the audit trail which version came into service, whether activated or with a configuration."""
+        """Records in the audit trail which version came into service, by activation or with a configuration."""
         if (ready := self._supervisor.ready) is None:
             return
         for model, bundle in self._supervisor.binding.items():
@@ -47,10 +47,10 @@ class Activations:
             if before != title:
                 reason = _reason(model, bundle)
                 self._queue.event("activation", f"{model.name}: {title} in service, before: {before}{reason}")
-            self._told[model] = title  # only now: a ledger that takes nothing is told later
+            self._told[model] = title  # only now: if the ledger refused, it is recorded later
 
     def _conclude(self) -> None:
-        """Remember a bundle whose worker could not serve; one that was overtaken by a reload is tried anew."""
+        """Remembers a bundle whose worker could not serve; a bundle that a reload interrupted is tried again."""
         if self._trying:
             model, bundle = self._trying
             if _subject(model) in self._supervisor.refused:
@@ -58,7 +58,7 @@ class Activations:
             self._trying = None
 
     def _try_next(self, now: float) -> None:
-        """Have the first model that means another bundle now than the one in service proven."""
+        """Has a new worker prove the first model that now means another bundle than the one in service."""
         for model, in_service in self._supervisor.binding.items():
             bundle = resolve(model)
             if bundle == in_service or bundle != self._refused.get(model):
@@ -78,7 +78,7 @@ def _subject(model: Path) -> str:
 
 
 def _reason(model: Path, bundle: Path) -> str:
-    """Why the version was made current, as its folder knows it; nothing where it does not."""
+    """Why the version was made current, from the folder's history; empty if the history does not say."""
     try:
         entries = history(model)
     except BundleError:

@@ -1,6 +1,6 @@
 """`inspectd run`: one loop that ingests, keeps a worker in service, and answers signals and systemd.
 
-Everything happens in the loop, which never waits for a worker, a model or a disk longer than the ledger's own patience.
+The loop never waits for a worker, a model or a disk longer than for a lock of the ledger.
 It never imports TensorFlow.
 """
 
@@ -28,14 +28,14 @@ from inspectd.worker.supervisor import Supervisor
 log = logging.getLogger(__name__)
 
 STATUS_EVERY = 5.0  # seconds
-STOP_PATIENCE = 30.0  # seconds for the batch in hand; then its images go back to the queue
+STOP_PATIENCE = 30.0  # seconds for the batches to finish; then their images go back to the queue
 LAST_PATIENCE = 2.0  # seconds for the end of a worker that has finished
 TROUBLE = 1.0  # seconds before the ledger is tried again
 RESTART_ONLY = ("database", "output")  # keys that cannot change while running
 
 
 class Daemon:
-    """The supervisor process."""
+    """The process `inspectd run`."""
 
     def __init__(self, path: Path, *, once: bool = False) -> None:
         """Read the configuration; nothing is touched yet.
@@ -52,21 +52,21 @@ class Daemon:
         self._announced: tuple[Ready, str] | None = None
         self._logged: Ready | None = None
         self._status_at = 0.0
-        self._said = ""  # the trouble that the status tells of
+        self._said = ""  # the trouble in the last status
         self._queue: Queue
         self._intake: Intake
         self._supervisor: Supervisor
 
     def run(self) -> int:
-        """Serve until told to stop, or with ``once`` until everything that is there has an outcome.
+        """Serves until told to stop, or with ``once`` until every file that is there has an outcome.
 
         Returns:
             The exit code, 0.
 
         Raises:
-            ConfigError: when the configuration or its models cannot be served (exit 78).
-            LedgerDamaged: nothing more is written into the ledger (exit 78).
-            InspectdError: when another supervisor serves the same ledger or watch.
+            ConfigError: the configuration or its models cannot be served (exit 78).
+            LedgerDamaged: the ledger is damaged; nothing more is written into it (exit 78).
+            InspectdError: another daemon serves the same ledger or watch.
         """
         self._wake_up = WakeUp()
         self._wake_up.catch_signals()
@@ -86,10 +86,10 @@ class Daemon:
         return 0
 
     def _open(self) -> bool:
-        """Open the ledger, however long it takes nothing, then start ingest and the first worker.
+        """Waits until the ledger can be opened, then starts ingest and the first worker.
 
         Returns:
-            Whether all that was done; False when told to stop before.
+            False if told to stop before that.
         """
         while not self._wake_up.stop:
             systemd.alive()
@@ -109,7 +109,7 @@ class Daemon:
         return True
 
     def _open_ledger(self) -> None:
-        """Take the places, bring the ledger up to date and give back what an earlier run held."""
+        """Takes the locks, upgrades the ledger and returns the images of an earlier run to the queue."""
         self._locks.take()
         upgrade(self._config.database)
         self._locks.ledger_opened()
@@ -167,9 +167,9 @@ class Daemon:
             self._wake_up.wait(due, self._supervisor.lines)
 
     def _prove_new_configuration(self, now: float) -> None:
-        """Read the configuration again and hand it to a new worker; the old one serves until that is ready."""
+        """Reads the configuration again and hands it to a new worker; the old one serves until that is ready."""
         systemd.reloading()
-        self._announced = None  # systemd waits for READY, whatever comes of it
+        self._announced = None  # systemd waits for READY, whether the reload succeeds or not
         try:
             new = config.load(self._path)
             fixed = [key for key in RESTART_ONLY if getattr(new, key) != getattr(self._config, key)]
@@ -182,7 +182,7 @@ class Daemon:
             self._supervisor.replace(new, now)
 
     def _adopt_proven_configuration(self) -> None:
-        """Once the worker in service runs a newer configuration, ingest by it too."""
+        """Uses a newer configuration for ingest and retention too, once the worker in service runs it."""
         new = self._supervisor.config
         if new is self._config:
             return
@@ -194,10 +194,10 @@ class Daemon:
         self._queue.event("reload", f"configuration reloaded from {self._path}")
 
     def _finished(self) -> bool:
-        """Whether everything that lies in the watches has its outcome, which is the end of a run with `--once`.
+        """Whether every file in the watches has its outcome, which is the end of a run with `--once`.
 
         Raises:
-            InspectdError: when a watch's folder went away meanwhile: nobody knows what lay in it.
+            InspectdError: a watch's folder disappeared meanwhile, perhaps with files in it.
         """
         if not (self._supervisor.ready and self._intake.quiet()):
             return False
@@ -212,11 +212,12 @@ class Daemon:
         if self._supervisor.is_putting_away:
             return False
         if missing:
-            raise InspectdError(f"the folder of watch {missing[0]} went away; what lay in it waits for the next run.")
+            raise InspectdError(f"the folder of watch {missing[0]} disappeared; its files wait for the next run.")
         return True
 
     def _report(self, now: float) -> None:
-        """READY once a model is loaded, then the state of things every few seconds, to systemd and, once, the log."""
+        """Reports READY when the models are loaded, then the state every few seconds, to systemd and, once, to the
+        log."""
         ready = self._supervisor.ready
         refused = self._supervisor.refusals
         if ready and not self._supervisor.candidate and (ready, refused) != self._announced:
@@ -224,7 +225,7 @@ class Daemon:
             systemd.ready(refused or "Ready")
         if ready and ready is not self._logged:
             self._queue.event("ready", self._standing(), **vars(ready))
-            self._logged = ready  # only now: a ledger that takes nothing is told later
+            self._logged = ready  # only now: if the ledger refused, it is recorded later
         trouble = self._supervisor.trouble
         problem = f"no new work: {trouble}; " if trouble else ""
         problem += f"{self._supervisor.held_up}; " if self._supervisor.held_up else ""
@@ -247,7 +248,7 @@ class Daemon:
         return f"{ready.in_words if ready else 'no model loaded yet'}; watching {watches}"
 
     def _trouble(self, problem: str | None) -> None:
-        """Say once that the ledger takes no writes; that it does again is said by the first event it takes."""
+        """Reports once that the ledger takes no writes; the first event that it takes again reports the end of that."""
         if problem:
             systemd.status(f"no new work: {problem}")
             self._status_at = 0.0
@@ -256,7 +257,7 @@ class Daemon:
         self._troubled = bool(problem)
 
     def _close(self) -> None:
-        """Let the batch in hand finish, then let go of everything."""
+        """Lets the batches finish, then releases everything."""
         systemd.stopping()
         self._left_out.publish(self._intake.left_out)
         self._intake.stop()
@@ -271,7 +272,7 @@ class Daemon:
                     patience = min(patience, time.monotonic() + LAST_PATIENCE)
             except LedgerUnavailable as error:
                 self._trouble(str(error))
-                if not self._supervisor.lines:  # they are gone; what they held is given back at the next start
+                if not self._supervisor.lines:  # the workers are gone; the next start returns their images
                     break
                 time.sleep(TROUBLE)
         try:

@@ -1,6 +1,6 @@
-"""A small file beside the ledger, in which the daemon tells `inspectd status` what the watches leave out.
+"""A small file beside the ledger, from which `inspectd status` reads what the watches leave out.
 
-It is no part of the ledger: whoever deletes it loses nothing, because the next scan writes it again.
+The file is not part of the ledger. Deleting it loses nothing, because the next scan writes it again.
 """
 
 import json
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def left_out_file(config: Config) -> Path:
-    """Where it is kept."""
+    """The path of the file."""
     ledger = config.database_file
     return ledger.with_name(f"{ledger.name}.left-out.json")
 
@@ -30,9 +30,9 @@ class Published:
         self._written: dict[str, LeftOut | None] = {}
 
     def publish(self, left_out: Mapping[str, LeftOut | None]) -> None:
-        """Write what each watch leaves out, by its name (None before its first scan), if the counts have changed.
+        """Writes what each watch leaves out, by its name (None before its first scan), if the counts have changed.
 
-        A disk that refuses the file stops nothing: it is written when the counts change again.
+        If the disk refuses the file, it is written when the counts change again.
         """
         if left_out == self._written:
             return
@@ -47,9 +47,9 @@ class Published:
 
 
 def read_left_out(config: Config) -> dict[str, LeftOut]:
-    """What each watch left out at its last scan, by its name; a watch that was not scanned yet is missing."""
+    """Reads what each watch left out at its last scan, by its name; a watch without a scan is missing."""
     try:
         found = json.loads(left_out_file(config).read_bytes())
         return {name: LeftOut(**counts) for name, counts in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError):  # not there yet, or not ours to read
+    except (OSError, ValueError, TypeError, AttributeError):  # not there yet, or not readable for this user
         return {}

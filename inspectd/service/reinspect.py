@@ -1,4 +1,4 @@
-"""The past judged again by another model: what a person asks for goes on the list that the daemon works off."""
+"""Puts earlier images on the list from which the daemon has them judged again by another model."""
 
 import time
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from inspectd.service.locks import holder
 
 @dataclass(frozen=True)
 class ReinspectionReply:
-    """What became of a request, and the process that will see to it; None while no daemon serves the ledger."""
+    """The result of a request; `daemon`: the process that works off the list, None while there is none."""
 
     bundle: Bundle
     asked: ReinspectionCounts
@@ -30,15 +30,15 @@ class ReinspectionReply:
 
 
 def reinspect(config: Config, engine: Engine, model: str, wanted: Filter) -> ReinspectionReply:
-    """Put the images that a filter names on the list for a model: a bundle, a folder of versions, or a name.
+    """Puts the images that match a filter on the list for a model: a bundle, a folder of versions, or a name.
 
-    It may be repeated: what is on the list, or judged by this model already, is not put there twice.
+    It may be repeated: images that are on the list, or that this model has judged, are not added again.
 
     Args:
         engine: The ledger, for reading.
 
     Raises:
-        BundleError: the model cannot be found, or is not what its manifest says.
+        BundleError: the model cannot be found, or does not match its manifest.
     """
     bundle = load_bundle(named(model, [watch.model for watch in config.watch]))
     path = to_text(str(bundle.path.absolute()))
@@ -54,16 +54,16 @@ def reinspect(config: Config, engine: Engine, model: str, wanted: Filter) -> Rei
 
 
 def cancel(config: Config, model: str | None) -> int:
-    """Take off the list what waits for a model, or for any; returns how many images."""
+    """Removes the images that wait for a model, or for any, from the list; returns how many."""
     bundle = load_bundle(named(model, [watch.model for watch in config.watch])) if model else None
     queue = Queue(open_writer(config.database))
     waited = queue.reinspections.cancel(bundle.identity if bundle else None)
     if waited:
         by = f" by {bundle.title}" if bundle else ""
-        queue.event("reinspect", f"{waited} earlier images are not to be judged again{by}")
+        queue.event("reinspect", f"{waited} earlier images were removed from the list{by}")
     return waited
 
 
 def serving(config: Config) -> int | None:
-    """The process id of the daemon that serves the ledger; None if none does."""
+    """The process id of the daemon that serves the ledger; None if there is none."""
     return holder(config.lock_file)

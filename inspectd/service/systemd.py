@@ -1,4 +1,4 @@
-"""What systemd is told: READY, STATUS, WATCHDOG, RELOADING, STOPPING, by the protocol of sd_notify(3).
+"""Notices for systemd: READY, STATUS, WATCHDOG, RELOADING, STOPPING, by the protocol of sd_notify(3).
 
 Without systemd (no NOTIFY_SOCKET) every call does nothing.
 """
@@ -7,14 +7,14 @@ import os
 import socket
 import time
 
-_MAY_BE_LOST = (b"WATCHDOG=", b"STATUS=")  # the next one says the same, or better
-_owed: list[bytes] = []  # what systemd has to hear and did not take, oldest first
+_MAY_BE_LOST = (b"WATCHDOG=", b"STATUS=")  # the next notice says the same or more
+_owed: list[bytes] = []  # notices that systemd must get and did not take, oldest first
 
 
 def notify(*assignments: str) -> None:
-    """Send assignments such as ``READY=1`` in one datagram, without waiting: who does not listen stops no inspection.
+    """Sends assignments such as ``READY=1`` in one datagram, without waiting for the receiver.
 
-    What a full receiver did not take is sent before the next notice, and the loop sends a sign of life at every turn.
+    Notices that a full receiver did not take are sent before the next one, and the loop sends one at every turn.
     """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
@@ -31,30 +31,30 @@ def notify(*assignments: str) -> None:
                 del _owed[0]
     except BlockingIOError:
         _owed[:] = [notice for notice in _owed if not notice.startswith(_MAY_BE_LOST)]
-    except OSError:  # nobody is there
+    except OSError:  # there is no receiver
         _owed.clear()
 
 
 def ready(status: str) -> None:
-    """Start-up or a reload has ended; `status` is shown by `systemctl status`."""
+    """Says that start-up or a reload has ended; `systemctl status` shows `status`."""
     notify("READY=1", f"STATUS={status}")
 
 
 def status(text: str) -> None:
-    """The one line that `systemctl status` shows."""
+    """Sets the line that `systemctl status` shows."""
     notify(f"STATUS={text}")
 
 
 def reloading() -> None:
-    """A reload has begun; `ready` must follow."""
+    """Says that a reload has begun; `ready` must follow."""
     notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
 
 def stopping() -> None:
-    """The end has begun."""
-    notify("STOPPING=1", "STATUS=Finishing the batch in hand")
+    """Says that the service is stopping."""
+    notify("STOPPING=1", "STATUS=Finishing the last batches")
 
 
 def alive() -> None:
-    """A sign of life for WatchdogSec."""
+    """Sends the heartbeat that WatchdogSec expects."""
     notify("WATCHDOG=1")

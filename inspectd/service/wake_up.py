@@ -1,4 +1,4 @@
-"""What ends the sleep of the daemon's loop: a moment, a file that arrives, a worker that speaks, a signal.
+"""Ends the sleep of the daemon's loop: at a time, for a file that arrives, a worker's message, or a signal.
 
 Signal handlers only set a flag and wake the loop up; everything else happens in the loop.
 """
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-PIPE = 65536  # bytes; each stands for a wake-up and says nothing more
+PIPE = 65536  # bytes; each is one wake-up
 
 
 class WakeUp:
@@ -27,7 +27,7 @@ class WakeUp:
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def catch_signals(self) -> None:
-        """Let SIGTERM and SIGINT set `stop` and SIGHUP set `reload`, in the main thread."""
+        """Makes SIGTERM and SIGINT set `stop`, and SIGHUP set `reload`; call it in the main thread."""
 
         def stop(*_: object) -> None:
             self.stop = True
@@ -41,8 +41,8 @@ class WakeUp:
         signal.signal(signal.SIGHUP, reload)
 
     def wait(self, due: float, lines: Iterable[int]) -> None:
-        """Sleep until `due` on the monotonic clock, a call of `wake`, a signal, or a word on one of the `lines`."""
-        ends = select.poll()  # select() knows no descriptor above 1023, which many watches need
+        """Sleeps until `due` on the monotonic clock, a call of `wake`, a signal, or a message on one of the `lines`."""
+        ends = select.poll()  # select() takes no descriptor above 1023, and many watches need more
         for descriptor in (self._read, *lines):
             ends.register(descriptor, select.POLLIN)
         spoken = dict(ends.poll(1000 * max(0.0, due - time.monotonic())))
@@ -50,6 +50,6 @@ class WakeUp:
             os.read(self._read, PIPE)
 
     def wake(self) -> None:
-        """End the sleep, from any thread."""
-        with suppress(BlockingIOError):  # a full pipe wakes as well
+        """Ends the sleep, from any thread."""
+        with suppress(BlockingIOError):  # a full pipe wakes the loop too
             os.write(self._write, b".")

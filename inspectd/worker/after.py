@@ -1,8 +1,9 @@
-"""What happens to a source file once its outcome is committed: `after: keep | move | delete`.
+"""Moves or deletes a source file after its outcome is committed: `after: keep | move | delete`.
 
-It acts only on the very file that was judged. The file is first renamed to a private name, where no writer that opens
-it by its old name can reach it, and looked at again; whatever is not the judged file is put back. Every step can be
-repeated after a crash: the private name carries the image's id, and a file found under it is looked at like any other.
+Only the very file that was judged is moved or deleted. First the file is renamed to a private name, where a writer
+that opens the old name cannot reach it, and checked again; if it is not the judged file, it gets its name back. Every
+step can be repeated after a crash: the private name carries the image's id, and a file found under it is checked like
+any other.
 """
 
 import errno
@@ -19,7 +20,7 @@ from inspectd.ledger.records import Finished
 from inspectd.ledger.schema import After
 from inspectd.paths import from_text, to_text
 
-NAME_BYTES = 180  # of a name's stem, where something is added: the whole stays below the usual limit of 255
+NAME_BYTES = 180  # of a stem that gets an addition, so that the whole name stays below the usual limit of 255
 
 
 def concerns(watch: Watch, outcome: str) -> bool:
@@ -28,13 +29,13 @@ def concerns(watch: Watch, outcome: str) -> bool:
 
 
 def carry_out(watch: Watch, owed: Finished) -> tuple[After, str | None]:
-    """Move or delete the source of one finished image, as its watch says.
+    """Moves or deletes the source of one finished image, as its watch says.
 
     Returns:
         What became of the file, and where it was moved to (absolute, as ledger text).
 
     Raises:
-        OSError: when the file system refuses; nothing is lost and the same call may be made again.
+        OSError: the file system refuses. Nothing is lost, and the same call may be made again.
     """
     if not concerns(watch, owed.outcome):
         return After.KEPT, None
@@ -46,7 +47,7 @@ def carry_out(watch: Watch, owed: Finished) -> tuple[After, str | None]:
             fsync(private.parent)
         return (After.DELETED if taken or not os.path.lexists(source) else After.KEPT), None
     targets = _targets(watch, owed, source.name)
-    # Neither here nor under its private name: an earlier attempt may have moved it and died before it could say so.
+    # Under neither name: an earlier attempt may have moved the file and died before it could record that.
     moved_to = (
         _move(private, targets) if taken else next((path for path in targets if is_judged(path, owed.stat)), None)
     )
@@ -54,19 +55,19 @@ def carry_out(watch: Watch, owed: Finished) -> tuple[After, str | None]:
 
 
 def places(watch: Watch, owed: Finished) -> tuple[Path, ...]:
-    """Where the source of a finished image may lie while `carry_out` is not done, wherever that was cut short."""
+    """Returns every path where the source of a finished image may lie if `carry_out` was interrupted."""
     source, private = _stages(watch, owed)
     return source, private, *(_targets(watch, owed, source.name) if watch.after == "move" else ())
 
 
 def _stages(watch: Watch, owed: Finished) -> tuple[Path, Path]:
-    """The source under its own name, and the private name that it has while it is looked at again."""
+    """The source's own name, and the private name that it has while it is checked again."""
     source = watch.path / from_text(owed.path)
     return source, source.with_name(f".inspectd-{owed.image_id}.tmp")
 
 
 def _take(source: Path, private: Path, judged: Stat) -> bool:
-    """Bring the judged file to its private name; False if it is not there any more, under neither name."""
+    """Renames the judged file to its private name; False if it is under neither name any more."""
     if not os.path.lexists(private):
         try:
             if Stat.of(source.lstat()) != judged:
@@ -81,7 +82,7 @@ def _take(source: Path, private: Path, judged: Stat) -> bool:
 
 
 def is_judged(path: Path, judged: Stat) -> bool:
-    """Whether a file, wherever it has been moved to, is the judged one, by its size and the time of its last change.
+    """Whether a file, perhaps moved, is the judged one, by its size and the time of its last change.
 
     Raises:
         OSError: it cannot be known.
@@ -94,7 +95,7 @@ def is_judged(path: Path, judged: Stat) -> bool:
 
 
 def _put_back(private: Path, source: Path) -> None:
-    """Give an unjudged file its name back without destroying a newer file that took the name meanwhile."""
+    """Gives an unjudged file its name back, without overwriting a newer file that took the name meanwhile."""
     try:
         rename_to_free(private, source)
     except FileExistsError:
@@ -102,7 +103,7 @@ def _put_back(private: Path, source: Path) -> None:
 
 
 def _targets(watch: Watch, owed: Finished, name: str) -> tuple[Path, Path]:
-    """Where the file goes: under its own name, or with the image's id added where that name is taken."""
+    """The targets to try: the file's own name, then the name with the image's id, in case the first is taken."""
     folder = Path(watch.move_to.format(watch=watch.name, verdict=owed.outcome, date=owed.finished_at[:10]))
     return folder / name, folder / _with(name, f"-{owed.image_id}")
 
@@ -124,7 +125,7 @@ def _move(private: Path, targets: tuple[Path, Path]) -> Path:
 
 
 def _bring(source: Path, target: Path) -> bool:
-    """Rename unless the target exists, across file systems too; False when another file has the name."""
+    """Renames unless the target exists, also across file systems; False if another file has the name."""
     try:
         rename_to_free(source, target)
         return True
@@ -142,12 +143,12 @@ def _bring(source: Path, target: Path) -> bool:
 
 
 def _same(source: Path, target: Path) -> bool:
-    """Whether an earlier attempt, cut short, has already brought this very content to its target."""
+    """Whether an interrupted earlier attempt has already brought this content to its target."""
     return target.is_file() and (target.samefile(source) or filecmp.cmp(source, target, shallow=False))
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy to another file system: whole and durable before it gets its final name."""
+    """Copies to another file system; the copy is whole and durable before it gets its final name."""
     temporary = target.with_name(source.name)
     shutil.copy2(source, temporary)
     fsync(temporary)

@@ -218,7 +218,7 @@ class Batch:
             source = read(watch.path, claim.path, follow_links=watch.follow_links, max_bytes=config.limits.bytes)
         except SourceError as error:
             return Taken(None, second_look(claim, error.reason, None))
-        if source.stat != claim.stat:  # not the file that had settled: its writer has been here since
+        if source.stat != claim.stat:  # the file has changed since it settled
             return Taken(self._read(claim, source, unfinished=True), Unsettled(claim))
         try:
             image = self._lane.judge.prepare(claim, source)

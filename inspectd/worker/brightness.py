@@ -1,8 +1,8 @@
-"""Whether the images of a watch have the bits that its bundle reads.
+"""Checks whether the images of a watch have the bits that its bundle reads.
 
-What a network sees of a camera with other bits is nearly black, or white, and its verdicts mean nothing. The first
-images of a watch tell whether it is too dark, and any image whether it is too bright. Nothing is read but for the
-golden images, where a doubt depends on them.
+If a camera has other bits, the network sees nearly black or white pictures, and its verdicts mean nothing. The first
+images of a watch show whether they are too dark; any image can show that it is too bright. Only the golden images are
+read again, if a doubt depends on them.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,14 +16,14 @@ from inspectd.vision.depth import SURE, depth_of, is_dark, too_bright, too_dark
 from inspectd.vision.errors import DecodeError
 
 FIRST = 20  # images of a watch that decide
-ENOUGH = 2  # ... where no more are at hand; the light of a single one may not have been on yet
+ENOUGH = 2  # ... if no more are waiting; one alone may have been taken before the light was on
 
 
 class Brightness:
-    """What one bundle expects, and what the images of its watches have shown since the worker started.
+    """Compares the bits that one bundle expects with the images of its watches since the worker started.
 
     Args:
-        note: Is told a watch, the bundle's title, and a sentence about the watch's images; each once.
+        note: Is called once for each remark, with the watch, the bundle's title and a sentence about the images.
     """
 
     def __init__(self, bundle: Bundle, note: Callable[[str, str, str], None]) -> None:
@@ -35,7 +35,7 @@ class Brightness:
         self._lock = Lock()  # batches are judged in several threads
 
     def see(self, images: Iterable[tuple[str, int | None]]) -> None:
-        """Record each image's watch and the bits that its values take (`Decoded.used`)."""
+        """Records each image's watch and the bits that its values take (`Decoded.used`)."""
         lit = [(watch, used) for watch, used in images if used]
         with self._lock:
             for watch, used in lit:
@@ -47,7 +47,7 @@ class Brightness:
         self._judge({watch for watch, _ in lit}, FIRST)
 
     def conclude(self) -> None:
-        """Decide about every watch by what was seen: no more images are at hand."""
+        """Decides about every watch by the images so far, because no more are waiting."""
         self._judge(set(self._first), ENOUGH)
 
     def _judge(self, watches: Iterable[str], least: int) -> None:
@@ -58,7 +58,7 @@ class Brightness:
                 self._say(watch, too_dark("its first images", depth, self._bits))
 
     def _is_dark(self, depth: int) -> bool:
-        """Whether images of so many bits are too dark, for a network that knows images as dark as the golden ones."""
+        """Whether images of so many bits are too dark for a network whose golden images may be dark too."""
         if depth <= self._bits - SURE or self._golden is None:
             return is_dark(depth, self._bits)
         return depth < self._golden
@@ -72,9 +72,9 @@ class Brightness:
 
     @cached_property
     def _golden(self) -> int | None:
-        """The bits of the camera that took the darkest golden image; None where no golden image tells."""
+        """The bits of the darkest golden image; None if no golden image has 16-bit values."""
         try:
             golden = golden_bits(self._bundle)
-        except (OSError, BundleError, DecodeError):  # it was read when the worker started; it need not last
+        except (OSError, BundleError, DecodeError):  # it could be read when the worker started, but may be gone now
             golden = None
         return depth_of([golden]) if golden else None

@@ -24,7 +24,7 @@ class Ready:
     models: list[str]  # name@identity, as the view `verdicts` shows them
     versions: list[int]  # of these models
     bundles: list[str]  # the folders of their bundles
-    slowest: float  # seconds of the slowest warm-up batch, the measure of a hang
+    slowest: float  # seconds of the slowest warm-up batch, by which a hang is measured
 
     @property
     def titles(self) -> dict[str, str]:
@@ -77,8 +77,8 @@ class Stop:
 
 
 Message = Ready | Refused | Progress | Settings | Wake | Stop
-PACKET = 1 << 16  # bytes; what is larger, such as the configuration of thousands of watches, goes in a file of its own
-IN_FILE = b"in a file"  # never the beginning of what zlib has compressed
+PACKET = 1 << 16  # bytes; a larger message, such as the configuration of thousands of watches, goes into a file
+IN_FILE = b"in a file"  # data compressed by zlib never begins like this
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Ready, Refused, Progress, Settings, Wake, Stop)}
 
 
@@ -115,8 +115,8 @@ class Channel:
         """Returns the next message; waits for it if the socket blocks.
 
         Raises:
-            BlockingIOError: when there is none now and the socket does not block.
-            EOFError: when the other end is closed.
+            BlockingIOError: there is none now, and the socket does not block.
+            EOFError: the other end is closed.
         """
         try:
             packet, files, _, _ = socket.recv_fds(self._end, PACKET, 1)

@@ -1,6 +1,6 @@
-"""What one model makes of one image: bytes become the network's input, a finding becomes the record and the overlay.
+"""One model and one image: turns bytes into the network's input, and a finding into the record and the overlay.
 
-New images and past ones go this same way. Nothing is read, written or claimed here, so it may run in any thread.
+New and earlier images go the same way. Nothing is read from a disk, written or claimed here, so any thread may run it.
 """
 
 import time
@@ -24,8 +24,8 @@ from inspectd.vision.overlay import Style
 from inspectd.worker.artifacts import artifact_path
 from inspectd.worker.source import Source
 
-# Bytes of pixels kept for the overlays of one batch, of which two are in hand. An image above its share is decoded
-# again from its file's bytes, which are smaller, so that batches of large images do not fill the memory.
+# Bytes of pixels that each of the two batches keeps for its overlays. An image above its share is decoded again from
+# its file's bytes, which are smaller, so that batches of large images do not fill the memory.
 PIXELS_KEPT = 1 << 29
 HEAT_STORED = 32  # cells a side, at most, of the heatmap that the ledger keeps
 SUFFIX = {"jpeg": ".jpg", "png": ".png"}
@@ -36,8 +36,8 @@ class Prepared:
     """An image ready for the network, with what its overlay needs.
 
     Attributes:
-        kept: Its pixels, or the file's bytes to decode again where there are several pages or too many pixels.
-        tensors: Its pages as the network's input; none where they are to be made again from `kept`.
+        kept: Its pixels; or the file's bytes, to decode them again, if there are several pages or too many pixels.
+        tensors: Its pages as the network's input; empty if they are to be made again from `kept`.
         sizes: Width and height of each upright page.
     """
 
@@ -46,14 +46,14 @@ class Prepared:
     kept: Decoded | bytes
     tensors: tuple[NDArray[np.uint8], ...]
     doubt: str | None
-    unproven: bool  # it ends in zeros: black pixels, or what was not written yet
+    unproven: bool  # it ends in zeros: black pixels, or bytes that are not written yet
     sizes: tuple[tuple[int, int], ...]
     timings: dict[str, float]
     used: int | None  # bits that the values of a 16-bit file take
 
 
 class Judge:
-    """One bundle with its inspector, in front of and behind the network."""
+    """The work before and after the network, for one bundle with its inspector."""
 
     def __init__(self, config: Config, inspector: Inspector) -> None:
         self.inspector = inspector
@@ -62,11 +62,11 @@ class Judge:
         self._style = Style(**config.overlay.model_dump(exclude={"write"}))
 
     def prepare(self, claim: Claim, source: Source) -> Prepared:
-        """Decode a file's bytes, one page after the other, and bring them to the network's input.
+        """Decodes a file's bytes, one page after the other, and prepares them as the network's input.
 
         Raises:
-            DecodeError: they are no whole image; one page that is broken is enough.
-            MemoryError: this machine lacks the memory just now.
+            DecodeError: the bytes are not a whole image; one broken page is enough.
+            MemoryError: this machine lacks the memory at the moment.
         """
         share = PIXELS_KEPT // self._config.worker.batch
         tensors: list[NDArray[np.uint8]] = []
@@ -98,10 +98,10 @@ class Judge:
         )
 
     def tensors(self, image: Prepared) -> Iterator[NDArray[np.uint8]]:
-        """The pages of an image as the network's input, made one by one where there are too many of them to be kept.
+        """Yields the pages of an image as the network's input; makes them one by one if they were too large to keep.
 
         Raises:
-            MemoryError: there is not enough to decode them again.
+            MemoryError: there is not enough memory to decode them again.
         """
         yield from image.tensors
         if not image.tensors and isinstance(image.kept, bytes):
@@ -109,10 +109,10 @@ class Judge:
                 yield self._prepared(page)
 
     def conclude(self, image: Prepared, worst: Worst, infer_ms: float) -> tuple[Inspected, list[tuple[Path, bytes]]]:
-        """The record of what was found on an image's worst page, and its overlay as a file where one is wanted.
+        """Returns the record of an image's worst page, and its overlay as a file if the configuration asks for one.
 
         Raises:
-            MemoryError: there is not enough for its pixels, beside those of the others.
+            MemoryError: there is not enough memory for its pixels beside those of the other images.
         """
         bundle, finding, pages = self.inspector.bundle, worst.finding, len(image.sizes)
         started = time.perf_counter()
@@ -169,7 +169,7 @@ def stored_heat(heat: NDArray[np.float32]) -> Heat:
 
 @contextmanager
 def _one_memory_error() -> Iterator[None]:
-    """OpenCV has an error of its own for a shortage of memory."""
+    """Turns OpenCV's own error for a shortage of memory into MemoryError."""
     try:
         yield
     except cv2.error as error:
@@ -179,5 +179,5 @@ def _one_memory_error() -> Iterator[None]:
 
 
 def milliseconds(started: float) -> float:
-    """Since a moment of `time.perf_counter`."""
+    """Milliseconds since a moment of `time.perf_counter`."""
     return round((time.perf_counter() - started) * 1000, 3)

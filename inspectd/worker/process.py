@@ -1,6 +1,6 @@
-"""One worker child as its supervisor sees it: started, listened to, told to stop, killed.
+"""One worker process as its supervisor sees it: started, listened to, told to stop, killed.
 
-What it says is kept here and judged by the supervisor; nothing here touches the ledger.
+The worker's messages are kept here, and the supervisor decides what follows. Nothing here touches the ledger.
 """
 
 import secrets
@@ -16,12 +16,12 @@ from inspectd.worker.channel import Message, Progress, Ready, Refused, Settings,
 LEASE = 60.0  # seconds a claim lasts unless renewed
 WARM_UP = 300.0  # seconds to load, trace and warm every model
 DYING = 2.0  # seconds that a killed worker may take to be gone
-HANG_LEAST = 30.0  # seconds of silence that are never yet a hang
-HANG_BATCHES = 20  # ... nor is silence shorter than this many of the slowest warm-up batches
+HANG_LEAST = 30.0  # seconds of silence that never count as a hang
+HANG_BATCHES = 20  # ... and neither does silence shorter than this many of the slowest warm-up batches
 
 
 class WorkerProcess:
-    """One worker child and what is known of it."""
+    """One worker process and its state."""
 
     def __init__(self, config: Config, binding: Binding, batch: int, now: float) -> None:
         self.config = config
@@ -31,12 +31,12 @@ class WorkerProcess:
         self.ready: Ready | None = None
         self.refused: str | None = None
         self.finished = 0
-        self.trouble: str | None = None  # what keeps it from working, as it says
-        self.held_up: str | None = None  # what keeps it from putting source files away
-        self.is_putting_away = True  # until it says that there is nothing left
+        self.trouble: str | None = None  # why it takes no work, in its own words
+        self.held_up: str | None = None  # why it puts no source files away
+        self.is_putting_away = True  # until it says that no file is left
         self.stopping = False
-        self.hung_up = False  # its end of the line is closed: the process is gone, or nearly
-        self.hang: str | None = None  # how long it was silent before it was killed for that
+        self.hung_up = False  # its end of the channel is closed: the process is gone, or nearly
+        self.hang: str | None = None  # how long it was silent, if it was killed for that
         self.hang_is_recorded = False
         self.is_stuck = False  # it was killed, and the kernel has not let go of it
         self.heard = now
@@ -57,12 +57,12 @@ class WorkerProcess:
         return WARM_UP if self.ready is None else max(HANG_LEAST, HANG_BATCHES * self.ready.slowest)
 
     def is_silent(self, now: float) -> bool:
-        """Whether it lives, but has said nothing for longer than its patience."""
+        """Whether it is alive, but has been silent for longer than its patience."""
         self.listen(now)
         return self.process.poll() is None and now - self.heard > self.patience
 
     def listen(self, now: float) -> None:
-        """Take in every message that has arrived."""
+        """Reads every message that has arrived."""
         while True:
             try:
                 message: Message = self.channel.receive()
@@ -84,7 +84,7 @@ class WorkerProcess:
                     raise AssertionError(f"a worker does not say {message}")
 
     def stop(self) -> None:
-        """Ask for the end after the batch in hand; one still warming up has nothing in hand."""
+        """Asks it to finish its batches and end; a worker that still warms up has none and is killed."""
         self.stopping = True
         if self.ready is None:
             self.process.kill()
@@ -92,11 +92,11 @@ class WorkerProcess:
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing of it runs any more: it has ended, or will when the kernel lets go of it."""
+        """Whether it has ended, or will as soon as the kernel releases it."""
         return self.process.poll() is not None or self.is_stuck
 
     def kill(self) -> None:
-        """End it now. One that waits in the kernel for a disk or a device stays until that answers: it is stuck."""
+        """Kills it. A process that waits in the kernel for a disk or a device stays until that answers: it is stuck."""
         self.process.kill()
         try:
             self.process.wait(DYING)
@@ -105,7 +105,7 @@ class WorkerProcess:
 
 
 def oom_kills() -> int:
-    """How often the kernel has killed a process for memory since boot; it names no process in advance."""
+    """How often the kernel has killed a process to free memory since boot."""
     for line in Path("/proc/vmstat").read_text().splitlines():
         name, _, count = line.partition(" ")
         if name == "oom_kill":

@@ -1,8 +1,8 @@
-"""Source files are put away apart from the batches: what `after` says happens in a thread of its own.
+"""Puts source files away (moves or deletes them, as `after` says) in a thread of its own, apart from the batches.
 
-It is fed from the ledger (`after = 'pending'`), so nothing is forgotten that a refusal, a stop or a crash has cut
-short, and a file that may be unfinished is not given out before its time. Claims and batches never wait for it. A disk
-that gives no answer holds up this thread alone: `hang` says so, and the worker goes on judging.
+The ledger says which files (`after = 'pending'`), so a refusal, a stop or a crash forgets none, and a file that may be
+unfinished waits for its time. Claims and batches never wait for this thread. A disk that does not answer stops only
+this thread: `hang` says so, and the worker goes on judging.
 """
 
 import logging
@@ -20,19 +20,19 @@ from inspectd.worker.process import HANG_LEAST
 
 log = logging.getLogger(__name__)
 
-EVERY = 60.0  # seconds between two rounds over all files that wait, those that were refused among them
-AT_ONCE = 200  # files that are put away before the ledger is told
-PATIENCE = 5.0  # seconds that a worker which ends waits for this thread
-TROUBLE = 1.0  # seconds before a ledger that takes nothing is asked again
+EVERY = 60.0  # seconds between two rounds over all waiting files, which include those that were refused
+AT_ONCE = 200  # files that are put away before the ledger records them
+PATIENCE = 5.0  # seconds that an ending worker waits for this thread
+TROUBLE = 1.0  # seconds before a ledger that refused is tried again
 
 
 class PuttingAway:
     """Moves or deletes the source files of finished images, from `start` to `end`.
 
     Args:
-        watches: All that the worker serves; those with `after: keep` have nothing to put away.
-        failed: Is called, from the thread, when it ends in an error: `check` raises that.
-        longest: Seconds that a file which may be unfinished waits at most.
+        watches: All watches of the worker; those with `after: keep` have no files to put away.
+        failed: Is called from the thread when it ends in an error, which `check` then raises.
+        longest: The most seconds that a file which may be unfinished waits.
     """
 
     def __init__(self, watches: Iterable[Watch], queue: Queue, failed: Callable[[], None], longest: float) -> None:
@@ -44,34 +44,34 @@ class PuttingAway:
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._ending = threading.Event()
-        self._fresh: int | None = None  # the lowest image id among the newly finished
+        self._fresh: int | None = None  # the lowest id of newly finished images
         self._round_at = 0.0  # when the next round begins
-        self._round_beyond = 0  # the image id that the round has got to
+        self._round_beyond = 0  # the image id that the round has reached
         self._is_working = True
-        self._at: tuple[Finished, float] | None = None  # the file in hand, and since when
+        self._at: tuple[Finished, float] | None = None  # the file that is being put away, and since when
         self._thread = threading.Thread(target=self._work, daemon=True, name="putting-away")
 
     def start(self) -> None:
-        """Begin with what an earlier worker has left."""
+        """Begins with the files that an earlier worker has left."""
         if self.watches:
             self._thread.start()
         else:
             self._is_working = False
 
     def wake(self, image_ids: Collection[int]) -> None:
-        """These images are finished, and their files may have to be put away. Only a hint: a round finds them too."""
+        """Says that these images are finished and may have files to put away. Only a hint: a round finds them too."""
         if image_ids and self.watches:
             with self._lock:
                 self._fresh = min(image_ids) if self._fresh is None else min(self._fresh, *image_ids)
             self._woken.set()
 
     def check(self) -> None:
-        """Raise the error that has ended the thread, if one has."""
+        """Raises the error that ended the thread, if there was one."""
         if self._failure:
             raise self._failure
 
     def end(self) -> bool:
-        """Put away what is left, as far as that goes in `PATIENCE` seconds; whether the thread has ended."""
+        """Puts away the files that are left, for at most `PATIENCE` seconds; returns whether the thread has ended."""
         self._ending.set()
         self._woken.set()
         if self._thread.is_alive():
@@ -80,13 +80,13 @@ class PuttingAway:
 
     @property
     def is_busy(self) -> bool:
-        """Whether files are being put away; not while they wait for their next round, or for a disk that hangs."""
+        """Whether files are being put away; False while they wait for the next round or for a disk that hangs."""
         with self._lock:
             return (self._is_working or self._fresh is not None) and self.hang is None
 
     @property
     def hang(self) -> str | None:
-        """Why no file is put away just now; None while files are, or none has to be."""
+        """Why no file is put away at the moment; None if the thread works or has nothing to do."""
         at = self._at
         if at is None or time.monotonic() - at[1] < HANG_LEAST:
             return None
@@ -98,18 +98,18 @@ class PuttingAway:
             while not self._ending.is_set():
                 try:
                     self._step()
-                except LedgerUnavailable:  # the claims meet that too, and the worker tells of it
+                except LedgerUnavailable:  # the worker's claims fail too, and it reports the trouble
                     self._ending.wait(TROUBLE)
                     self._round_at, self._round_beyond = 0.0, 0
             self._go_through(0)
         except LedgerUnavailable:
-            log.warning("the ledger takes nothing: the next start puts away what is left")
+            log.warning("the ledger cannot be written: the next start puts away the files that are left")
         except Exception as error:
             self._failure = error
             self._failed()
 
     def _step(self) -> None:
-        """The files of newly finished images, or else a part of a round if it is time for one, or else a rest."""
+        """Puts away files of newly finished images; otherwise a part of a round if it is due; otherwise waits."""
         with self._lock:
             fresh, self._fresh = self._fresh, None
             is_time = time.monotonic() >= self._round_at
@@ -128,7 +128,7 @@ class PuttingAway:
             self._woken.clear()
 
     def _next_round(self, beyond: int) -> float:
-        """When to go over all files again: earlier than usual if one of them, from an id on, has waited long enough."""
+        """When the next round begins: earlier than usual if a file, from an id on, has waited long enough by then."""
         due = self._queue.after.next_due(list(self.watches), beyond)
         wait = (datetime.fromisoformat(due) - datetime.now(UTC)).total_seconds() if due else EVERY
         return time.monotonic() + min(EVERY, max(0.0, wait))
@@ -138,7 +138,7 @@ class PuttingAway:
             beyond = self._put_away(beyond)
 
     def _put_away(self, beyond: int) -> int | None:
-        """Put away the next files from an image id on, each tried once; returns the id got to, None at the end."""
+        """Tries the next files from an image id on, each once; returns the id reached, None at the end."""
         owed = self._queue.after.pending(list(self.watches), AT_ONCE, beyond)
         done, refused = [], []
         for each in owed:

@@ -1,6 +1,4 @@
-"""An overlay drawn again for a verdict that stands: the same bytes through the same model, explained by the same
-method, and nothing judged.
-"""
+"""Draws a missing overlay again: the same bytes, the same model, the same method of heat. The verdict stands."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +20,7 @@ log = logging.getLogger(__name__)
 def redrawn(
     config: Config, inspectors: Mapping[int, Inspector], wanted: Iterable[Redraw]
 ) -> Iterator[tuple[Path, bytes]]:
-    """The overlays as files to be written, one after the other; those that cannot be drawn are logged and left out.
+    """Yields the overlays as files to write; logs and leaves out those that cannot be drawn.
 
     Args:
         inspectors: The models in service, by their rows in the ledger.
@@ -31,7 +29,7 @@ def redrawn(
         inspector = inspectors.get(each.model_id)
         try:
             if inspector is None:
-                raise SourceError("no model: the one that judged it is not in service")
+                raise SourceError("no model: the model that judged it is not in service")
             picture = _draw_again(config, inspector, each)
         except (SourceError, DecodeError, MemoryError) as error:
             log.warning("Watch %s: the overlay of %r cannot be drawn again: %s", each.watch, each.path, error)

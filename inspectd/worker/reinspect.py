@@ -1,8 +1,8 @@
-"""Past images judged again, by a model that need not be in service, whenever there is nothing else to do.
+"""Judges earlier images again, by a model that need not be in service, when the worker has nothing else to do.
 
-One small batch a step, so that a live image never waits for more than that. The model is opened in a thread beside the
-work that goes on, and let go of when nothing waits for it. Whatever is wrong with it, or with an image, becomes a
-reason on the list; the worker goes on.
+Each step is one small batch, so that a new image never waits longer than that. A thread opens the model while the work
+goes on; the model is closed when no image waits for it. A fault of the model or of an image becomes a reason on the
+list, and the worker goes on.
 """
 
 import gc
@@ -34,8 +34,8 @@ from inspectd.worker.source import SourceError, read_again
 log = logging.getLogger(__name__)
 
 MOST = 8  # images in a batch
-WAIT = 1.0  # seconds that a batch may keep a live image waiting, unless a single image takes longer
-PULSE = 0.5  # seconds between two signs of life while a network computes
+WAIT = 1.0  # seconds that a batch may keep a new image waiting, unless a single image takes longer
+PULSE = 0.5  # seconds between two heartbeats while a network computes
 
 CRASHES = f"crashes the worker: {OPENINGS} workers in a row ended over it, with no image judged"
 NO_MEMORY = "no memory: this machine lacked the memory to decode it; judge it again when less else is running"
@@ -48,7 +48,7 @@ _Concluded = tuple[Inspected, list[tuple[Path, bytes]]]
 
 @dataclass(frozen=True)
 class _Open:
-    """A model that is open for this list."""
+    """A model that is open for the list."""
 
     judge: Judge
     model_id: int
@@ -58,7 +58,7 @@ class _Open:
 
 @dataclass(frozen=True)
 class _Done:
-    """A batch that was judged and is still to be recorded."""
+    """A batch that is judged, but not recorded yet."""
 
     request: ReinspectionRequest
     model_id: int
@@ -68,7 +68,7 @@ class _Done:
 
 
 class _Opening:
-    """A model that is being opened in a thread of its own."""
+    """A model that a thread of its own opens."""
 
     def __init__(self, config: Config, request: ReinspectionRequest, batch: int, done: Callable[[], None]) -> None:
         self.request = request
@@ -83,7 +83,9 @@ class _Opening:
         try:
             opened = open_model(self._config, path, self._batch)
             if opened.inspector.bundle.identity != self.request.bundle:
-                raise BundleError(f"{path} holds {opened.inspector.bundle.title} now, which is not what was asked for.")
+                raise BundleError(
+                    f"{path} holds {opened.inspector.bundle.title} now, which is not the requested model."
+                )
         except InspectdError as error:
             self.result = str(error)
         except Exception as error:
@@ -95,12 +97,12 @@ class _Opening:
 
 
 class Reinspector:
-    """Works off the list of past images.
+    """Works off the list of earlier images.
 
     Args:
         serving: The models in service, by their identity.
-        progress: A sign of life.
-        wake: Called, from another thread, when a step has something to do again.
+        progress: Gives a heartbeat.
+        wake: Is called from another thread when a step has something to do again.
     """
 
     def __init__(
@@ -127,14 +129,14 @@ class Reinspector:
 
     @property
     def is_opening(self) -> bool:
-        """Whether a thread is at work that cannot be stopped."""
+        """Whether a thread opens a model, which cannot be stopped."""
         return self._opening is not None and self._opening.result is None
 
     def step(self) -> bool:
-        """Judge one batch, or do what comes before it; False when there is nothing to do just now.
+        """Judges one batch, or prepares for it; returns False if there is nothing to do at the moment.
 
         Raises:
-            OSError, LedgerUnavailable: the disk or the ledger refuses; called again, it goes on from there.
+            OSError, LedgerUnavailable: the disk or the ledger refuses. The next call goes on from there.
         """
         if self._done is None:
             request = self._queue.reinspections.next_request()
@@ -156,12 +158,12 @@ class Reinspector:
         return True
 
     def close(self) -> None:
-        """The worker ends: a model that is just being opened is not to blame for it."""
+        """Says that the worker ends, so that a model that is being opened is not blamed for the end."""
         if self._opening:
             self._queue.reinspections.forget_opening(self._opening.request)
 
     def _let_go(self) -> None:
-        """Nothing waits: keep no model."""
+        """Closes the model, because no image waits for it."""
         if self._opening and not self.is_opening:
             self._opening = None
         if self._open:
@@ -175,7 +177,7 @@ class Reinspector:
         if opened := self._serving.get(request.bundle):
             return self._take_in(request, opened)
         if self._opening is None:
-            self._let_go()  # never two of them beside those in service
+            self._let_go()  # at most one model beside those in service
             if self._queue.reinspections.begin_opening(request):
                 self._opening = _Opening(self._config, request, self._batch, self._wake)
             else:
@@ -203,7 +205,7 @@ class Reinspector:
         return model
 
     def _judge(self, request: ReinspectionRequest, model: _Open, past: Sequence[EarlierImage]) -> _Done:
-        """Take images to their records; whatever happens to one is a reason of its own."""
+        """Takes images to their records; an image that fails gets a reason of its own."""
         done = _Done(request, model.model_id, [], [], [])
         images: list[Prepared] = []
         for each in self._pulse(self._pool.map(partial(self._look, model.judge), past)):
@@ -212,7 +214,7 @@ class Reinspector:
             else:
                 done.failed.append(each)
         started = time.perf_counter()
-        with self._signs_of_life(model.patience):
+        with self._heartbeats(model.patience):
             answers = list(zip(images, _find(model.judge, images), strict=True))
         infer = round(milliseconds(started) / max(1, len(images)), 3)
         done.failed.extend((image.claim.image_id, why) for image, why in answers if isinstance(why, str))
@@ -226,7 +228,7 @@ class Reinspector:
         return done
 
     def _look(self, judge: Judge, past: EarlierImage) -> Prepared | Failure:
-        """Read, decode and prepare one past image, or say why that cannot be done."""
+        """Reads, decodes and prepares one earlier image, or returns why that fails."""
         claim = past.claim
         try:
             source = read_again(self._config, claim.watch, claim.path, past.moved_to, claim.sha256 or "")
@@ -244,8 +246,9 @@ class Reinspector:
             yield item
 
     @contextmanager
-    def _signs_of_life(self, most: float) -> Iterator[None]:
-        """Signs of life for `most` seconds: this network may be slower than those whose time measures a hang."""
+    def _heartbeats(self, most: float) -> Iterator[None]:
+        """Gives heartbeats for `most` seconds, because this network may be slower than those by which a hang is
+        measured."""
         finished = threading.Event()
 
         def pulse() -> None:
@@ -253,7 +256,7 @@ class Reinspector:
             while not finished.wait(PULSE) and time.monotonic() < end:
                 self._progress()
 
-        thread = threading.Thread(target=pulse, daemon=True, name="signs-of-life")
+        thread = threading.Thread(target=pulse, daemon=True, name="heartbeats")
         thread.start()
         try:
             yield
@@ -271,7 +274,7 @@ def _conclude(judge: Judge, infer: float, found: tuple[Prepared, Worst]) -> _Con
 
 
 def _find(judge: Judge, images: Sequence[Prepared]) -> list[Worst | str]:
-    """What is found in each image, or why nothing; an image that a network cannot bear is found by itself."""
+    """Returns the finding of each image, or why there is none; tries images one by one if the network fails."""
     if not images:
         return []
     try:

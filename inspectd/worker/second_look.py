@@ -1,8 +1,8 @@
-"""What a look at a file leaves open: whether a second one is due, and whether the file may still be unfinished.
+"""Whether a file needs a second look, and whether it may still be unfinished.
 
-No file fails at first sight, and none that ends in zeros is judged at first sight: it may still be arriving. A second
-look that finds the same in the same bytes is final. Even then the writer may merely have paused, for longer than
-anybody waits for a verdict. So `after`, which would take the file from under its writer, waits longer still.
+No file fails at first sight, and no file that ends in zeros is judged at first sight, because it may still be arriving.
+A second look that finds the same in the same bytes is final. Even then the writer may only have paused, for longer than
+a verdict can wait. So `after`, which would take the file from its writer, waits longer still.
 """
 
 import logging
@@ -19,17 +19,17 @@ _MENDABLE = ("empty", "truncated", "damaged", "unreadable")
 
 
 def look_at(image: Prepared, sha256: str) -> Prepared | Unsettled:
-    """The image if it can be judged now, or an `Unsettled` that sends the file back for a second look."""
+    """Returns the image if it can be judged now, or an `Unsettled` that sends the file back for a second look."""
     if image.unproven and not _was_found(image.claim, UNPROVEN, sha256):
         return Unsettled(image.claim, UNPROVEN, sha256)
     return image
 
 
 def second_look(claim: Claim, reason: str | None, sha256: str | None) -> Outcome:
-    """The failure of a file that a first look could not judge either, or an `Unsettled` that asks for a second look.
+    """Returns the failure if a first look found the same, or an `Unsettled` that asks for a second look.
 
     Args:
-        reason: Why the file cannot be judged; None if it merely changed since it was claimed.
+        reason: Why the file cannot be judged; None if it only changed since it was claimed.
     """
     if reason is None:
         return Unsettled(claim)
@@ -39,16 +39,16 @@ def second_look(claim: Claim, reason: str | None, sha256: str | None) -> Outcome
 
 
 def once_there_is_memory(claim: Claim, sha256: str) -> Unsettled:
-    """An `Unsettled` that has a file tried again, as often as this machine lacks the memory for it.
+    """Returns an `Unsettled`, so that the file is tried again as often as this machine lacks the memory for it.
 
-    The decoder refuses a file that is too large for all of the machine's memory, so this ends.
+    This ends, because the decoder refuses a file that is too large for all of the machine's memory.
     """
     log.warning("%s in %s: %s", claim.path, claim.watch, NO_MEMORY)
     return Unsettled(claim, NO_MEMORY, sha256)
 
 
 def may_be_unfinished(image: Prepared) -> bool:
-    """Whether an image that could be judged may only be what its writer has written so far."""
+    """Whether a judged image may only be the part of a file that its writer has written so far."""
     return (image.unproven or image.doubt is not None) and not image.claim.closed
 
 

@@ -1,7 +1,7 @@
-"""The supervisor's side of the workers: start, watch over, replace, stop.
+"""The supervisor: starts, observes, replaces and stops workers.
 
-It renews a worker's leases only while the worker shows signs of life, kills one that hangs, and gives the images of a
-dead one back to the queue. It never imports TensorFlow and never touches an image.
+It renews a worker's leases only while the worker gives heartbeats, kills a worker that hangs, and returns the images of
+a dead worker to the queue. It never imports TensorFlow and never touches an image.
 """
 
 import logging
@@ -17,23 +17,23 @@ from inspectd.worker.channel import Ready, Wake
 from inspectd.worker.process import LEASE, WorkerProcess, oom_kills
 
 RENEW = LEASE / 4
-LOOK = 1.0  # seconds between two looks at the workers; what they say wakes us at once
-LAST_LOOK = 0.05  # ... at one that has hung up and will be gone in a moment
-STUCK_MOST = 2  # workers that the kernel does not let go of, beside which another one is started
-STUCK = "killed, but the kernel does not let go of it before a disk or a device answers"
-START_TRIES = 3  # crashes in warm-up before the first READY that we put up with
+LOOK = 1.0  # seconds between two looks at the workers; their messages wake the loop at once
+LAST_LOOK = 0.05  # ... at a worker that has closed its channel and will be gone in a moment
+STUCK_MOST = 2  # workers stuck in the kernel, beside which another worker is started at most
+STUCK = "killed, but the kernel keeps it until a disk or a device answers"
+START_TRIES = 3  # crashes in warm-up before the first READY, after which the daemon gives up
 BACK_OFF_MOST = 60.0  # seconds between two starts of a worker that keeps dying
-BACK_OFF_BLAMED = 2.0  # ... over the images it held: these deaths are counted, and good images wait behind them
+BACK_OFF_BLAMED = 2.0  # ... over the images it held: these deaths are counted, and good images wait meanwhile
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a candidate has to prove.
+    """Why a new worker is started beside the one in service.
 
     Attributes:
-        kind: Of the event, should it fail: `reload` for `reload-refused`.
-        subject: What is then refused, for people.
-        stays: What remains in its place, as a clause.
+        kind: The kind of the event if it fails: `reload` for `reload-refused`.
+        subject: What is refused then, for people.
+        stays: What remains in force then, as a clause.
     """
 
     kind: str
@@ -41,21 +41,21 @@ class Trial:
     stays: str
 
 
-RELOAD = Trial("reload", "reload", "the configuration before stays in force")
+RELOAD = Trial("reload", "reload", "the earlier configuration stays in force")
 
 
 class Supervisor:
-    """Keeps one proven worker in service, and brings up its successor beside it when configuration or models change."""
+    """Keeps one proven worker in service, and starts its successor beside it when configuration or models change."""
 
     def __init__(self, config: Config, queue: Queue, *, may_fall_back: bool = False) -> None:
-        """May it start with the versions before, where those that are current cannot be served?"""
+        """`may_fall_back`: whether it may start with earlier versions if the current ones cannot be served."""
         self.config = config
         self.binding = bind(config)  # the bundles in service
         self.current: WorkerProcess | None = None
         self.candidate: WorkerProcess | None = None
         self.retiring: list[WorkerProcess] = []
         self._stuck: list[WorkerProcess] = []  # killed, but still in the kernel, with their memory
-        self.refused: dict[str, str] = {}  # why the newest reload or activation was not taken, by the trial's subject
+        self.refused: dict[str, str] = {}  # why the newest reload or activation was refused, by the trial's subject
         self._queue = queue
         self._batch = config.worker.batch
         self._fallback = earlier(self.binding) if may_fall_back else None  # it is tried once
@@ -75,22 +75,22 @@ class Supervisor:
 
     @property
     def lines(self) -> list[int]:
-        """Descriptors that become readable when a worker speaks."""
+        """Descriptors that become readable when a worker sends a message."""
         return [worker.channel.fileno() for worker in self.workers if not worker.hung_up]
 
     @property
     def ready(self) -> Ready | None:
-        """What the worker in service said when it became ready; None while there is none."""
+        """The `Ready` of the worker in service; None while there is none."""
         return self.current.ready if self.current else None
 
     @property
     def trouble(self) -> str | None:
-        """Why no image is judged just now; None while a worker serves, and before the first one did."""
+        """Why no image is judged at the moment; None while a worker serves, and before the first worker did."""
         return self.current.trouble if self.current and self.current.ready else self._death
 
     @property
     def held_up(self) -> str | None:
-        """Why no source file is put away just now, while images are judged."""
+        """Why source files are not put away at the moment, while images are judged."""
         return self.current.held_up if self.current else None
 
     @property
@@ -104,22 +104,22 @@ class Supervisor:
         return self._finished_before + sum(worker.finished for worker in self.workers)
 
     def wake(self) -> None:
-        """Tell the worker that there is work."""
+        """Tells the worker that there is work."""
         if self.current and self.current.ready:
             self.current.channel.send(Wake())
 
     @property
     def refusals(self) -> str:
-        """What was not taken, with its reason, in one line; empty where everything was."""
+        """What was refused, and why, in one line; empty if nothing was."""
         return "; ".join(f"{subject} refused: {why}" for subject, why in self.refused.items())
 
     def replace(self, config: Config, now: float, trial: Trial = RELOAD, binding: Binding | None = None) -> None:
-        """Prove a configuration in a new worker; the one in service goes on until the new one is ready.
+        """Proves a configuration in a new worker; the worker in service goes on until the new one is ready.
 
         Args:
             binding: The bundles that judge. Default: what the configured models mean now.
         """
-        if self.candidate:  # overtaken by this one; buried by the next tick, for the ledger may refuse just now
+        if self.candidate:  # a newer trial replaces it; the next tick buries it, because the ledger may refuse now
             self.candidate.stop()
             self.retiring.append(self.candidate)
         self.refused.pop(trial.subject, None)
@@ -127,17 +127,19 @@ class Supervisor:
         self.candidate = WorkerProcess(config, binding or bind(config), config.worker.batch, now)
 
     def refuse(self, why: str, trial: Trial = RELOAD) -> None:
-        """Record that something new is not taken; what is in force stays."""
-        self.refused[trial.subject] = said = "; ".join(why.splitlines())  # systemd's protocol and the log know lines
+        """Records that a new configuration or version is refused; the present one stays in force."""
+        self.refused[trial.subject] = said = "; ".join(
+            why.splitlines()
+        )  # systemd's protocol and the log are line by line
         self._queue.event(f"{trial.kind}-refused", f"{trial.subject} refused, {trial.stays}: {said}", logging.WARNING)
 
     def tick(self, now: float) -> float:
-        """Do what is due; returns when to come again (monotonic seconds).
+        """Does what is due; returns when to call again (monotonic seconds).
 
         Raises:
-            ConfigError: before the first READY, when the configuration or its models cannot be served.
-            InspectdError: before the first READY, when the worker keeps crashing in warm-up.
-            LedgerDamaged: a worker says so; nothing is written after that.
+            ConfigError: before the first READY, the configuration or its models cannot be served.
+            InspectdError: before the first READY, the worker keeps crashing in warm-up.
+            LedgerDamaged: a worker found damage; nothing is written after that.
         """
         self._stuck = [worker for worker in self._stuck if worker.process.poll() is None]
         may_start = not self._stopping and now >= self._start_at and len(self._stuck) < STUCK_MOST
@@ -145,17 +147,17 @@ class Supervisor:
             self.current = WorkerProcess(self.config, self.binding, self._batch, now)
         for worker in self.workers:
             if worker.hang is None and worker.is_silent(now):
-                worker.kill()  # before anything is written: it may have stopped with the ledger's lock in its hands
+                worker.kill()  # before anything is written: it may hold the ledger's lock
                 became = STUCK if worker.is_stuck else "killed and replaced"
                 worker.hang = f"worker {worker.process.pid} silent for {worker.patience:.0f} s: {became}"
         for worker in self.workers:
             if worker.stopping:
-                worker.stop()  # said again: a line that was full has dropped it
+                worker.stop()  # repeated, because a full channel drops messages
             if worker.hang and not worker.hang_is_recorded:
                 self._queue.event("hang", worker.hang, logging.WARNING, worker=worker.process.pid)
                 worker.hang_is_recorded = True
             if worker.is_gone:
-                worker.listen(now)  # its last words
+                worker.listen(now)  # its last messages
                 self._bury(worker, now)
         self._promote()
         if now >= self._renew_at:
@@ -168,23 +170,23 @@ class Supervisor:
         return min(now + look, self._renew_at)
 
     def stop(self) -> None:
-        """Ask every worker to finish the batch in hand and exit; none is started any more."""
+        """Asks every worker to finish its batches and exit; starts no more workers."""
         self._stopping = True
         for worker in self.workers:
             worker.stop()
 
     def kill(self) -> None:
-        """End every worker now; what they held goes back to the queue without blame."""
+        """Kills every worker; their images go back to the queue without blame."""
         for worker in self.workers:
             self._dismiss(worker)
 
     def abandon(self) -> None:
-        """End every worker now and write nothing: what they held is given back at the next start."""
+        """Kills every worker and writes nothing: the next start returns their images to the queue."""
         for worker in self.workers:
             worker.kill()
 
     def _promote(self) -> None:
-        """Put a candidate that has become ready in service, and let the worker before it drain."""
+        """Puts a candidate that is ready into service, and lets the worker before it finish its batches."""
         if self.ready:
             self._served = True
             self._death = None
@@ -196,7 +198,7 @@ class Supervisor:
             self.config, self.binding, self._batch = self.current.config, self.current.binding, self.current.batch
 
     def _note_trouble(self) -> None:
-        """Leave in the audit trail what the worker in service says of its trouble, as soon as the ledger takes it."""
+        """Records the trouble of the worker in service in the audit trail, as soon as the ledger can be written."""
         trouble = self.current.trouble if self.current else None
         said = "; ".join(filter(None, (trouble and f"no new work: {trouble}", self.held_up)))
         if said != self._noted:
@@ -204,14 +206,14 @@ class Supervisor:
             self._noted = said
 
     def _bury(self, worker: WorkerProcess, now: float) -> None:
-        """Give back what a dead worker held, and decide what follows."""
+        """Returns the images of a dead worker to the queue, and decides what follows."""
         code = worker.process.returncode
-        if code == os.EX_DATAERR:  # before its leases are given back, for that would be written into this file
+        if code == os.EX_DATAERR:  # before its leases are returned, which would be written into the damaged file
             raise LedgerDamaged(worker.refused or "A worker found the results database damaged.")
         blameless = worker.stopping or worker.ready is None
         out_of_memory = not worker.hang and code == -signal.SIGKILL and oom_kills() > worker.oom_kills
         in_service = worker is self.current
-        # A smaller batch may need less memory. An image that is too much by itself must not come back for ever.
+        # A smaller batch may need less memory. A single image that needs too much must not come back for ever.
         held = self._forget(worker, died=not blameless and not (out_of_memory and worker.batch > 1))
         if worker.stopping:
             return
@@ -224,13 +226,15 @@ class Supervisor:
             self.refuse(said, self._trial)
             return
         self._crashes = 1 if worker.finished else self._crashes + 1
-        if not self._served and code != os.EX_TEMPFAIL:  # a ledger that takes nothing just now is no fault of ours
+        if (
+            not self._served and code != os.EX_TEMPFAIL
+        ):  # a ledger that cannot be written at the moment is not the worker's fault
             if worker.refused and self._fallback:
                 self._fall_back(worker.refused)
             elif worker.refused:
                 raise ConfigError(worker.refused)
             if self._crashes >= START_TRIES:
-                raise InspectdError(f"{said}, {self._crashes} times in a row: see the log above for its last words.")
+                raise InspectdError(f"{said}, {self._crashes} times in a row: see the log above for its last messages.")
         if out_of_memory and self._batch > 1:
             self._batch //= 2
             said += f"; killed by the kernel for memory: batch is now {self._batch}"
@@ -240,9 +244,9 @@ class Supervisor:
             self._queue.event("worker-died", said, logging.WARNING, worker=worker.process.pid, exit=code)
 
     def _fall_back(self, why: str) -> None:
-        """Begin with the versions before; those that are current are tried one by one once images are judged."""
+        """Begins with the earlier versions; the current ones are tried one by one once images are judged."""
         self.binding, self._fallback = self._fallback or self.binding, None
-        said = f"what is current cannot be served, beginning with the versions before: {why}"
+        said = f"the current versions cannot be served, beginning with the earlier ones: {why}"
         self._queue.event("activation-refused", said, logging.WARNING)
 
     def _dismiss(self, worker: WorkerProcess) -> None:
@@ -251,7 +255,7 @@ class Supervisor:
         self._forget(worker, died=False)
 
     def _forget(self, worker: WorkerProcess, *, died: bool) -> int:
-        """Release what a dead worker held, then take it out of its place; repeated if the ledger refuses.
+        """Releases the images of a dead worker, then forgets the worker; may be repeated if the ledger refuses.
 
         Returns:
             How many images it held.
@@ -271,7 +275,7 @@ class Supervisor:
 
 
 def _back_off(crashes: int, most: float) -> float:
-    """Seconds to wait before the next start, after that many crashes in a row: 0, 0, 2, 4, 8 …"""
+    """Seconds to wait before the next start, after so many crashes in a row: 0, 0, 2, 4, 8 …"""
     return 0.0 if crashes < 3 else min(most, 2.0 ** min(crashes - 2, 16))
 
 

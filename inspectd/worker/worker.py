@@ -1,8 +1,8 @@
 """The worker process: loads bundles, claims images, judges them, records verdicts.
 
-It ends when its supervisor's line closes, whatever it is doing: its leases are then given back by the next supervisor.
-Order is everything here: overlays are durable before the verdict commits, and the verdict is committed before the
-source file is touched, by a thread that no batch waits for (`putting_away.py`).
+It exits at once when its supervisor's channel closes; the next supervisor returns its images to the queue. The order of
+writes matters: overlays are durable before the verdict commits, and the verdict is committed before a thread of its own
+(`putting_away.py`) touches the source file.
 """
 
 import logging
@@ -36,15 +36,15 @@ from inspectd.worker.slots import PULSE, Heartbeats, Slots
 
 log = logging.getLogger(__name__)
 
-IDLE = 1.0  # seconds between two looks at the queue when nobody wakes us
-TROUBLE = 1.0  # seconds to wait before trying again what the disk or the ledger refused
+IDLE = 1.0  # seconds between two looks at the queue without a wake-up
+TROUBLE = 1.0  # seconds before an action that the disk or the ledger refused is tried again
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
 
 
 class Worker:
-    """Claims for the lanes in turns, and takes what it claimed to its outcomes, two batches at once."""
+    """Claims images for its lanes in turns and takes them to their outcomes, two batches at once."""
 
     def __init__(self, config: Config, queue: Queue, channel: WorkerChannel) -> None:
         self._config = config
@@ -52,19 +52,19 @@ class Worker:
         self._queue = queue
         self._channel = channel
         self._settings = channel.settings
-        self._batch = channel.settings.batch  # halved where memory does not suffice
+        self._batch = channel.settings.batch  # halved if the memory does not suffice
         self._finished = 0
-        self._troubles: dict[int, str] = {}  # what the disk or the ledger refuses, by the thread that waits for it
+        self._troubles: dict[int, str] = {}  # why the disk or the ledger refuses, by the thread that waits for it
         self._heartbeats = Heartbeats()
         self._network = threading.Lock()  # held by the batch that computes
         self._putting_away = PuttingAway(config.watch, queue, channel.wake.set, config.limits.stalled)
         self._said_at = 0.0
 
     def open_lanes(self, pool: ThreadPoolExecutor) -> list[Lane]:
-        """Load, prove and warm every bundle once, then tell the supervisor that this worker is ready.
+        """Loads, proves and warms every bundle once, then tells the supervisor that this worker is ready.
 
         Raises:
-            InspectdError: for a bundle or a device that cannot be used.
+            InspectdError: a bundle or the device cannot be used.
         """
         names: dict[Path, list[str]] = {}
         for watch in self._config.watch:
@@ -99,7 +99,7 @@ class Worker:
         return lanes
 
     def run(self, lanes: Sequence[Lane], pool: ThreadPoolExecutor) -> None:
-        """Work until told to stop; what is in hand is always finished."""
+        """Works until told to stop; batches that have begun are always finished."""
         serving = {lane.inspector.bundle.identity: lane.opened for lane in lanes}
         reinspector = Reinspector(
             *(self._config, self._queue, pool, serving),
@@ -112,7 +112,7 @@ class Worker:
             try:
                 self._work(slots, deque(lanes), reinspector)
             except BaseException:
-                self._channel.end()  # or the other batch might wait for a disk for ever
+                self._channel.end()  # otherwise the other batch might wait for a disk for ever
                 raise
         self._count(slots)
         self._end_of_work(lanes)
@@ -120,8 +120,8 @@ class Worker:
         has_put_away = self._putting_away.end()
         self._putting_away.check()
         if reinspector.is_opening or not has_put_away:
-            self._channel.hang_up()  # or a thread that waits for a disk would keep the line open
-            os._exit(0)  # nothing is in hand, and a thread deep in TensorFlow would crash the interpreter's end
+            self._channel.hang_up()  # otherwise a thread that waits for a disk would keep the channel open
+            os._exit(0)  # no batch is left, and a thread inside TensorFlow would crash the interpreter's end
 
     def _work(self, slots: Slots, turns: deque[Lane], reinspector: Reinspector) -> None:
         while not self._channel.stop.is_set():
@@ -137,19 +137,19 @@ class Worker:
                 self._channel.wake.clear()
 
     def _count(self, slots: Slots) -> None:
-        """Say how many images are finished, if any are that were not yet counted."""
+        """Counts newly finished images and reports them."""
         if finished := slots.collect():
             self._finished += finished
             self._say_progress()
 
     def _claim(self, turns: deque[Lane]) -> Batch | None:
-        """A batch for the next lane that has something queued; None when no lane has, or what is next must wait."""
+        """Claims a batch for the next lane with queued images; None if there is none, or the next image must wait."""
         for _ in range(len(turns)):
             lane = turns[0]
             most = lane.opened.at_once(self._batch)
             ours = self._settings.owner, lane.names, most, self._settings.lease
             claims = self._persist(partial(self._queue.claims.take, *ours))
-            if claims is None:  # it must be alone: were others served meanwhile, its turn would never come
+            if claims is None:  # it must be alone: if others were served meanwhile, its turn would never come
                 return None
             turns.rotate(-1)
             if claims:
@@ -157,11 +157,11 @@ class Worker:
         return None
 
     def _look_back(self, lanes: Sequence[Lane], reinspector: Reinspector) -> bool:
-        """A little of what past images still want; False when there is nothing of it."""
+        """Draws a few overlays again, or judges a few earlier images; returns False if there are none."""
         return bool(self._persist(lambda: self._redraw(lanes)) or self._persist(reinspector.step))
 
     def _beat(self) -> None:
-        """A sign of life; called for every image, said a few times a second."""
+        """Records a heartbeat; called for every image, reported a few times a second."""
         self._heartbeats.beat()
         if time.monotonic() - self._said_at >= PULSE:
             self._say_progress()
@@ -174,7 +174,7 @@ class Worker:
         self._channel.say(Progress(self._finished, trouble, self._heartbeats.quiet, files.is_busy, files.hang))
 
     def _pulse(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items, with a sign of life for each: a slow disk is no hang."""
+        """Yields the items with a heartbeat for each, because a slow disk is not a hang."""
         for item in items:
             self._beat()
             yield item
@@ -203,10 +203,10 @@ class Worker:
                 self._putting_away.wake(batch.to_put_away)
                 self._say_progress()
             return len(batch.finished)
-        return sum(self._go(half) for half in batch.halves())  # here, where nothing holds on to the pixels
+        return sum(self._go(half) for half in batch.halves())  # outside the `except`, so that nothing keeps the pixels
 
     def _end_of_work(self, lanes: Iterable[Lane]) -> None:
-        """No batch has begun: what was seen of each watch's brightness has to suffice."""
+        """Decides about each watch's brightness by the images so far, because no more are waiting."""
         for lane in lanes:
             if lane.brightness:
                 lane.brightness.conclude()
@@ -215,7 +215,7 @@ class Worker:
         self._persist(lambda: self._queue.note_brightness(watch, model, sentence))
 
     def _redraw(self, lanes: Sequence[Lane]) -> bool:
-        """Draw the overlays that a repair has asked for, a few at a time; False when there are none."""
+        """Draws a few of the overlays that a repair has asked for; returns False if there are none."""
         wanted = self._queue.redraws.take(list(self._watches), self._settings.batch)
         inspectors = {lane.model_id: lane.inspector for lane in lanes}
         for file in self._pulse(redrawn(self._config, inspectors, wanted)):
@@ -223,10 +223,10 @@ class Worker:
         return bool(wanted)
 
     def _persist(self, action: Callable[[], Result]) -> Result | None:
-        """Do what needs the disk or the ledger, as often as it takes; None only when told to stop meanwhile.
+        """Repeats an action until the disk and the ledger allow it; returns None only if told to stop meanwhile.
 
-        A full disk or a locked ledger is an operator's business and passes; no image is lost by waiting, and none is
-        judged twice, because a lease that expires meanwhile makes the ledger refuse our results.
+        An operator mends a full disk or a locked ledger. Waiting loses no image, and none is judged twice, because the
+        ledger refuses results whose lease has expired meanwhile.
         """
         thread = threading.get_ident()
         while True:
@@ -247,9 +247,9 @@ class Worker:
 
 
 def main(channel_fd: int) -> int:
-    """Be the worker at the other end of an inherited socket; returns the exit code."""
+    """Runs the worker at the other end of an inherited socket; returns the exit code."""
     channel = WorkerChannel(Channel(socket.socket(fileno=channel_fd)))
-    # Ctrl-C reaches the whole foreground group, but when a worker ends is its supervisor's decision.
+    # Ctrl-C reaches the whole foreground group, but the supervisor decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: channel.end())
     config = Config.model_validate_json(channel.settings.config)
@@ -266,7 +266,7 @@ def main(channel_fd: int) -> int:
 
 
 def _exit_code(error: InspectdError) -> int:
-    """What tells the supervisor apart: a ledger that takes nothing just now, one that is damaged, all else."""
+    """Tells the supervisor whether the ledger cannot be written at the moment, is damaged, or something else failed."""
     if isinstance(error, LedgerUnavailable):
         return os.EX_TEMPFAIL
     return os.EX_DATAERR if isinstance(error, LedgerDamaged) else ConfigError.exit_code

@@ -30,7 +30,7 @@ def drop(bench: Any, *names: str, data: bytes = b"image") -> None:
     bench.run(SETTLE)
 
 
-def put_back(bench: Any, reason: str | None) -> Claim:
+def unsettle(bench: Any, reason: str | None) -> Claim:
     """Do what a worker does that cannot judge the one image that waits."""
     [claim] = bench.claim()
     bench.finish(Unsettled(claim, reason, "f" * 64 if reason else None))
@@ -86,7 +86,7 @@ def test_a_file_whose_stat_changed_is_queued_again(once: Any) -> None:
 
 def test_what_a_worker_could_not_judge_gets_a_second_look_after_five_times_settle(once: Any) -> None:
     drop(once, "a.png")
-    put_back(once, "truncated: the file ends early")
+    unsettle(once, "truncated: the file ends early")
     once.run(1.0)
     once.run(5 * SETTLE - 0.5)
     assert once.claim() == []
@@ -97,7 +97,7 @@ def test_what_a_worker_could_not_judge_gets_a_second_look_after_five_times_settl
 
 def test_what_changed_under_a_worker_settles_as_any_other_file(once: Any) -> None:
     drop(once, "a.png")
-    put_back(once, None)
+    unsettle(once, None)
     (once.folder / "a.png").write_bytes(b"another image")
     once.run(1.0)
     once.run(SETTLE)
@@ -107,7 +107,7 @@ def test_what_changed_under_a_worker_settles_as_any_other_file(once: Any) -> Non
 
 def test_a_second_look_survives_a_restart(once: Any) -> None:
     drop(once, "a.png")
-    put_back(once, "truncated: the file ends early")
+    unsettle(once, "truncated: the file ends early")
     once.start(observe=False)
     assert not once.intake.quiet()
     once.run(5 * SETTLE)
@@ -116,7 +116,7 @@ def test_a_second_look_survives_a_restart(once: Any) -> None:
 
 def test_a_file_that_vanishes_while_it_waits_for_its_second_look_ends_as_a_failure(once: Any) -> None:
     drop(once, "a.png")
-    put_back(once, "truncated: the file ends early")
+    unsettle(once, "truncated: the file ends early")
     (once.folder / "a.png").unlink()
     once.run(1.0)
     state, reason = once.rows()["a.png"]
@@ -135,7 +135,7 @@ def test_a_file_that_vanishes_before_it_settles_leaves_nothing(once: Any) -> Non
 
 def test_files_of_a_folder_that_is_away_have_not_vanished(once: Any) -> None:
     drop(once, "a.png")
-    put_back(once, "truncated: the file ends early")
+    unsettle(once, "truncated: the file ends early")
     once.folder.rename(once.outside / "unmounted")
     for _ in range(20):
         once.run(1.0)
@@ -148,7 +148,7 @@ def test_files_of_a_folder_that_is_away_have_not_vanished(once: Any) -> None:
 
 def test_nor_have_those_of_a_folder_that_just_went_away(once: Any) -> None:
     drop(once, "a.png")
-    put_back(once, "truncated: the file ends early")
+    unsettle(once, "truncated: the file ends early")
     once.run(1.0)
     once.run(5 * SETTLE - 0.5)
     once.folder.rename(once.outside / "unmounted")
@@ -159,7 +159,7 @@ def test_nor_have_those_of_a_folder_that_just_went_away(once: Any) -> None:
 def test_a_file_that_cannot_be_looked_at_has_not_vanished(once: Any) -> None:
     too_long = "x" * 300 + ".png"  # no file system lets anyone look
     once.queue.arrivals.enqueue("line", [Arrival(too_long, Stat(1, 1, 1))])
-    put_back(once, None)
+    unsettle(once, None)
     for _ in range(20):
         once.run(1.0)
     assert once.rows()[too_long][0] == "settling"

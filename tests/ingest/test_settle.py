@@ -98,10 +98,10 @@ def test_a_hollow_file_that_was_closed_and_did_not_change_is_known_to_be_closed(
 
 def test_a_second_look_takes_five_times_as_long() -> None:
     waiting = settler()
-    waiting.put_back("a", 10.0, second_look=True)
+    waiting.unsettle("a", 10.0, second_look=True)
     assert due(waiting, 10.0) == ["a"]
     assert waiting.look("a", stat(1), 10.0, hollow=False) is Step.WAIT
-    waiting.put_back("a", 15.0, second_look=True)  # the ledger goes on saying so; that puts nothing off
+    waiting.unsettle("a", 15.0, second_look=True)  # the ledger goes on saying so; that puts nothing off
     assert waiting.next_due() == 10.0 + SECOND_LOOK * SETTLE
     assert due(waiting, 20.0) == ["a"]
     assert waiting.look("a", stat(1), 20.0, hollow=False) is Step.READY
@@ -110,7 +110,7 @@ def test_a_second_look_takes_five_times_as_long() -> None:
 def test_a_second_look_is_also_owed_by_a_file_that_is_waited_for_already() -> None:
     waiting = settler()
     waiting.found("a", stat(1), 10.0)
-    waiting.put_back("a", 11.0, second_look=True)
+    waiting.unsettle("a", 11.0, second_look=True)
     assert due(waiting, 11.0) == ["a"]
     assert waiting.look("a", stat(1), 11.0, hollow=False) is Step.WAIT
     assert waiting.next_due() == 20.0
@@ -118,7 +118,7 @@ def test_a_second_look_is_also_owed_by_a_file_that_is_waited_for_already() -> No
 
 def test_a_file_that_changed_under_the_worker_waits_as_any_other() -> None:
     waiting = settler()
-    waiting.put_back("a", 10.0, second_look=False)
+    waiting.unsettle("a", 10.0, second_look=False)
     assert due(waiting, 10.0) == ["a"]
     assert waiting.look("a", stat(1), 10.0, hollow=False) is Step.WAIT
     assert waiting.next_due() == 12.0
@@ -151,7 +151,7 @@ def test_a_file_that_waits_its_turn_is_not_stalled_however_long_the_wait() -> No
 def test_only_files_with_an_open_row_are_missed() -> None:
     waiting = settler()
     waiting.found("new", stat(1), 0.0)
-    waiting.put_back("back", 0.0, second_look=True)
+    waiting.unsettle("back", 0.0, second_look=True)
     assert not waiting.forget("new")
     assert waiting.forget("back")
     assert due(waiting, 100.0) == []

@@ -53,7 +53,7 @@ def test_a_bundle_that_is_not_reproduced_stays_out_and_the_one_before_goes_on(tm
         notice = daemon.heard("does not reproduce 8 of its 8 golden images on cpu in float32")
         assert "50.00% of the validation logit gap, 1% is allowed" in notice
         (detail,) = site.rows("select detail from events where kind = 'reload-refused'")[0]
-        assert detail.startswith("reload refused, the configuration before stays in force: good@")
+        assert detail.startswith("reload refused, the earlier configuration stays in force: good@")
         assert "does not reproduce 8 of its 8 golden images" in detail
         assert "does not reproduce 8 of its 8 golden images" in daemon.log.read_text()
         site.drop("b.png", picture(DARK))

@@ -234,7 +234,7 @@ def test_a_worker_that_the_kernel_does_not_let_go_of_holds_up_nobody(
             assert worker not in serving.workers
             serving.tick(later)  # and the next one is started, unless there are too many
         assert len(serving.workers) == 0, "their memory is not free: no other beside so many"
-        assert "the kernel does not let go of it" in (serving.trouble or "")
+        assert "the kernel keeps it" in (serving.trouble or "")
         assert site.rows("select count(*) from events where kind = 'hang'") == [(STUCK_MOST,)]
         assert site.rows("select state, alone from images") == [("queued", 1)]
     assert [worker.process.wait(PATIENCE) for worker in stuck] == [-signal.SIGKILL] * STUCK_MOST
