@@ -38,10 +38,10 @@ class Daemon:
     """The process `inspectd run`."""
 
     def __init__(self, path: Path, *, once: bool = False) -> None:
-        """Read the configuration; nothing is touched yet.
+        """Reads the configuration; changes nothing yet.
 
         Raises:
-            ConfigError: with every mistake in it.
+            ConfigError: it has mistakes; the error lists all of them.
         """
         self._path = path
         self._once = once

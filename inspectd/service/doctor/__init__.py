@@ -1,7 +1,8 @@
-"""What stands between a site and its work: folders, rights, events, limits, disks, ledger, models, device, clock.
+"""Looks for everything that could keep a site from working: folders, rights, events, limits, disks, ledger, models,
+device, clock.
 
-Every check is a small function that looks and yields findings. Nothing is changed but for one hidden file (the canary)
-that is dropped into each watch and removed at once, so all of it may run beside the daemon, or before its first start.
+Every check is a small function that yields diagnoses. The doctor changes nothing, except that it creates one hidden
+file (the canary) in each watch and removes it at once. So it may run beside the daemon, or before its first start.
 """
 
 from inspectd.service.doctor.examine import examine, site_of

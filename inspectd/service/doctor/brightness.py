@@ -1,6 +1,6 @@
-"""Whether 16-bit images have the bits that their model reads.
+"""Checks whether 16-bit images have the bits that their model reads.
 
-The images in a watch are looked at; the golden images of its model where the watch has no 16-bit file.
+It looks at the images in a watch, or at the golden images of its model if the watch has no 16-bit file.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ LOOKED_AT = 20  # images of a watch
 
 
 def check_brightness(site: Site) -> Iterator[Diagnosis]:
-    """A finding for each watch with 16-bit files. Another check tells of a model that cannot be read."""
+    """Yields a diagnosis for each watch with 16-bit files. Another check reports a model that cannot be read."""
     for watch in site.config.watch:
         try:
             bundle = read_bundle(watch.model)
@@ -43,14 +43,14 @@ def _lying(watch: Watch) -> Iterable[Path]:
 
 
 def _golden(bundle: Bundle) -> Iterable[Path]:
-    from inspectd.model.golden import read_golden  # like the decoder, it takes OpenCV along
+    from inspectd.model.golden import read_golden  # like the decoder, it imports OpenCV
 
     golden = read_golden(bundle)
     return [bundle.path / image.file for image in golden.images] if golden else []
 
 
 def _depths(files: Iterable[Path], bundle: Bundle, limits: LimitSettings) -> Depths:
-    """What the values in the files take; a file that cannot be read is left out."""
+    """The bits that the values in the files take; a file that cannot be read is left out."""
     from inspectd.vision.decode import decode
 
     used: dict[str, int] = {}

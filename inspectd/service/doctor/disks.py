@@ -1,4 +1,4 @@
-"""What the folders lie on: kinds of file systems, and the space that is left on them."""
+"""Checks the disks of the folders: the kind of file system, and the free space."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ VOLATILE = ("tmpfs", "ramfs")
 
 
 def check_kinds(site: Site) -> Iterator[Diagnosis]:
-    """Where events can be had, where a ledger may lie, and what a move costs."""
+    """Checks whether events arrive, whether the ledger may lie there, and whether a move copies files."""
     mounts = mountinfo()
     for watch in site.config.watch:
         yield watch_kind(watch, mounts)
@@ -35,16 +35,16 @@ def check_kinds(site: Site) -> Iterator[Diagnosis]:
 
 
 def watch_kind(watch: Watch, mounts: str) -> Diagnosis:
-    """What `backend` means on this file system, of which `mounts`, the text of /proc/self/mountinfo, tells."""
+    """What `backend` means on this file system; `mounts` is the text of /proc/self/mountinfo."""
     kind, subject = kind_of(watch.path, mounts), f"watch {watch.name}, {watch.path}"
     if watch.backend == "inotify" and needs_polling(kind):
-        return warn("disks", subject, f"{kind}: no events of what other machines write", "set `backend: auto`")
+        return warn("disks", subject, f"{kind}: no events for files that other machines write", "set `backend: auto`")
     meant = "auto means " if watch.backend == "auto" else ""
     return ok("disks", subject, f"{kind}: {meant}{backend_of(watch, mounts)}")
 
 
 def ledger_kind(ledger: Path, mounts: str) -> Diagnosis:
-    """A ledger needs a disk of this machine that keeps what is written."""
+    """Whether the ledger lies on a disk of this machine that keeps its files."""
     subject, kind = f"ledger, {ledger}", kind_of(ledger.parent, mounts)
     local = "set `database:` to a file on a local disk of this machine"
     if is_network(kind):
@@ -55,12 +55,12 @@ def ledger_kind(ledger: Path, mounts: str) -> Diagnosis:
 
 
 def kind_of(path: Path, mounts: str) -> str:
-    """The file system that a path lies on, or will lie on once it is made."""
+    """The file system that a path lies on, or will lie on when it is created."""
     return file_system(standing(Path(os.path.realpath(path))), mounts)
 
 
 def check_space(site: Site) -> Iterator[Diagnosis]:
-    """Room for files on every disk that is written to, once for each disk."""
+    """Checks the free space of every disk that the service writes to, once for each disk."""
     config = site.config
     folders = disk_folders(config)
     folders |= {f"archive of {watch.name}": target for watch in config.watch if (target := archive(watch))}
@@ -73,12 +73,12 @@ def check_space(site: Site) -> Iterator[Diagnosis]:
 
 
 def space(subject: str, disk: os.statvfs_result) -> Diagnosis:
-    """What is left for others than root; a file system that reports no number of files has no such limit."""
+    """Checks the space that is free for users other than root; some file systems have no limit of files."""
     free, files = disk.f_bavail * disk.f_frsize, disk.f_favail
     found = f"{size_text(free)} free" + (f", room for {files:,} files" if disk.f_files else "")
-    remedy = "free some, or let `output` and `database` lie on a larger disk"
+    remedy = "free some space, or put `output` and `database` on a larger disk"
     if free < LEAST_BYTES or (disk.f_files and files < LEAST_FILES):
-        return fault("space", subject, f"{found}: too little to go on", remedy)
+        return fault("space", subject, f"{found}: too little to work", remedy)
     if free < LOW_BYTES or (disk.f_files and files < LOW_FILES):
-        return warn("space", subject, f"{found}: about a day's or less", remedy)
+        return warn("space", subject, f"{found}: enough for about a day or less", remedy)
     return ok("space", subject, found)

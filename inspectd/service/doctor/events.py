@@ -1,7 +1,7 @@
-"""Whether the kernel's events reach this program: a canary in each watch.
+"""Checks whether the kernel's events reach this program, with a canary in each watch.
 
-The canary is a file of a name that ingest never takes. It is removed in the same breath in which it is made: the event
-of its making is in the kernel's queue by then, and whatever ends this process leaves no file behind.
+The canary is a file with a name that ingest never takes. It is removed as soon as it is created: its event is in the
+kernel's queue by then, and even if this process is killed, no file is left behind.
 """
 
 import errno
@@ -18,21 +18,21 @@ from inspectd.config import Watch
 from inspectd.ingest.observe import backend_of
 from inspectd.service.doctor.finding import Diagnosis, Site, fault, is_folder, ok, warn
 
-PATIENCE = 3.0  # seconds; watchdog itself holds an event back for half a second
+PATIENCE = 3.0  # seconds; watchdog itself delays an event by half a second
 
 
 def check_events(site: Site) -> Iterator[Diagnosis]:
-    """One canary for each watch that is observed by inotify."""
+    """Tries one canary in each watch that inotify observes."""
     for watch in site.config.watch:
         if is_folder(watch.path):
             yield canary(watch)
 
 
 def canary(watch: Watch) -> Diagnosis:
-    """Drop a file, wait for the event."""
+    """Creates a file and waits for its event."""
     subject = f"watch {watch.name}, {watch.path}"
     if backend_of(watch) == "polling":
-        return ok("events", subject, "polled every second or less often; no events are needed")
+        return ok("events", subject, "polled, at most every second; no events are needed")
     file = watch.path / f".inspectd-canary-{uuid.uuid4().hex}.tmp"
 
     def drop() -> None:
@@ -41,35 +41,35 @@ def canary(watch: Watch) -> Diagnosis:
 
     try:
         if arrives(watch.path, file.name, drop):
-            return ok("events", subject, "inotify: the event of a file made here arrived")
+            return ok("events", subject, "inotify: the event of a new file arrived")
     except Undropped as error:
         return warn(
             "events",
             subject,
-            f"not tried: no file can be made here ({error})",
-            "let root or who fills the watch run this once: a hidden file is made for a moment",
+            f"not tried: no file can be created here ({error})",
+            "run this once as root, or as the user that fills the watch: it creates a hidden file for a moment",
         )
     except OSError as error:
         where = "`folders` above" if error.errno in (errno.EACCES, errno.ENOENT) else "`limits` below"
-        return fault("events", subject, f"no events can be had: {error.strerror}", f"see {where}")
+        return fault("events", subject, f"no events can be received: {error.strerror}", f"see {where}")
     return unheard(watch.backend, subject)
 
 
 def unheard(backend: str, subject: str) -> Diagnosis:
-    """No event came."""
+    """The diagnosis if no event arrived."""
     meanwhile = (
-        "it will be polled as well once files were missed, " if backend == "auto" else "files are found by the scan, "
+        "it will also be polled after files were missed, " if backend == "auto" else "files are found by the scan, "
     )
     advice = f"{meanwhile}or at once with `backend: polling`"
     return warn("events", subject, f"no event of a new file within {PATIENCE:g} s", advice)
 
 
 class Undropped(Exception):
-    """The canary could not be made."""
+    """The canary could not be created."""
 
 
 def arrives(folder: Path, name: str, drop: Callable[[], None], patience: float = PATIENCE) -> bool:
-    """Whether watchdog tells of a new file of this name in a folder once `drop` has made it.
+    """Whether watchdog reports a new file with this name in a folder after `drop` has created it.
 
     Raises:
         Undropped: `drop` failed.

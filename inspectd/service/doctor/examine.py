@@ -1,4 +1,4 @@
-"""The list of checks, in the order in which a site is set up; each is made when its turn comes."""
+"""The list of checks, in the order in which a site is set up."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,14 +18,14 @@ from inspectd.service.locks import holder
 
 
 def examine(site: Site) -> Iterator[Diagnosis]:
-    """Look the site over; findings come as they are made."""
+    """Makes all checks and yields each diagnosis as it is made."""
     yield ok("configuration", str(site.path), f"right; watches: {', '.join(watch.name for watch in site.config.watch)}")
     for check in CHECKS:
         yield from check(site)
 
 
 def site_of(path: Path, config: Config) -> Site:
-    """The site of a configuration that was read from `path`, and the daemon that serves it now."""
+    """The site of a configuration that was read from `path`, with the daemon that serves it now."""
     return Site(path, config, holder(config.lock_file))
 
 

@@ -1,4 +1,4 @@
-"""What a check of the doctor's yields, and the site that it looks at."""
+"""A diagnosis of the doctor, and the site that it looks at."""
 
 import os
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from inspectd.config import Config, Watch
 
 
 class Level(StrEnum):
-    """How bad it is: `FAULT` keeps the site from working as it is configured, `WARN` may do so one day."""
+    """How serious a diagnosis is: a `FAULT` keeps the site from working as configured; a `WARN` may do so one day."""
 
     OK = "ok"
     WARN = "WARN"
@@ -18,7 +18,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One line: what was looked at, what was found there, and what to do about it (nothing where all is well)."""
+    """One line: what was checked, what was found, and what to do (empty if all is well)."""
 
     state: Level
     check: str
@@ -29,7 +29,7 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Site:
-    """A configuration, where it stands, and the process id of the daemon that serves its ledger now, if one does."""
+    """A configuration, its file, and the process id of the daemon that serves its ledger now, if there is one."""
 
     path: Path
     config: Config
@@ -49,20 +49,20 @@ def fault(check: str, subject: str, found: str, advice: str) -> Diagnosis:
 
 
 def archive(watch: Watch) -> Path | None:
-    """The folder below which `after: move` puts files: what of `move_to` is known before there is a verdict."""
+    """The folder below which `after: move` puts files: `move_to` up to its first placeholder."""
     return watch.archive_of(watch=watch.name) if watch.after == "move" else None
 
 
 def standing(path: Path) -> Path:
-    """The path itself, or the nearest folder above it that is there and may be seen."""
+    """The path itself, or the nearest folder above it that exists and may be seen."""
     return next(part for part in (path, *path.parents) if exists(part))
 
 
 def exists(path: Path) -> bool:
-    """Whether something is there and may be seen; `Path.exists` raises where a folder above may not be entered."""
+    """Whether a path exists and may be seen; `Path.exists` raises if a folder above may not be entered."""
     return os.path.exists(path)  # noqa: PTH110
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there and may be seen."""
+    """Whether a folder exists and may be seen."""
     return os.path.isdir(path)  # noqa: PTH112

@@ -1,4 +1,4 @@
-"""The ledger: whether it is whole and current, who serves it now, and whether the clock agrees with it."""
+"""Checks the ledger: whether it is whole and current, which process serves it, and whether its times are plausible."""
 
 import os
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from inspectd.service.doctor.clock import after_newest
 from inspectd.service.doctor.finding import Diagnosis, Site, fault, is_folder, ok, standing, warn
 from inspectd.sizes import size_text
 
-WAL_MOST = 64_000_000  # sixteen times what SQLite lets gather before it writes it back
+WAL_MOST = 64_000_000  # sixteen times the size at which SQLite writes the log back
 
 
 def check_ledger(site: Site) -> Iterator[Diagnosis]:
-    """Schema, damage, the write-ahead log, the last start, and whether its newest row lies in the future."""
+    """Checks schema, damage, the write-ahead log, the last start, and whether the newest row lies in the future."""
     file = site.config.database_file
     yield ok("daemon", str(file), f"served by process {site.daemon}" if site.daemon else "no daemon serves it now")
     try:
@@ -32,10 +32,12 @@ def check_ledger(site: Site) -> Iterator[Diagnosis]:
         return
     depth = "no damage in a quick check" if found.quick else "too large for a quick check"
     if found.damage:
-        yield fault("ledger", str(file), found.damage, f"`inspectd db check` tells all; {RESTORE}")
+        yield fault("ledger", str(file), found.damage, f"`inspectd db check` lists all damage; {RESTORE}")
     else:
         yield ok(
-            "ledger", str(file), f"schema {REVISION}, {size_text(found.size)}, {depth}; all of it: `inspectd db check`"
+            "ledger",
+            str(file),
+            f"schema {REVISION}, {size_text(found.size)}, {depth}; `inspectd db check` reads all of it",
         )
     yield log_size(f"{file}-wal", found.wal)
     yield ok("ledger", "last start of the daemon", found.started_at or "never")
@@ -43,8 +45,8 @@ def check_ledger(site: Site) -> Iterator[Diagnosis]:
 
 
 def log_size(subject: str, wal: int) -> Diagnosis:
-    """A write-ahead log that cannot be written back grows until the disk is full."""
+    """Checks the write-ahead log: if it cannot be written back, it grows until the disk is full."""
     if wal > WAL_MOST:
-        who = f"close what keeps the ledger open for reading: `fuser -v {subject}`"
-        return warn("ledger", subject, f"{size_text(wal)}: something keeps it from being written back", who)
+        who = f"close the program that keeps the ledger open: `fuser -v {subject}`"
+        return warn("ledger", subject, f"{size_text(wal)}: a reader keeps SQLite from writing it back", who)
     return ok("ledger", subject, size_text(wal))

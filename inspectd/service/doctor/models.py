@@ -1,7 +1,6 @@
-"""The bundles, byte by byte, and the device that their networks will run on.
+"""Checks every byte of the bundles, and the device that their networks will run on.
 
-What computes (TensorFlow, or JAX) is asked in a child process: it takes seconds and memory, may take the process along,
-and has no place here.
+A child process asks TensorFlow (or JAX) for the device, because that takes seconds and memory, and may crash.
 """
 
 import json
@@ -16,7 +15,7 @@ from inspectd.service.doctor.finding import Diagnosis, Site, fault, ok, warn
 from inspectd.service.doctor.folders import READ, User, check_rights
 
 PATIENCE = 60.0  # seconds to import it and to count devices; a cold disk takes 10
-REINSTALL = "install inspectd anew: `make install`"
+REINSTALL = "install inspectd again: `make install`"
 ASK = """\
 import json, sys
 from inspectd.errors import ConfigError
@@ -30,14 +29,14 @@ except ConfigError as error:
 
 
 def check_models(site: Site) -> Iterator[Diagnosis]:
-    """Every bundle once; then the device, where a network needs one."""
+    """Checks every bundle once, then the device if a network needs one."""
     networks: set[str] = set()
     for model in dict.fromkeys(watch.model for watch in site.config.watch):
         try:
             bundle = load_bundle(model)
         except BundleError as error:
             yield fault("models", str(model), "cannot be loaded", str(error))
-        except OSError:  # a folder on the way may not be entered
+        except OSError:  # a folder of the path may not be entered
             yield replace(check_rights(User.present(), str(model), model, READ), check="models")
         else:
             networks.add(bundle.spec.network)
@@ -49,14 +48,14 @@ def check_models(site: Site) -> Iterator[Diagnosis]:
 
 
 def device(wanted: str, patience: float = PATIENCE) -> Diagnosis:
-    """What `worker.device` comes to, asked in a child."""
+    """The device that `worker.device` leads to, as a child process finds it."""
     subject = f"worker.device: {wanted}"
     try:
         command = [sys.executable, "-c", ASK, wanted]
         done = subprocess.run(command, capture_output=True, text=True, timeout=patience, check=False)
     except subprocess.TimeoutExpired:
         late = f"no answer within {patience:g} s"
-        return fault("device", subject, late, "see whether the GPU's driver hangs: `nvidia-smi`, `dmesg`")
+        return fault("device", subject, late, "check whether the GPU's driver hangs: `nvidia-smi`, `dmesg`")
     except OSError as error:
         return fault("device", subject, f"no child process can be started: {error.strerror}", REINSTALL)
     if done.returncode:
@@ -64,7 +63,7 @@ def device(wanted: str, patience: float = PATIENCE) -> Diagnosis:
         return fault("device", subject, f"cannot be used: {last}", REINSTALL)
     answer = json.loads(done.stdout.splitlines()[-1])
     if refused := answer.get("refused"):
-        return fault("device", subject, "is not to be had", refused)
+        return fault("device", subject, "is not available", refused)
     if answer["remarks"]:
         return warn("device", subject, answer["device"], " ".join(answer["remarks"]))
     return ok("device", subject, answer["device"])

@@ -1,11 +1,12 @@
-"""The systemd drop-in that a site needs: what the shipped unit's sandbox would keep the service from.
+"""The systemd drop-in that a site needs beyond the shipped unit's sandbox.
 
-The unit lets the service write below its state directory only, shows it nobody's home and a /tmp of its own. What is
-configured elsewhere is named here, after links are followed, for systemd binds the folders that links lead to.
+The unit lets the service write only below its state directory, hides home folders, and gives it a /tmp of its own. The
+drop-in names the configured folders elsewhere, after following links, because systemd binds the folders that links lead
+to.
 
-A folder on a disk or share of its own is named by its mount point. systemd binds a folder *inside* a mount, and the
-service would then keep the disk that it had at its start: it would not see the one that is mounted there later. No
-drop-in makes the service require a mount, because the daemon itself waits for folders that are missing.
+A folder on a disk or share of its own is named by its mount point. If a folder *inside* a mount were named, systemd
+would bind that folder, and the service would keep the disk of its start and not see one that is mounted there later.
+No drop-in makes the service require a mount, because the daemon itself waits for missing folders.
 """
 
 import os
@@ -30,10 +31,10 @@ from inspectd.service.doctor.finding import (
 )
 
 STATE = Path("/var/lib/inspectd")  # StateDirectory of the unit
-HOMES = (Path("/home"), Path("/root"), Path("/run/user"))  # what ProtectHome hides
-PRIVATE = (Path("/tmp"), Path("/var/tmp"))  # what PrivateTmp replaces
+HOMES = (Path("/home"), Path("/root"), Path("/run/user"))  # hidden by ProtectHome
+PRIVATE = (Path("/tmp"), Path("/var/tmp"))  # replaced by PrivateTmp
 FILE = "/etc/systemd/system/inspectd.service.d/folders.conf"
-CONFIG = Path("/etc/inspectd/config.yaml")  # what the unit serves
+CONFIG = Path("/etc/inspectd/config.yaml")  # the configuration that the unit serves
 SWITCHES = ("ProtectHome", "PrivateTmp")
 REQUIRED = "RequiresMountsFor"
 SUBJECT = "sandbox of the service"
@@ -42,15 +43,15 @@ PATIENCE = 5.0  # seconds for systemd to answer
 
 @dataclass(frozen=True)
 class Needs:
-    """Folders by what is done with them, resolved; each only once, and none below another of its kind."""
+    """The folders that a site reads and writes, resolved; each once, and none below another of its kind."""
 
     written: tuple[Path, ...]  # outside the state directory
     read: tuple[Path, ...]
-    waited: frozenset[Path] = frozenset()  # of `written`: may be missing when the service starts
+    waited: frozenset[Path] = frozenset()  # those of `written` that may be missing when the service starts
 
 
 def needs(site: Site, mounts: str) -> Needs:
-    """What the configuration asks of the unit, with the text of /proc/self/mountinfo."""
+    """What the configuration needs of the unit; `mounts` is the text of /proc/self/mountinfo."""
     config = site.config
     written = [config.output, config.database_file.parent]
     read = [site.path.resolve().parent]
@@ -74,12 +75,12 @@ def needs(site: Site, mounts: str) -> Needs:
 
 
 def drop_in(site: Site) -> str:
-    """The drop-in, for systemd to read; empty where the unit is enough as it is."""
+    """Returns the drop-in for systemd; empty if the unit is enough."""
     return written_out(site.path, needs(site, mountinfo()))
 
 
 def written_out(config: Path, found: Needs) -> str:
-    """What a configuration needs, as a drop-in; empty where that is nothing."""
+    """Writes a site's needs as a drop-in; empty if there are none."""
     entries = service_entries(found)
     if not entries:
         return ""
@@ -88,7 +89,7 @@ def written_out(config: Path, found: Needs) -> str:
 
 
 def service_entries(found: Needs) -> dict[str, str]:
-    """What the unit's [Service] has to say besides."""
+    """The lines that the drop-in's [Service] needs."""
     entries = {"ReadWritePaths": _list(found.written, found.waited)} if found.written else {}
     if any(_below(path, HOMES) for path in found.written):
         entries["ProtectHome"] = "no"
@@ -100,7 +101,7 @@ def service_entries(found: Needs) -> dict[str, str]:
 
 
 def lacking(found: Needs, shown: Mapping[str, str]) -> list[str]:
-    """What of it an installed service does not have, by the properties that `systemctl show` tells of it."""
+    """The needs that an installed service lacks, by the properties that `systemctl show` prints."""
     given = _paths(shown["ReadWritePaths"])
     shut = [path for path in found.written if not any(path.is_relative_to(place) for place in given)]
     entries = service_entries(found)
@@ -111,7 +112,7 @@ def lacking(found: Needs, shown: Mapping[str, str]) -> list[str]:
 
 
 def required(shown: Mapping[str, str]) -> list[Path]:
-    """The mounts that somebody's drop-in makes an installed service depend on.
+    """The mounts that a drop-in makes an installed service depend on.
 
     systemd itself adds the unit's own folders to this property.
     """
@@ -120,24 +121,24 @@ def required(shown: Mapping[str, str]) -> list[Path]:
 
 
 def check_sandbox(site: Site) -> Iterator[Diagnosis]:
-    """Whether the service may do what the configuration asks, and folders that must be made before it starts."""
+    """Checks whether the service may do what the configuration needs, and which folders must be created first."""
     found = needs(site, mountinfo())
     yield allowed(found, installed(site.path), _install(site.path))
     for path in found.written:
         if not is_folder(path):
             make = f"`install -d -m 2770 -o inspectd -g inspectd {shlex.quote(str(path))}`"
-            yield warn("systemd", str(path), "is not there, and the service cannot make it", make)
+            yield warn("systemd", str(path), "is not there, and the service cannot create it", make)
 
 
 def allowed(found: Needs, shown: Mapping[str, str] | None, install: str) -> Diagnosis:
-    """What the site needs against what its installed service has; without one, what it would need."""
+    """Compares the site's needs with its installed service; without a service, lists what one would need."""
     if shown is not None and (mounts := required(shown)):
-        said = f"the installed service has {REQUIRED}={_list(mounts)}: it never starts when that mount is late, and"
+        said = f"the installed service has {REQUIRED}={_list(mounts)}: it does not start if that mount is late, and"
         remedy = f"remove the line from the drop-in (`grep -r {REQUIRED} /etc/systemd/system/inspectd.service.d`), then"
         return fault(
             "systemd",
             SUBJECT,
-            f"{said} stops for good when the mount goes away",
+            f"{said} stops for good if the mount disappears",
             f"{remedy} `systemctl daemon-reload`: inspectd itself waits for a missing folder",
         )
     entries = ", ".join(f"{key}={value}" for key, value in service_entries(found).items())
@@ -151,7 +152,7 @@ def allowed(found: Needs, shown: Mapping[str, str] | None, install: str) -> Diag
 
 
 def installed(config: Path) -> dict[str, str] | None:
-    """Properties of the service that serves this configuration; None where there is none, or systemd says nothing."""
+    """Properties of the service of this configuration; None if there is none, or if systemd does not answer."""
     if not (exists(CONFIG) and exists(config) and CONFIG.samefile(config)):
         return None
     show = [
@@ -169,7 +170,7 @@ def installed(config: Path) -> dict[str, str] | None:
 
 
 def quoted(path: Path, prefix: str = "") -> str:
-    """A path as systemd.syntax(7) wants it: its % are no specifiers, its spaces no separators."""
+    """A path for systemd.syntax(7): a % is not a specifier, a space not a separator."""
     text = prefix + str(path).replace("%", "%%")
     if not any(char in text for char in " \t'\""):
         return text
@@ -187,12 +188,12 @@ def _list(paths: Iterable[Path], waited: Collection[Path] = ()) -> str:
 
 
 def _paths(listed: str) -> list[Path]:
-    """The paths in a property of `systemctl show`."""
+    """Reads the paths in a property of `systemctl show`."""
     return [Path(word.lstrip("-+")) for word in shlex.split(listed)]
 
 
 def _comes_and_goes(point: Path) -> bool:
-    """Whether a mount may be late, or go away while the service runs; those of the system's own folders do not."""
+    """Whether a mount may be late, or disappear while the service runs; mounts of the system's own folders do not."""
     return point not in (*HOMES, *PRIVATE) and not STATE.is_relative_to(point)
 
 

@@ -1,8 +1,8 @@
-"""The metrics, as Prometheus knows them: what each is called, and how it follows from the ledger and the processes.
+"""The metrics for Prometheus: their names, and how they follow from the ledger and the processes.
 
-The daemon's loop hands in what it found; a scrape comes in a thread of its own and reads only what lies in memory here,
-so that it never waits for the loop, nor the loop for it. The one thing a scrape asks anew is the space on the disks: a
-network folder that hangs may hang a scrape, and nothing else. docs/metrics.md has a row for every metric.
+The daemon's loop hands in its figures. A scrape runs in a thread of its own and reads only memory, so that neither
+waits for the other. A scrape only reads the free disk space itself: a network folder that hangs may block a scrape,
+but nothing else. docs/metrics.md has a row for every metric.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,13 +35,13 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series fo
 
 @dataclass(frozen=True)
 class ServiceState:
-    """How things stand at one moment, by the processes themselves.
+    """The state of the service at one moment.
 
     Attributes:
-        watches: the names in the configuration.
-        missing: those whose folder is not there.
-        ready: what the worker in service has said; None while there is none.
-        intake: what ingest has counted, by watch; from 0 again after a reload.
+        watches: The names in the configuration.
+        missing: The watches whose folder is missing.
+        ready: The `Ready` of the worker in service; None while there is none.
+        intake: The counts of ingest, by watch; they begin at 0 after a reload.
     """
 
     at: datetime
@@ -52,10 +52,10 @@ class ServiceState:
 
 
 class Metrics:
-    """All metrics. `take` belongs to the loop, `registry` to whoever is scraped."""
+    """All metrics. The daemon's loop calls `take`; the endpoint reads `registry`."""
 
     def __init__(self, disks: Mapping[str, Path], standing: ServiceState) -> None:
-        """`disks`: the folders whose disks are looked at, by what is kept there."""
+        """`disks`: the folders whose disks are measured, by what is kept there."""
         self.registry = registry = CollectorRegistry()
         self._disks = dict(disks)
         self._standing = standing
@@ -76,7 +76,7 @@ class Metrics:
         )
         self._latency = Histogram(
             "inspectd_latency_seconds",
-            "Time from an image's being seen whole to its verdict.",
+            "Time from the moment when an image was whole to its verdict.",
             ["watch"],
             buckets=LATENCY_SECONDS,
             registry=registry,
@@ -85,7 +85,9 @@ class Metrics:
             "inspectd_batch_images", "Images judged in one batch.", buckets=BATCH_IMAGES, registry=registry
         )
         self._expired = Counter(
-            "inspectd_expired_leases", "Leases that ran out: their worker was stopped or stuck.", registry=registry
+            "inspectd_expired_leases",
+            "Leases that expired because their worker was stopped or stuck.",
+            registry=registry,
         )
         self._restarts = Counter("inspectd_worker_restarts", "Workers that ended unasked.", ["kind"], registry=registry)
         self._events = Counter("inspectd_events", "Rows of the audit trail.", ["kind"], registry=registry)
@@ -94,7 +96,7 @@ class Metrics:
         self._name(standing.watches)
 
     def take(self, news: News, standing: ServiceState) -> None:
-        """Count what is new, and show how things stand."""
+        """Adds new counts, and takes over the present state."""
         self._name(standing.watches)
         for each in news.verdicts:
             self._images.labels(each.watch, each.verdict).inc()
@@ -115,12 +117,12 @@ class Metrics:
         self._backlog, self._standing = news.backlog, standing
 
     def collect(self) -> Iterator[Metric]:
-        """What stands now, for a scrape."""
+        """Yields the gauges for a scrape."""
         backlog, standing = self._backlog, self._standing
         yield from _waiting(backlog, standing)
         yield _gauge(
             "inspectd_watch_missing",
-            "1 while the watch's folder is not there.",
+            "1 while the watch's folder is missing.",
             ["watch"],
             {(watch,): watch in standing.missing for watch in standing.watches},
         )
@@ -136,14 +138,14 @@ class Metrics:
         yield _gauge("inspectd_build_info", "The version that runs.", ["version"], {(__version__,): 1})
         yield _gauge(
             "inspectd_looked_timestamp_seconds",
-            "When these numbers were last taken from the ledger.",
+            "When these numbers were last read from the ledger.",
             [],
             {(): standing.at.timestamp()},
         )
         yield from _space(self._disks)
 
     def _name(self, watches: Sequence[str]) -> None:
-        """Begin the series of a watch at 0: of one that begins at 1 nobody sees the rise."""
+        """Begins the series of a watch at 0, because Prometheus sees no rise in a series that begins at 1."""
         for watch in watches:
             self._latency.labels(watch)
             for outcome in OUTCOMES:
@@ -151,7 +153,7 @@ class Metrics:
 
 
 def _waiting(backlog: Backlog, standing: ServiceState) -> Iterator[Metric]:
-    """Images without an outcome. A watch that is not configured any more is there while something waits in it."""
+    """Images without an outcome. A watch that is no longer configured appears while images wait in it."""
     watches = dict.fromkeys([*standing.watches, *(watch for watch, _ in backlog.counts)])
     yield _gauge(
         "inspectd_queue_images",
@@ -163,20 +165,20 @@ def _waiting(backlog: Backlog, standing: ServiceState) -> Iterator[Metric]:
     ages = {watch: (now - backlog.oldest[watch]).total_seconds() for watch in watches if watch in backlog.oldest}
     yield _gauge(
         "inspectd_oldest_queued_age_seconds",
-        "Age of the image queued longest; 0 while none is.",
+        "Age of the oldest queued image; 0 if there is none.",
         ["watch"],
         {(watch,): max(0.0, ages.get(watch, 0.0)) for watch in watches},
     )
 
 
 def _ingested(intake: Mapping[str, Counters]) -> Iterator[Metric]:
-    """How well events are a hint."""
+    """How reliably events arrive."""
     missed = CounterMetricFamily(
-        "inspectd_missed_by_events", "New files that a scan found and no event named.", labels=["watch"]
+        "inspectd_missed_by_events",
+        "New files that a scan found although an event should have named them.",
+        labels=["watch"],
     )
-    rescans = CounterMetricFamily(
-        "inspectd_rescans", "Scans made out of turn because events were lost.", labels=["watch"]
-    )
+    rescans = CounterMetricFamily("inspectd_rescans", "Extra scans because events were lost.", labels=["watch"])
     for watch, counters in intake.items():
         missed.add_metric([watch], counters.missed)
         rescans.add_metric([watch], counters.rescans)
@@ -188,7 +190,7 @@ def _space(disks: Mapping[str, Path]) -> Iterator[Metric]:
     free = {(space.place,): space.bytes for space in found}
     yield _gauge("inspectd_disk_free_bytes", "Free space for inspectd.", ["place"], free)
     inodes = {(space.place,): space.inodes for space in found if space.inodes is not None}
-    yield _gauge("inspectd_disk_free_inodes", "Files that inspectd can still make.", ["place"], inodes)
+    yield _gauge("inspectd_disk_free_inodes", "Files that inspectd can still create.", ["place"], inodes)
 
 
 def _gauge(name: str, text: str, labels: Sequence[str], values: Mapping[Any, float]) -> Metric:

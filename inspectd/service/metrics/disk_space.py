@@ -1,4 +1,4 @@
-"""What is left on the disks: of the output, and of the ledger."""
+"""Free space on the disks of the output and the ledger."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from inspectd.config import Config
 
 @dataclass(frozen=True)
 class DiskSpace:
-    """What an unprivileged process may still use of one disk; `inodes` is None where the file system counts none."""
+    """The space that an unprivileged process may still use; `inodes` is None if the file system counts none."""
 
     place: str
     bytes: int
@@ -18,12 +18,12 @@ class DiskSpace:
 
 
 def disk_folders(config: Config) -> dict[str, Path]:
-    """The folders whose disks must not fill, by what is kept there."""
+    """The folders whose disks must not fill up, by what is kept there."""
     return {"output": config.output, "ledger": config.database_file.parent}
 
 
 def disk_space(folders: Mapping[str, Path]) -> list[DiskSpace]:
-    """The space there is now; nothing for a folder that cannot be asked."""
+    """Measures the free space now; leaves out a folder that cannot be read."""
     found = []
     for place, folder in folders.items():
         try:

@@ -1,7 +1,6 @@
-"""The metrics' part in the daemon: nothing at all unless configured; then a look at the ledger every few seconds, and
-an endpoint on 127.0.0.1 that answers scrapes.
+"""The metrics in the daemon: if configured, it reads the ledger every few seconds and answers scrapes on 127.0.0.1.
 
-It is never a reason not to inspect: while another program has the port, that is said once, and tried again.
+Metrics never stop the inspection: while another program has the port, that is reported once, and tried again.
 """
 
 import logging
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"  # and no setting: nobody outside this machine is let in
-EVERY = 2.0  # seconds between two looks
+HOST = "127.0.0.1"  # no setting changes this: other machines have no access
+EVERY = 2.0  # seconds between two reads of the ledger
 RETRY = 60.0  # seconds between two tries at a port that is taken
 NEVER = float("inf")
-PATIENCE = 2.0  # seconds that a scraper may be silent; scrapes wait for one another
+PATIENCE = 2.0  # seconds that a scraper may be silent, because scrapes wait for one another
 
 
 class Meter:
@@ -46,7 +45,7 @@ class Meter:
         self._open_at = 0.0
 
     def tick(self, now: float, config: Config, intake: Intake, supervisor: Supervisor) -> float:
-        """Do what is due; returns when to come again (monotonic seconds)."""
+        """Does what is due; returns when to call again (monotonic seconds)."""
         if config.metrics.port != self._port:
             self._begin(config, intake, supervisor)
         if self._port is None:
@@ -62,12 +61,12 @@ class Meter:
         return self._look_at
 
     def _begin(self, config: Config, intake: Intake, supervisor: Supervisor) -> None:
-        """Another port, or none any more, or the first; what was counted goes on to be."""
+        """Starts, moves or stops the endpoint; counters are kept."""
         if self._server:
             self._server.end()
         self._server = None
         if self._port is None:
-            from inspectd.service.metrics.counters import Metrics  # imports what only metrics need
+            from inspectd.service.metrics.counters import Metrics  # imported here because only metrics need it
 
             moment = datetime.now(UTC)
             self._feed = Feed(self._engine, moment)
@@ -81,8 +80,8 @@ class Meter:
             self._server = _Server(self._port or 0, self._metrics)
         except OSError as error:
             if not self._refused:
-                why = f"port {self._port} on {HOST} cannot be had ({error.strerror})"
-                sentence = f"no metrics yet: {why}; trying on: free it, or set metrics.port to another"
+                why = f"port {self._port} on {HOST} is not available ({error.strerror})"
+                sentence = f"no metrics yet: {why}; free the port, or set metrics.port to another one; trying again"
                 self._queue.event("metrics", sentence, logging.WARNING, port=self._port)
             self._refused = True
         else:
@@ -97,9 +96,9 @@ def _standing(at: datetime, config: Config, intake: Intake, supervisor: Supervis
 
 
 class _Server(socketserver.TCPServer):
-    """One scrape at a time, in one thread: however many ask, no more than this is spent on them."""
+    """Answers one scrape at a time in one thread, so that many scrapers cost no more than one."""
 
-    allow_reuse_address = True  # after a restart the port is ours at once
+    allow_reuse_address = True  # after a restart the port is free at once
     request_queue_size = 16
 
     def __init__(self, port: int, metrics: "Metrics") -> None:
@@ -113,11 +112,11 @@ class _Server(socketserver.TCPServer):
         threading.Thread(target=self.serve_forever, daemon=True, name="metrics").start()
 
     def handle_error(self, *_: Any) -> None:
-        """A scraper that hangs up is no news, and nothing that one asks ends this thread."""
+        """Ignores a scraper that hangs up or sends nonsense."""
         log.debug("a scrape failed", exc_info=True)
 
     def end(self) -> None:
-        """Let go of the port once the scrape in hand is answered; nobody waits for that."""
+        """Releases the port after the present scrape is answered, without waiting for it."""
         threading.Thread(target=self._end, daemon=True).start()
 
     def _end(self) -> None:

@@ -1,1 +1,1 @@
-"""Holds the disk against the ledger, and repairs the differences that can be repaired."""
+"""Compares the disk with the ledger, and closes the gaps that can be closed."""

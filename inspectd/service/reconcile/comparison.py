@@ -1,8 +1,8 @@
-"""Disk, ledger, overlays and sidecars held against each other: every gap between them, as it is found.
+"""Compares disk, ledger, overlays and sidecars, and yields every gap between them.
 
-It only reads, whether the daemon runs or not, and a million files and rows pass through in pages. What the daemon is
-about to do is no gap: a file or a row younger than `grace` is passed over, and whatever looks like a gap is read from
-the ledger once more after the look at the disk.
+It only reads, whether the daemon runs or not, in pages, so that a million files and rows take little memory. Work that
+the daemon is about to do is not a gap: a file or a row younger than `grace` is passed over, and before a gap is
+reported, its row is read once more after the look at the disk.
 """
 
 import os
@@ -38,9 +38,9 @@ class Comparison:
     """One comparison.
 
     Args:
-        span: Of when images arrived: rows by `seen_at`, files by their last change, overlays by the day in their path.
-        watch: Only this one; None: every watch of the configuration and of the ledger.
-        numbered: The pattern of numbered names, whose gaps are looked for; None: they are not.
+        span: When images arrived: rows by `seen_at`, files by their last change, overlays by the day in their path.
+        watch: Only this watch; None: every watch of the configuration and of the ledger.
+        numbered: The pattern of numbered names whose gaps are wanted; None: no numbers are checked.
         now: The present time.
 
     Raises:
@@ -74,7 +74,7 @@ class Comparison:
         self.left_out: dict[str, LeftOut] = {}  # by watch, as far as `gaps` has come
 
     def gaps(self) -> Iterator[Gap]:
-        """Every gap, once, as it is found."""
+        """Yields every gap once, as it is found."""
         for name, watch in self._watches.items():
             if name not in self._there:
                 yield Gap(Kind.UNREADABLE, name, "", f"the folder {watch.path} is not there")
@@ -97,7 +97,7 @@ class Comparison:
             self._numbers.add(watch, path)
 
     def _files(self, watch: Watch) -> Iterator[Gap]:
-        """Files of a watch that the ledger has not heard of, or not since they were changed."""
+        """Files of a watch that have no row in the ledger, or none since they changed."""
         naming = Naming(watch)
         troubles: list[tuple[str, OSError]] = []
         walk = Walk(watch, naming, lambda folder, error: troubles.append((folder, error)))
@@ -127,7 +127,7 @@ class Comparison:
             if _stat(watch, path) != stat:
                 continue  # judged and put away, or written to, since the walk saw it
             detail = (
-                "the ledger knows no such file"
+                "the ledger has no row for this file"
                 if path in unknown
                 else "written or touched since the ledger last saw it"
             )
@@ -135,7 +135,7 @@ class Comparison:
             yield Gap(Kind.FILE, watch.name, path, detail, arrival=Arrival(path, stat, part, fields))
 
     def _images(self, page: Sequence[Record]) -> Iterator[Gap]:
-        """The gaps of a page of images: those that the ledger still stands by after the look at the disk."""
+        """The gaps of a page of images whose rows are still the same after the look at the disk."""
         bundles = reconcile.bundles(self._engine) if self._config.sidecar else []
         suspects = self._suspects(page, bundles)
         while suspects:
@@ -153,7 +153,7 @@ class Comparison:
         return {record.image_id: (record, gaps) for record, gaps in looked if gaps}
 
     def _artifacts(self, watch: str) -> Iterator[Gap]:
-        """Overlays and sidecars of one watch that no outcome stands behind."""
+        """Overlays and sidecars of one watch that belong to no outcome."""
         try:
             folder = self._config.output / watch
             days = sorted(entry.name for entry in os.scandir(folder) if _DAY.fullmatch(entry.name) and entry.is_dir())
@@ -184,7 +184,7 @@ def _stat(watch: Watch, path: str) -> Stat | None:
     try:
         return look(watch.path / from_text(path), follow_links=watch.follow_links)
     except OSError:
-        return None  # its folder was closed a moment ago: the next walk says so
+        return None  # its folder was closed a moment ago: the next walk reports it
 
 
 def _is_told(path: str, artifact: Artifact, row: ArtifactOwner | None) -> bool:

@@ -1,4 +1,4 @@
-"""What a comparison of disk and ledger finds, and what it does not yet call a gap."""
+"""The kinds of gaps between disk and ledger, and the grace period before one counts."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +12,7 @@ from inspectd.ledger.records import Arrival
 
 
 class Kind(StrEnum):
-    """What does not agree with what."""
+    """The kind of a gap; its value is the name in JSON."""
 
     UNREADABLE = "not-compared"
     FILE = "file-without-row"
@@ -27,13 +27,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Gap:
-    """One disagreement.
+    """One gap.
 
     Attributes:
-        path: within the watch, as the ledger writes it; of a stray overlay or sidecar, within `output`.
-        detail: what is wrong, as a sentence or a part of one.
-        arrival: the file, where it has no row.
-        record: the image, where there is one.
+        path: In the watch, as the ledger writes it; for a stray overlay or sidecar, in `output`.
+        detail: What is wrong, as a sentence or a part of one.
+        arrival: The file, if it has no row.
+        record: The image, if there is one.
     """
 
     kind: Kind
@@ -45,12 +45,12 @@ class Gap:
 
 
 def grace(watch: Watch) -> timedelta:
-    """How long a file may lie in a watch before it must have a row: until the next scan, and then a second look."""
+    """How long a file may lie in a watch before it must have a row: until the next scan and a second look."""
     return timedelta(seconds=watch.rescan + SECOND_LOOK * watch.settle)
 
 
 def lies(path: Path) -> bool:
-    """Whether anything lies at a path.
+    """Whether a path exists.
 
     Raises:
         OSError: it cannot be known.

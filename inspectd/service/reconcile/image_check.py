@@ -1,4 +1,4 @@
-"""What one image of the ledger should have on the disk: its source, its overlay, its sidecar."""
+"""Checks that an image of the ledger has its source, its overlay and its sidecar on the disk."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -13,15 +13,15 @@ from inspectd.service.reconcile.gaps import Gap, Kind, grace, lies
 from inspectd.worker.after import is_judged, places
 from inspectd.worker.artifacts import artifact_path
 
-_STAYS = (None, After.KEPT)  # what `after` says of a source that is still where it was dropped
+_STAYS = (None, After.KEPT)  # the values of `after` of a source that is still where it was dropped
 
 
 class ImageCheck:
-    """Holds images against the disk.
+    """Compares images with the disk.
 
     Args:
-        there: The watches whose folder is there; of others nobody knows what is missing.
-        output_there: Whether `output` is.
+        there: The watches whose folder is there; files of other watches cannot be checked.
+        output_there: Whether the folder `output` is there.
         now: The present time.
     """
 
@@ -33,10 +33,10 @@ class ImageCheck:
         self._now = now
 
     def gaps(self, record: Record, bundles: Sequence[str]) -> Iterator[Gap]:
-        """Hold one image against the disk as it is now.
+        """Yields the gaps of one image.
 
         Args:
-            bundles: The models that were ever in service: one of them stands in the name of a failure's sidecar.
+            bundles: The models that were ever in service; the name of a failure's sidecar has one of them.
         """
 
         def gap(kind: Kind, detail: str) -> Gap:
@@ -64,13 +64,13 @@ class ImageCheck:
             yield gap(Kind.UNREADABLE, f"{error.filename} cannot be looked at: {error.strerror}")
 
     def _owes_sidecar(self, record: Record) -> bool:
-        """Whether an image has an outcome that should stand in a sidecar: retention removes it with its overlay."""
+        """Whether an image should have a sidecar: it has an outcome, and retention has not removed its overlay."""
         said = record.in_force
         is_expired = said and said.overlay is None and self._config.overlay.is_wanted(said.verdict)
         return self._config.sidecar and record.is_finished and not is_expired
 
     def _source_missing(self, record: Record) -> str | None:
-        """Where the source should lie and does not; None where it does, or where none is owed."""
+        """Returns how the source is missing; None if it is there or need not be."""
         watch = self._there.get(record.watch)
         if watch is None or (record.state == State.FAILED and reason_code(record.reason or "") == VANISHED):
             return None
@@ -86,7 +86,7 @@ class ImageCheck:
         return f"{record.state}, and the file is gone" if gone else None
 
     def _moved_and_changed(self, record: Record) -> str | None:
-        """Where a moved source was written to since it was judged; None where it was not, or was not moved."""
+        """Returns how a moved source has changed since it was judged; None if it has not, or was not moved."""
         if record.watch not in self._there or record.after != After.MOVED or not record.moved_to:
             return None
         same = is_judged(Path(from_text(record.moved_to)), record.stat)

@@ -1,7 +1,7 @@
-"""Gaps put right as far as the ledger and the disk still allow it. Nothing is ever removed, judged or decided here.
+"""Closes gaps as far as the ledger and the disk allow. It never removes, judges or decides anything.
 
-A file without a row is enqueued like any arrival, a missing sidecar is written from the ledger, and a missing overlay
-is put on the list that the daemon draws from. Each step may be repeated, beside the running daemon too.
+It enqueues a file without a row like any arrival, writes a missing sidecar from the ledger, and puts a missing overlay
+on the list from which the daemon draws. Each step may be repeated, also while the daemon runs.
 """
 
 import time
@@ -24,7 +24,7 @@ from inspectd.worker.artifacts import artifact_path, sidecar_json
 
 @dataclass(frozen=True)
 class Repaired:
-    """What became of a gap: `problem` says why it could not be put right, and is None where it was, or will be."""
+    """The result for a gap: `problem` says why it could not be closed; None if it was, or will be."""
 
     gap: Gap
     done: str
@@ -32,17 +32,17 @@ class Repaired:
 
 
 _BY_HAND = {
-    Kind.UNREADABLE: "make it readable, and compare again",
-    Kind.ROW: "nothing brings a file back; the row stays, as what is known of it",
-    Kind.CHANGED: "what lies there now was not judged; bring it into the watch to have it judged",
-    Kind.WAITING: "the daemon sees to it; inspectd status and its log say what holds it up",
-    Kind.STRAY: "nothing is removed here; look at it, and remove it by hand",
-    Kind.NUMBER: "it never arrived; ask the camera",
+    Kind.UNREADABLE: "make the folder readable, and compare again",
+    Kind.ROW: "the file cannot be brought back; its row stays",
+    Kind.CHANGED: "the file that lies there now was not judged; move it into the watch to have it judged",
+    Kind.WAITING: "the daemon works on it; inspectd status and the log say what delays it",
+    Kind.STRAY: "a repair removes nothing; look at the file, and remove it by hand",
+    Kind.NUMBER: "the file never arrived; check the camera",
 }
 
 
 class _Cannot(Exception):
-    """Why a gap cannot be put right."""
+    """Says why a gap cannot be closed."""
 
 
 class Repairs:
@@ -61,7 +61,7 @@ class Repairs:
         self._bundles: dict[Path, Bundle] = {}
 
     def repair(self, gaps: Iterable[Gap]) -> Iterator[Repaired]:
-        """Put each gap right, or say why not, and write the sum of it into the audit trail."""
+        """Closes each gap or says why not, and records the sum in the audit trail."""
         found = repaired = 0
         for (kind, watch), run in groupby(gaps, key=lambda gap: (gap.kind, gap.watch)):
             for chunk in chunks(run):
@@ -73,7 +73,7 @@ class Repairs:
             self._queue.event("reconcile", f"{found} gaps between disk and ledger, {repaired} of them repaired")
 
     def _together(self, kind: Kind, watch: str, gaps: Sequence[Gap]) -> list[Repaired]:
-        """Gaps of one kind in one watch, at most 500."""
+        """Groups gaps of one kind in one watch, at most 500 together."""
         if kind is Kind.FILE:
             self._queue.arrivals.enqueue(watch, [gap.arrival for gap in gaps if gap.arrival])
             time.sleep(REST)
@@ -95,7 +95,7 @@ class Repairs:
         """
         bundle = self._bundle(record.watch)
         if record.in_force is None or bundle.identity != record.in_force.bundle:
-            raise _Cannot(f"another model judged it than {bundle.title}, which the watch has now")
+            raise _Cannot(f"another model judged it than {bundle.title}, the watch's present model")
         watch = self._watches[record.watch]
         source = Path(from_text(record.moved_to)) if record.moved_to else watch.path / from_text(record.path)
         now = source.stat(follow_symlinks=watch.follow_links)
@@ -104,10 +104,10 @@ class Repairs:
         return "to be drawn again by the daemon"
 
     def _write_sidecar(self, record: Record) -> str:
-        """Write what a worker would have written; a failure's gets the name of the model that the watch has now.
+        """Writes the sidecar that a worker would have written; a failure's has the watch's present model in its name.
 
         Raises:
-            _Cannot: no model was ever in service here that could stand in the name.
+            _Cannot: no model for the name was ever in service here.
             OSError: the disk refuses.
         """
         bundle = record.in_force.bundle if record.in_force else self._bundle(record.watch).identity
@@ -120,7 +120,7 @@ class Repairs:
         return f"{name} written"
 
     def _bundle(self, name: str) -> Bundle:
-        """The model of a watch."""
+        """The present model of a watch."""
         watch = self._watches.get(name)
         if watch is None:
             raise _Cannot("the configuration has no such watch")

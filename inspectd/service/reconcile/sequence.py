@@ -1,7 +1,7 @@
-"""Gaps in numbered names: which numbers of a series never arrived. No file is opened and nothing is judged by time.
+"""Finds gaps in numbered names: the numbers of a series that never arrived. It opens no file.
 
-The names are sorted in a private database of SQLite, which lies on the disk and goes with the process, so that neither
-a million names nor a gap of a billion numbers takes memory.
+It sorts the names in a private SQLite database on the disk, which disappears with the process, so that neither a
+million names nor a gap of a billion numbers takes memory.
 """
 
 import re
@@ -12,12 +12,12 @@ from pathlib import PurePosixPath
 
 from inspectd.paths import from_text, to_text
 
-NUMBER = "number"  # the group that holds the number, where it is not the first one
+NUMBER = "number"  # the group with the number, if that is not the first group
 
 
 @dataclass(frozen=True)
 class Missing:
-    """The numbers from `first` to `last` of a series, which lie between two names that did arrive."""
+    """The missing numbers from `first` to `last` of a series, between two names that arrived."""
 
     watch: str
     before: str
@@ -27,7 +27,7 @@ class Missing:
 
     @property
     def numbers(self) -> str:
-        """As people write it: ``7``, or ``7-12 (6)``."""
+        """The numbers as people write them: ``7``, or ``7-12 (6)``."""
         return (
             str(self.first) if self.first == self.last else f"{self.first}-{self.last} ({self.last - self.first + 1})"
         )
@@ -37,8 +37,8 @@ class NumberSequences:
     """The numbered names of watches, and the gaps in them.
 
     Args:
-        pattern: Searched in the file's name without its ending, as `fields` is. The group `number`, or else the first
-            one, is the number; what the other groups hold, the watch and the folder tell one series from another.
+        pattern: Searched in the file's name without its ending, like `fields`. The group `number`, or else the first
+            group, is the number; the other groups, the watch and the folder tell series apart.
     """
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
@@ -53,7 +53,7 @@ class NumberSequences:
         self._names.execute("BEGIN")
 
     def add(self, watch: str, path: str) -> None:
-        """A file of this path, relative to its watch as the ledger writes it, has arrived."""
+        """Adds a file that arrived, by its path in the watch, as the ledger writes it."""
         name = PurePosixPath(path)
         found = self._pattern.search(from_text(name.stem))
         if found is None or not (found[self._number] or "").isdecimal():
@@ -65,7 +65,7 @@ class NumberSequences:
         self._names.execute("INSERT OR IGNORE INTO names VALUES (?, ?, ?, ?, ?)", row)
 
     def missing(self) -> Iterator[Missing]:
-        """Every gap between the first and the last number of each series."""
+        """Yields every gap between the first and the last number of each series."""
         before: tuple[str, str, int, str] | None = None
         rows = self._names.execute(
             "SELECT watch, series, digits, path FROM names ORDER BY watch, series, width, digits"

@@ -1,7 +1,7 @@
-"""What retention removes: the oldest overlays, moved source images and rows, by age and by free space.
+"""Chooses what retention removes: the oldest overlays, moved source images and rows, by age and by free space.
 
-It only chooses and changes nothing. What is pinned, reviewed, a `review` or a failure never goes, nor a row whose file
-may still be there. It walks from the oldest on, in short reads.
+It changes nothing. It never chooses an image that is pinned, reviewed, a `review` or a failure, nor a row whose file
+may still be there. It reads from the oldest on, in short reads.
 """
 
 import os
@@ -24,12 +24,12 @@ from inspectd.worker.artifacts import artifact_path
 
 PAGE = 200  # candidates in one read, and at most in one transaction
 
-Short = dict[int, int]  # by device, the bytes that are missing to what must stay free
+Short = dict[int, int]  # by device: the bytes that are missing to the wanted free space
 
 
 @dataclass(frozen=True)
 class Removable:
-    """A candidate that is there and may go: its files, and what they hold of which disk."""
+    """A candidate that exists and may be removed: its files, their size and their disk."""
 
     candidate: RetentionCandidate
     removals: tuple[Removal, ...]
@@ -39,13 +39,13 @@ class Removable:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule at work: where its candidates come from, what of them is there, and how the ledger lets go of them."""
+    """One rule: where its candidates come from, which of them exist, and how the ledger releases them."""
 
-    name: str  # as in the configuration
+    name: str  # its key in the configuration
     noun: str
     days: int | None
     free: str | None
-    roots: tuple[Path, ...]  # whose disks `free` is about
+    roots: tuple[Path, ...]  # the folders whose disks `free` is about
     page: Callable[[Cursor, int], list[RetentionCandidate]]
     find: Callable[[Sequence[RetentionCandidate]], list[Removable]]
     let_go: Callable[[Mapping[int, Sequence[Removal]]], None]
@@ -53,7 +53,7 @@ class Rule:
 
 @dataclass
 class RemovalTally:
-    """What goes by one rule, and why."""
+    """How much one rule removes, and why."""
 
     by_age: int = 0
     by_space: int = 0
@@ -72,7 +72,7 @@ class RemovalTally:
 
 
 def rules(config: Config, expiry: RetentionLedger) -> list[Rule]:
-    """The rules that are in force, in the order in which they work: large files first, rows last."""
+    """The rules in force, in their order: large files first, rows last."""
     wanted, watches = config.retention, {watch.name: watch for watch in config.watch}
     archives = tuple({watch.archive for watch in config.watch if watch.after == "move"})
     made = [
@@ -105,7 +105,7 @@ def rules(config: Config, expiry: RetentionLedger) -> list[Rule]:
 
 
 def cutoff(rule: Rule, now: datetime) -> str:
-    """What had its outcome before this goes by age; an empty text where nothing does."""
+    """Images with an outcome before this time are removed by age; empty if the rule has no age."""
     return utc_text(now - timedelta(days=rule.days)) if rule.days else ""
 
 
@@ -126,7 +126,7 @@ def walk(rule: Rule, before: str, missing: Short) -> Iterator[list[Removable]]:
 
 
 def choose(found: Sequence[Removable], before: str, missing: Short) -> list[Removable]:
-    """Of candidates in the order of age: those that are older than a time, and as many as a disk too full needs."""
+    """Chooses, from candidates by age, those older than a time, and as many as a full disk needs."""
     going = []
     for each in found:
         if each.candidate.at < before or missing.get(each.device, 0) > 0:
@@ -137,12 +137,12 @@ def choose(found: Sequence[Removable], before: str, missing: Short) -> list[Remo
 
 
 def shortage(rule: Rule) -> Short:
-    """The disks of a rule's folders on which less is free than it asks for."""
+    """The disks of a rule's folders that have less free space than it asks for, with the missing bytes."""
     short: Short = {}
     for root in rule.roots if rule.free else ():
         try:
             disk, device = os.statvfs(root), root.stat().st_dev
-        except OSError:  # not there yet, or away
+        except OSError:  # not there yet, or not mounted
             continue
         missing = free_bytes(rule.free or "", disk.f_blocks * disk.f_frsize) - disk.f_bavail * disk.f_frsize
         if missing > 0:
@@ -153,7 +153,7 @@ def shortage(rule: Rule) -> Short:
 def _sources(
     page: Sequence[RetentionCandidate], watches: Mapping[str, Watch], shared: Container[str]
 ) -> Iterator[Removable]:
-    """Moved files that lie in the archive of their watch, in no watch, and are still the very files of one image."""
+    """Moved files that lie in their watch's archive, in no watch, and are still the very file of a single image."""
     watched = [watch.path.resolve() for watch in watches.values()]
     for each in page:
         watch, path = watches.get(each.watch), Path(from_text(each.file or ""))
@@ -181,12 +181,14 @@ def _overlays(page: Sequence[RetentionCandidate], output: Path) -> Iterator[Remo
 def _rows(
     page: Sequence[RetentionCandidate], config: Config, watches: Mapping[str, Watch], expiry: RetentionLedger
 ) -> Iterator[Removable]:
-    """Rows whose file is certainly gone: were the file still there, the next scan would take it for a new one."""
+    """Rows whose file is certainly gone; otherwise the next scan would take the file for a new image."""
     gone = [each for each in page if each.watch in watches and _source_is_gone(each, watches[each.watch])]
     drawn = expiry.drawn([each.id for each in gone])
     for each in gone:
         root = config.output / each.watch
-        names = [artifact_path(each, model, ".json") for _, model in drawn[each.id]]  # it may stand without an overlay
+        names = [
+            artifact_path(each, model, ".json") for _, model in drawn[each.id]
+        ]  # there may be a sidecar without an overlay
         names += [Path(overlay) for overlay, _ in drawn[each.id] if overlay]
         paths = [config.output / name for name in names]
         yield Removable(each, tuple(_removal(root, path) for path in paths if look(root, path)), 0, 0)
@@ -203,7 +205,7 @@ def _source_is_gone(row: RetentionCandidate, watch: Watch) -> bool:
 
 
 def _is(source: Path, row: RetentionCandidate) -> bool:
-    """Whether a file there may be the one of the row, followed or not."""
+    """Whether a file there may be the file of the row, followed or not."""
     held = (row.size, row.mtime_ns, row.ctime_ns)
     try:
         stats = [source.lstat(), source.stat()]
@@ -226,7 +228,7 @@ class Outlook:
     by_age: int
     by_space: int
     bytes: int
-    still_short: bool  # even so less would be free than the rule asks for
+    still_short: bool  # even then less would be free than the rule asks for
 
 
 @dataclass(frozen=True)
@@ -234,15 +236,15 @@ class Preview:
     """What retention would do if it began now."""
 
     rules: tuple[Outlook, ...]
-    protected: dict[str, int]  # images that never go, by the reason
-    pending: int  # files that are let go of and not yet removed
+    protected: dict[str, int]  # protected images, by the reason
+    pending: int  # files that are released but not yet removed
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
 
 
 def preview(config: Config, engine: Engine, now: datetime) -> Preview:
-    """Walk as retention would, and change nothing."""
+    """Computes what retention would remove, and changes nothing."""
     expiry = RetentionLedger(engine)
     outlooks = []
     for rule in rules(config, expiry):

@@ -1,7 +1,7 @@
-"""Files that are removed from a folder of ours: only regular files, only below that folder, whatever links say.
+"""Removes files from our own folders: only regular files, and only below that folder, whatever links say.
 
-A folder is opened and asked where it really is; its files are then looked at and removed through that descriptor, so
-that a link that somebody puts in the way meanwhile leads nowhere. What cannot be removed now is tried again.
+It opens a folder, checks its real path, and then checks and removes files through that descriptor, so that a link that
+appears meanwhile leads nowhere. A file that cannot be removed is tried again.
 """
 
 import os
@@ -17,7 +17,7 @@ from inspectd.paths import from_text
 
 
 def look(root: Path, path: Path) -> os.stat_result | None:
-    """The stat of a regular file that really lies below `root`; None for anything else, or where nothing is."""
+    """The stat of a regular file that really lies below `root`; None for anything else."""
     try:
         with _folder(root, path) as folder:
             return _regular(folder, path.name)
@@ -28,8 +28,8 @@ def look(root: Path, path: Path) -> os.stat_result | None:
 def is_gone(root: Path, path: Path) -> bool:
     """Whether a file below `root` is certainly not there.
 
-    Where its folder is missing or empty, a disk may just be away: the nearest folder that is there must hold something
-    that is not hidden.
+    If its folder is missing or empty, perhaps only a disk is not mounted: the nearest existing folder must contain a
+    name that is not hidden.
     """
     if os.path.lexists(path):
         return False
@@ -43,12 +43,12 @@ def is_gone(root: Path, path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Removed:
-    """What came of removing some files.
+    """The result of removing files.
 
     Attributes:
-        done: the ids of those that are certainly off the disk, or were no longer the file that was meant.
-        fault: the last error of the others.
-        folders: where they were, each with the folder that is to stay; `tidy` removes those that are empty.
+        done: The ids of those that are certainly off the disk, or were another file by then.
+        fault: The last error of the others.
+        folders: Their folders, each with the folder that must stay; `tidy` removes the empty ones.
     """
 
     done: list[int]
@@ -57,7 +57,7 @@ class Removed:
 
 
 def remove(removals: Sequence[Removal]) -> Removed:
-    """Remove files, durably."""
+    """Removes files, durably."""
     done: list[int] = []
     touched: dict[Path, Path] = {}
     fault: OSError | None = None
@@ -85,7 +85,7 @@ def remove(removals: Sequence[Removal]) -> Removed:
 
 
 def tidy(folders: Mapping[Path, Path]) -> None:
-    """Remove folders, and those above them below the one that is to stay, as far as they are empty."""
+    """Removes empty folders, and the empty folders above them up to the one that must stay."""
     for empty, root in folders.items():
         folder = empty
         while folder != root and folder.is_relative_to(root):
@@ -98,7 +98,7 @@ def tidy(folders: Mapping[Path, Path]) -> None:
 
 @contextmanager
 def _folder(root: Path, path: Path) -> Iterator[int]:
-    """The folder of a file, open; PermissionError where it does not really lie below `root`."""
+    """Opens the folder of a file; PermissionError if it does not really lie below `root`."""
     descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         real = Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115  # its path as bytes may be

@@ -1,8 +1,8 @@
 """Retention at work: the ledger releases what `candidates` chooses, then the files are removed from their disk.
 
-It has a thread of its own, because a disk that hangs must not hold up the daemon's loop, and rests between its short
-transactions, so that ingest and the worker always find the ledger free. Where a disk stays too full because nothing is
-left that may go, it says so, once, and removes nothing else.
+Retention has a thread of its own, because a disk that hangs must not stop the daemon's loop. It rests between its short
+transactions, so that ingest and the worker find the ledger free. If a disk stays too full because only protected images
+are left, it reports that once and removes nothing else.
 """
 
 import logging
@@ -22,19 +22,19 @@ log = logging.getLogger(__name__)
 
 EVERY = 60.0  # seconds between two passes
 SHARE = 10  # a pass takes at most 1/10 of the time
-BLOCKED = 1000  # files that cannot be removed, after which no more are let go of
-STEP = 3600.0  # seconds by which the wall clock may move against the boot clock before it is not believed
-DOUBT = 86400.0  # seconds for which age then counts for nothing
-FAR = 30 * 86400.0  # seconds without any outcome or event that are believed only when they have been over for a day
-PATIENCE = 5.0  # seconds for the thread to end; a disk that hangs is left to itself
+BLOCKED = 1000  # files that cannot be removed, after which no more are released
+STEP = 3600.0  # seconds by which the wall clock may move against the boot clock and is still believed
+DOUBT = 86400.0  # seconds for which age is then ignored
+FAR = 30 * 86400.0  # seconds without an outcome or event, after which age is ignored for a day
+PATIENCE = 5.0  # seconds for the thread to end; after that it is left behind
 
 
 class RetentionThread:
-    """The rules of one configuration at work, until `stop`."""
+    """Applies the rules of one configuration, until `stop`."""
 
     def __init__(self, config: Config, expiry: RetentionLedger) -> None:
-        self.problem: str | None = None  # what a person must look at, in a sentence
-        self.damage: LedgerDamaged | None = None  # it met this and has ended
+        self.problem: str | None = None  # a sentence for a person, if something is wrong
+        self.damage: LedgerDamaged | None = None  # the damage at which it ended
         self._expiry = expiry
         self._rules = rules(config, expiry)
         self._stopping = threading.Event()
@@ -46,16 +46,16 @@ class RetentionThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the transaction in hand; what is cut short is made good by the next start."""
+        """Ends after the present transaction; the next start completes what this interrupts."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(PATIENCE)
 
     def run_once(self) -> None:
-        """One pass: first what was cut short, then every rule; at its end the audit trail tells what went.
+        """Makes one pass: completes interrupted removals, applies every rule, and records the sum in the audit trail.
 
         Raises:
-            LedgerUnavailable: the ledger takes no writes just now; the same call may be made again.
+            LedgerUnavailable: the ledger takes no writes at the moment; the same call may be made again.
         """
         problems = self._remove_due()
         if self._is_blocked():
@@ -85,7 +85,7 @@ class RetentionThread:
             self._tell(problems or [_alarm(rule) for rule in exhausted if shortage(rule)])
 
     def _believed(self, now: datetime) -> datetime | None:
-        """The present time; None while the clock may be wrong: it leapt, or stands far beyond all the ledger knows."""
+        """The present time; None while the clock may be wrong: it leapt, or is far beyond every time in the ledger."""
         is_steady = self._age.is_steady(now.timestamp(), _boot_seconds())
         newest = self._expiry.newest_before(utc_text(now - timedelta(seconds=DOUBT)))
         is_far = newest is not None and newest < utc_text(now - timedelta(seconds=FAR))
@@ -95,30 +95,30 @@ class RetentionThread:
         return now if is_steady and not is_far else None
 
     def _is_blocked(self) -> bool:
-        """What cannot be removed frees nothing: after some, letting go of more would be senseless."""
+        """Whether too many files cannot be removed: releasing more would free nothing."""
         return self._expiry.pending() >= BLOCKED
 
     def _remove_due(self) -> list[str]:
-        """Remove from the disks what the ledger has let go of; what is in the way of that."""
+        """Removes the files that the ledger has released; returns the problems."""
         beyond, fault = 0, None
         while due := self._expiry.due(PAGE, beyond):
             removed = remove(due)
             self._expiry.removed(removed.done)
-            tidy(removed.folders)  # only now: a file whose folder is missing might lie on a disk that is away
+            tidy(removed.folders)  # only now: a file whose folder is missing might lie on a disk that is not mounted
             beyond, fault = due[-1].id, removed.fault or fault
             if self._stopping.wait(REST):
                 break
         return [f"files cannot be removed: {fault.strerror or fault}"] if fault else []
 
     def _tell(self, problems: list[str]) -> None:
-        """Say what changed: to the log and the audit trail, once."""
+        """Reports a change of the problems once, to the log and the audit trail."""
         problem = "; ".join(problems) or None
         if problem == self.problem:
             return
         if problem:
             self._expiry.event("retention-alarm", problem, logging.ERROR)
         else:
-            self._expiry.event("retention", "nothing is in the way any more", logging.WARNING)
+            self._expiry.event("retention", "retention is working again", logging.WARNING)
         self.problem = problem
 
     def _work(self) -> None:
@@ -127,7 +127,7 @@ class RetentionThread:
             began = time.monotonic()
             try:
                 self.run_once()
-            except LedgerUnavailable as error:  # the daemon itself tells of it
+            except LedgerUnavailable as error:  # the daemon itself reports it
                 log.debug("retention waits: %s", error)
             except LedgerDamaged as error:
                 self.damage = error
@@ -141,9 +141,9 @@ class RetentionThread:
 
 
 class AgeClock:
-    """Whether the wall clock may be believed when it says how old something is.
+    """Whether the age of an image by the wall clock may be believed.
 
-    A clock that leaps ahead would make everything old at once. After a leap age counts for nothing for a day.
+    A clock that leaps ahead would make everything old at once. After a leap, age is ignored for a day.
     """
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class AgeClock:
         self._until = 0.0
 
     def is_steady(self, wall: float, boot: float) -> bool:
-        """Both clocks in seconds, read together."""
+        """Whether the wall clock kept step with the boot clock; both in seconds, read together."""
         offset = wall - boot
         if self._offset is not None and abs(offset - self._offset) > STEP:
             self._until = boot + DOUBT
@@ -165,9 +165,9 @@ def _boot_seconds() -> float:
 
 
 def _alarm(rule: Rule) -> str:
-    """Without figures, which change all the time: it is told once."""
+    """The sentence of the alarm, without figures that change all the time, because it is reported once."""
     folders = " and ".join(str(root) for root in rule.roots)
     return (
-        f"less than {rule.free} is free for {folders} (retention.{rule.name}.free), and nothing is left that may be "
-        "removed: what is pinned, reviewed, under review or failed stays. Make room, or unpin"
+        f"less than {rule.free} is free for {folders} (retention.{rule.name}.free), and only "
+        "protected images are left (pinned, reviewed, for review or failed). Make room, or unpin some"
     )
