@@ -1,1 +1,2 @@
-"""The command line: one short file per group of commands. It parses, prints and exits; all logic lives below."""
+"""The command line: one short file for each group of commands. It parses, prints and exits; the rooms below have the
+logic."""

@@ -26,16 +26,17 @@ def bench(
     size: Annotated[
         int | None, typer.Option(metavar="N", min=32, max=2048, help="The input of the default network. Default: 224.")
     ] = None,
-    minutes: Annotated[float, typer.Option(min=0.01, max=600, help="How long it may take, about.")] = 3,
+    minutes: Annotated[float, typer.Option(min=0.01, max=600, help="About how many minutes it may take.")] = 3,
     tune: Annotated[
-        bool, typer.Option("--tune", help="Write the settings into the configuration; the model is its first watch's.")
+        bool,
+        typer.Option("--tune", help="Write the settings into the configuration, for the model of its first watch."),
     ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure this machine: the network alone, all that is around it, and both together in the real daemon.
+    """Measure this machine: the network alone, the work around it, and both together in the real daemon.
 
-    It works in a temporary folder with a daemon of its own. Compare ratios: times drift where others work too.
+    It works in a temporary folder with a daemon of its own. Compare ratios, because times drift on a busy machine.
     """
     from inspectd.bench.bench import SIZE, BenchOptions, bench, model_of
     from inspectd.config import set_worker
@@ -60,11 +61,11 @@ def bench(
     if tuned:
         set_worker(tuned, report.proposal.settings)
         if not as_json:
-            output.say(f"Written into {tuned}. A running daemon takes it on a reload (SIGHUP).")
+            output.say(f"Written into {tuned}. A running daemon reads it on a reload (SIGHUP).")
 
 
 def _tell(report: "BenchReport") -> None:
-    """The report for people: on what, every line and what it is, the ratios, the settings."""
+    """Prints the report: the machine, every measurement with its meaning, the ratios, the settings."""
     from inspectd.bench.report import MEANING, unit
     from inspectd.bench.rounds import middle
 
@@ -107,5 +108,5 @@ def _by(size: list[int]) -> str:
 
 
 def _figure(value: float) -> str:
-    """Three digits, which is more than such figures are worth."""
+    """The figure with three digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

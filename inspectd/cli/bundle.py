@@ -1,4 +1,4 @@
-"""One model in words: its row in a list, and everything that is known of it."""
+"""One model in words: its row in a list, and everything about it."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ def _numbers(values: Sequence[float]) -> str:
 
 
 def facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
-    """Name and value of everything that a bundle states."""
+    """Name and value of everything in a bundle."""
     spec = bundle.spec
     to = spec.preparation
     yield "model", f"{spec.name} version {spec.version} (bundle {bundle.identity})"
@@ -65,7 +65,7 @@ def facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     yield "input", f"{to.width} × {to.height}, {'grey' if to.channels == 1 else 'RGB'}, pixels {scaled}"
     yield "16-bit files", f"values of {to.bits} bits"
     if spec.tiles:
-        yield "tiles", f"of that size, sharing {spec.tiles.overlap} pixels; the worst decides"
+        yield "tiles", f"of that size, overlapping by {spec.tiles.overlap} pixels; the worst decides"
     yield "thresholds", ", ".join(f"{name} from {_number(value)}" for name, value in spec.thresholds.as_dict().items())
     yield (
         "calibration",
@@ -83,17 +83,17 @@ def facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     for name, value in _flat(spec.training):
         yield "training", f"{name} {value}"
     golden = [name for name in bundle.files if name.startswith("golden/") and not name.endswith(".json")]
-    yield "golden", f"{len(golden)} images" if golden else "none: no device can be proven with it"
+    yield "golden", f"{len(golden)} images" if golden else "none: the model cannot be proven on a device"
     for name in sorted(bundle.files):
         yield "file", f"{name} ({(bundle.path / name).stat().st_size:,} bytes)"
 
 
 def whats_next(bundle: Bundle, model: Path) -> Iterator[str]:
-    """What to do with a version that was just written into the folder `model`."""
+    """The next steps for a version that was just written into the folder `model`."""
     yield f"Try it: {program()} inspect --model {shlex.quote(str(bundle.path))} FILE…"
     if (before := current(model)) != bundle.spec.version:
         choose = f"{program()} model activate {shlex.quote(str(model))} {bundle.spec.version}"
-        yield f"Version {before or 'none'} judges still. To have this one judge: {choose}"
+        yield f"Version {before or 'none'} still judges. To judge with this one: {choose}"
 
 
 def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

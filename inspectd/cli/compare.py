@@ -1,4 +1,4 @@
-"""What `inspectd results --compare A B` prints: the images on which two models disagree, and how often they do."""
+"""`inspectd results --compare A B`: the images on which two models disagree, and how often."""
 
 import sys
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def compare(
     config: "Config", engine: "Engine", pair: tuple[str, str], wanted: "Filter", *, as_json: bool, as_csv: bool
 ) -> None:
-    """Print the disagreements that a filter leaves; for people, one fewer than its limit, and a sentence."""
+    """Prints the disagreements that match a filter, and a summary; in a table one fewer than the filter's limit."""
     from inspectd.ledger.read.compare import Disagreement, agreement, disagreements, model_row
 
     a, b = (model_row(engine, text) for text in pair)

@@ -1,4 +1,4 @@
-"""`inspectd config`: is a configuration right, and its schema for editors."""
+"""`inspectd config`: checks a configuration, and writes its schema for editors."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +14,9 @@ app = typer.Typer(help="Check a configuration, or write its schema for an editor
 
 @app.command()
 def check(config: ConfigOption = None) -> None:
-    """Check a configuration and its models without touching anything, and say what it means.
+    """Check a configuration and its models, change nothing, and print what the configuration means.
 
-    Exits 78 with every mistake in it, one a line. A glob that can hardly match what was meant is a warning.
+    Lists every mistake, one a line, and exits with 78 if there is one. A glob that is probably wrong is a warning.
     """
     from inspectd.config import load, remarks
     from inspectd.model.bundle import load_bundle
@@ -55,7 +55,7 @@ def _after(after: str, move_to: str) -> str:
 def schema(
     file: Annotated[Path | None, typer.Argument(help="Where to write it. Default: standard output.")] = None,
 ) -> None:
-    """Write the JSON Schema of config.yaml, from which an editor completes and explains every key."""
+    """Write the JSON Schema of config.yaml, with which an editor completes and explains every key."""
     import json
 
     from inspectd.config import json_schema

@@ -1,4 +1,4 @@
-"""`inspectd db`: a backup of the ledger while the daemon runs, and whether the ledger is whole."""
+"""`inspectd db`: copies the ledger while the daemon runs, and checks that it is whole."""
 
 import shlex
 from pathlib import Path
@@ -26,7 +26,7 @@ def backup(
     from inspectd.ledger.backup import backup
 
     backup(load(config_path(config)).database, file)
-    say(f"{file} is a copy of the ledger. Look it over with: {program()} db check {shlex.quote(str(file))}")
+    say(f"{file} is a copy of the ledger. Check it with: {program()} db check {shlex.quote(str(file))}")
 
 
 @app.command()
@@ -36,9 +36,9 @@ def check(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Check that the ledger is whole and true to its rules, one line for each; exit 1 on a fault.
+    """Check that the ledger is whole and keeps its rules, one line for each; exit 1 on a fault.
 
-    It reads all of the ledger, whether the daemon runs or not, and changes nothing.
+    It reads the whole ledger, whether the daemon runs or not, and changes nothing.
     """
     from inspectd.config import load
     from inspectd.ledger.backup import check

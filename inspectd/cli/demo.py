@@ -1,4 +1,4 @@
-"""`inspectd demo`: a camera, the daemon and the ledger at work before one's eyes, on this machine alone."""
+"""`inspectd demo`: shows a synthetic camera, the daemon and the ledger at work, on this machine alone."""
 
 import shlex
 import signal
@@ -26,16 +26,16 @@ RECENT = 12  # outcomes on the live view
 
 def demo(
     images: Annotated[
-        int, typer.Option("--images", min=1, max=5000, help="Pictures to take; two broken files come on top.")
+        int, typer.Option("--images", min=1, max=5000, help="Number of pictures; the demo adds two broken files.")
     ] = 60,
     directory: Annotated[
-        Path, typer.Option("--dir", metavar="DIR", help="The working folder; one of an earlier demo is cleared first.")
+        Path, typer.Option("--dir", metavar="DIR", help="The working folder; an earlier demo in it is cleared first.")
     ] = Path("demo"),
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Which camera takes the pictures.")] = 2026,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the synthetic camera.")] = 2026,
 ) -> None:
-    """Watch a synthetic camera being inspected: no download, no GPU, no server.
+    """Let the real daemon inspect the pictures of a synthetic camera, without a download, a GPU or a server.
 
-    Exits 0 only if every file that was dropped has exactly one outcome.
+    Exits 0 only if every file has exactly one outcome.
     """
     from inspectd.demo.demo import run_demo
 
@@ -53,7 +53,7 @@ def demo(
 
 
 class _Plain:
-    """One line for everything that happens."""
+    """Prints one line for everything that happens."""
 
     def say(self, sentence: str) -> None:
         output.say(sentence)
@@ -64,7 +64,7 @@ class _Plain:
 
 
 class _View:
-    """What a terminal shows: the newest outcomes, a bar with counts, and a line that says what happens."""
+    """The live view on a terminal: the newest outcomes, a bar with counts, and a line that says what happens."""
 
     def __init__(self) -> None:
         from rich.spinner import Spinner
@@ -112,7 +112,7 @@ class _View:
 
 @contextmanager
 def _screen() -> "Iterator[_Plain | _View]":
-    """The live view on a terminal, else plain lines."""
+    """The live view on a terminal, otherwise plain lines."""
     if not sys.stdout.isatty():
         yield _Plain()
         return
@@ -124,7 +124,7 @@ def _screen() -> "Iterator[_Plain | _View]":
 
 
 def _tell(report: "DemoReport") -> None:
-    """The counts against the truth, where the pictures are, and how to ask the ledger."""
+    """Prints the counts against the truth, where the pictures are, and how to query the ledger."""
     from inspectd.demo.site import sheet_of
 
     site, sheet = report.site, sheet_of(report.site)
@@ -145,7 +145,7 @@ def _tell(report: "DemoReport") -> None:
             output.say(f"{shot.name} failed: {row.reason}")
     if sheet.exists():
         output.say(f"Contact sheet: {sheet}    Overlays: {site.output}    Log: {site.log}")
-    output.say("Ask the ledger:")
+    output.say("Query the ledger:")
     config, ledger = shlex.quote(str(site.config)), shlex.quote(str(site.ledger))
     program = output.program()
     output.say(f"  {program} results -c {config} --verdict defect")

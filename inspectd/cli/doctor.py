@@ -1,4 +1,4 @@
-"""`inspectd doctor`: what stands between a site and its work, and the drop-in that its folders need."""
+"""`inspectd doctor`: what could keep a site from working, and the drop-in that its folders need."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -17,10 +17,10 @@ def doctor(
         bool, typer.Option("--systemd", help="Print only the systemd drop-in that the configured folders need.")
     ] = False,
 ) -> None:
-    """Look a site over, one line for each thing: folders, rights, events, limits, disks, ledger, models, device, clock.
+    """Check a site: folders, rights, events, limits, disks, ledger, models, device, clock; one line for each check.
 
-    It runs beside the daemon or without one, and changes nothing but for a hidden file in each watch, gone at once.
-    Exits 1 on a FAULT, 78 when the configuration cannot be read.
+    The daemon may run or not. Nothing changes, except for a hidden file in each watch that is removed at once. Exits 1
+    on a FAULT, 78 if the configuration cannot be read.
     """
     from inspectd.config import load
     from inspectd.service.doctor import Level, drop_in, examine, site_of
@@ -28,7 +28,7 @@ def doctor(
     path = config_path(config)
     site = site_of(path, load(path))
     if systemd:
-        typer.echo(drop_in(site) or "# The unit is enough as it is: no drop-in is needed.\n", nl=False)
+        typer.echo(drop_in(site) or "# The unit is enough: no drop-in is needed.\n", nl=False)
         return
     faults = 0
     findings = examine(site)

@@ -1,4 +1,4 @@
-"""`inspectd evaluate`: a bundle against images of known class."""
+"""`inspectd evaluate`: measures a bundle on images of known class."""
 
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +27,7 @@ def evaluate(
     precision: PrecisionOption = "auto",
     method: MethodOption = DEFAULT_METHOD,
 ) -> None:
-    """Measure a bundle on images of known class: errors with confidence, heat, speed; one report with pictures."""
+    """Measure a bundle on images of known class: errors with confidence, heat, speed; writes a report with pictures."""
     from inspectd.evaluation.evaluate import METRICS, REPORT, evaluate_folder, write
     from inspectd.model.bundle import load_bundle
 

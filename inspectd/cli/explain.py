@@ -1,4 +1,4 @@
-"""One image of the ledger in words: a sentence that answers, then everything that is known."""
+"""One image of the ledger in words: a sentence that answers, then all details."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,12 +6,12 @@ from inspectd.cli.output import local_time
 from inspectd.domain import DEFAULT_METHOD
 from inspectd.ledger.read.search import Detail, InspectionDetail, Row
 
-MOST = 20  # images that are told in full
+MOST = 20  # images that are shown in full
 WORST_FIRST = ("defect", "failed", "review", "pending", "ok")
 
 
 def sentence(detail: Detail) -> str:
-    """Was it inspected, with what outcome, and why."""
+    """The answer: was the image inspected, with what outcome, and why."""
     row = detail.row
     file = f"{row.path} in watch {row.watch}"
     who = f"Part {row.part} (image {row.id}, {file})" if row.part else f"Image {row.id} ({file})"
@@ -34,7 +34,7 @@ def sentence(detail: Detail) -> str:
 
 
 def summary(what: str, details: Sequence[Detail]) -> str:
-    """One sentence about several images: how many of which outcome."""
+    """One sentence about several images: how many have which outcome."""
     verdicts = [detail.row.verdict for detail in details]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in WORST_FIRST if verdict in verdicts)
     shown = f"the newest {MOST}" if len(details) > MOST else "the newest first"
@@ -42,12 +42,12 @@ def summary(what: str, details: Sequence[Detail]) -> str:
 
 
 def facts(detail: Detail, overlay: str | None, source: str, others: Sequence[Row]) -> Iterator[tuple[str, str]]:
-    """Name and value of everything else that is known.
+    """Name and value of all other details.
 
     Args:
-        overlay: the overlay's full path.
-        source: where the file is now.
-        others: the other images that came under the same name.
+        overlay: The overlay's full path.
+        source: Where the file is now.
+        others: The other images with the same name.
     """
     row = detail.row
     yield "verdict", row.verdict + (f", reviewed as {row.reviewed_as}" if row.reviewed_as else "")
@@ -104,7 +104,7 @@ def _regions(regions: Sequence[dict[str, float]]) -> str:
 
 
 def _where(detail: Detail) -> str:
-    """The hottest region, which is why."""
+    """The hottest region, which shows why."""
     regions = detail.in_force.regions if detail.in_force else []
     return f", seen in {_regions(regions[:1])}" if regions else ""
 

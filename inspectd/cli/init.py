@@ -1,4 +1,4 @@
-"""`inspectd init`: a working folder that runs as it is, with the demo model."""
+"""`inspectd init`: creates a working folder that runs as it is, with the demo model."""
 
 import os
 import shlex
@@ -17,9 +17,9 @@ DEMO_MODEL = PACKAGE / "demo" / "model"
 
 
 def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; it is created.")]) -> None:
-    """Lay out a working folder that runs as it is, with the demo model.
+    """Create a working folder that runs as it is, with the demo model.
 
-    It gets a commented config.yaml, folders for images and overlays, and a model. Nothing is overwritten.
+    It holds a commented config.yaml, folders for images and overlays, and a model. Nothing is overwritten.
     """
     for name in ("config.yaml", *FOLDERS):
         if os.path.lexists(directory / name):

@@ -1,4 +1,4 @@
-"""`inspectd reconcile`: do disk, ledger, overlays and sidecars agree?"""
+"""`inspectd reconcile`: compares disk, ledger, overlays and sidecars."""
 
 import re
 import sys
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from inspectd.ledger.read.filters import Filter
     from inspectd.service.reconcile.gaps import Gap
 
-    Told = tuple[Gap, str | None, bool]  # a gap, what became of it in a repair, and whether it is still open
+    Told = tuple[Gap, str | None, bool]  # a gap, the result of its repair, and whether it is still open
 
-SHOWN = 50  # gaps of a kind that people are shown; all are counted
+SHOWN = 50  # gaps of a kind that are printed; all are counted
 HEADINGS = {
     "not-compared": "could not be compared",
     "file-without-row": "files without a row in the ledger",
     "row-without-file": "rows whose file is gone",
-    "moved-file-changed": "moved files that are no longer what was judged",
-    "no-outcome": "images without an outcome for long",
+    "moved-file-changed": "moved files that have changed since they were judged",
+    "no-outcome": "images that have waited long for an outcome",
     "verdict-without-overlay": "verdicts without their overlay",
     "outcome-without-sidecar": "outcomes without their sidecar",
     "overlay-without-verdict": "overlays and sidecars without an outcome",
@@ -44,20 +44,20 @@ def reconcile(
         typer.Option(
             "--sequence",
             metavar="REGEX",
-            help="Look for gaps in numbered names: 'img_(\\d+)'. Its first group, or the one called number, counts; "
-            "other groups tell one series from another, as folders do.",
+            help="Look for gaps in numbered names: 'img_(\\d+)'. Its first group, or the group number, is the number; "
+            "other groups tell series apart, as folders do.",
         ),
     ] = None,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Queue what was missed, have missing overlays drawn, write missing sidecars."),
+        typer.Option("--repair", help="Queue missed files, have missing overlays drawn, write missing sidecars."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare disk, ledger, overlays and sidecars; exit 1 on a gap.
 
-    The daemon may run or not. A time is that of the arrival. A repair removes nothing; with it the exit code is 1 if
-    a gap could not be put right.
+    The daemon may run or not. Times are those of the arrival. A repair removes nothing; it exits with 1 if a gap
+    remains.
     """
     numbered = _pattern(sequence)
     settings, engine = open_ledger(config)
@@ -106,7 +106,7 @@ def _pattern(sequence: str | None) -> re.Pattern[str] | None:
 
 
 class _Tally:
-    """Gaps counted as they pass."""
+    """Counts gaps as they pass."""
 
     def __init__(self) -> None:
         self.all = 0
@@ -120,7 +120,7 @@ class _Tally:
 
 
 def _tell(tally: _Tally, told: "Iterator[Told]") -> None:
-    """Grouped by kind; only the first of each are kept, however many there are."""
+    """Prints the gaps by kind, the first of each."""
     lines: dict[str, list[str]] = {kind: [] for kind in HEADINGS}
     counts = dict.fromkeys(HEADINGS, 0)
     for gap, repair, _ in tally.counted(told):

@@ -1,4 +1,4 @@
-"""`inspectd reinspect`: earlier images judged again by another model, and how far that is."""
+"""`inspectd reinspect`: has earlier images judged again by another model, and shows the progress."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from inspectd.ledger.read.filters import Filter
     from inspectd.service.reinspect import ReinspectionReply
 
-SHOWN = 50  # images with their reasons that people are shown
+SHOWN = 50  # images with their reasons that are printed
 
 
 @narrowed_by(*(name for name in CONDITIONS if name != "model"))
@@ -39,9 +39,9 @@ def reinspect(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Have earlier images judged again by a model; without --model, show how far that is.
+    """Have earlier images judged again by a model; without --model, show the progress.
 
-    The daemon does it when no new image waits. The verdicts that were acted upon stand: compare the new ones with
+    The daemon does it when no new image waits. The earlier verdicts stay in force: compare the new ones with
     `inspectd results --compare`.
     """
     settings, engine = open_ledger(config)
@@ -50,11 +50,11 @@ def reinspect(
 
     wanted = replace(wanted, model=by, limit=limit)
     if cancel:
-        output.say(f"{service.cancel(settings, model):,} images are off the list.")
+        output.say(f"{service.cancel(settings, model):,} images were removed from the list.")
     elif model is not None:
         _tell(service.reinspect(settings, engine, model, wanted), as_json)
     elif wanted != Filter():
-        raise typer.BadParameter("it says which model is to judge the images.", param_hint="--model")
+        raise typer.BadParameter("name the model that judges the images.", param_hint="--model")
     else:
         _show(engine, as_json)
 
@@ -68,14 +68,14 @@ def _tell(answer: "ReinspectionReply", as_json: bool) -> None:
     for number, what in (
         (asked.waiting, "were on its list already"),
         (asked.judged, "it has judged already"),
-        (asked.gone, "cannot be: their file was deleted, or removed by retention"),
+        (asked.gone, "cannot be judged: their file was deleted, or removed by retention"),
         (asked.without, "are left out: they have no verdict"),
     ):
         if number:
             output.say(f"  {number:,} {what}.")
     if asked.listed or asked.waiting:
         output.say(
-            f"The daemon does it when no new image waits; `{output.program()} reinspect` shows how far it is."
+            f"The daemon does it when no new image waits; `{output.program()} reinspect` shows the progress."
             if answer.daemon
             else f"No daemon serves this ledger: they wait for `{output.program()} run`."
         )
@@ -106,7 +106,7 @@ def _show(engine: "Engine", as_json: bool) -> None:
         )
         for each in found
     )
-    output.write_table(columns, rows, right=columns[2:5], nothing="Nothing was asked to be judged again.")
+    output.write_table(columns, rows, right=columns[2:5], nothing="No images were requested to be judged again.")
     for line in _reasons(engine, sum(each.failed for each in found)):
         output.say(line)
 

@@ -1,4 +1,4 @@
-"""`inspectd results`: the verdicts, as a table, as JSON or CSV, or as they come."""
+"""`inspectd results`: lists verdicts as a table, JSON or CSV, or as they are recorded."""
 
 import sys
 import time
@@ -111,7 +111,7 @@ def _as_they_come(follower: "Follower") -> Iterator["Row"]:
 
 
 def _follow(rows: Iterator[dict[str, Any]], columns: list[str], as_json: bool, as_csv: bool) -> None:
-    """One line for each outcome; Ctrl-C is the way to end it."""
+    """Prints one line for each outcome, until Ctrl-C."""
     try:
         if as_json:
             output.write_json_lines(rows)

@@ -1,4 +1,4 @@
-"""`inspectd retention`: what retention would remove now, and what it never removes."""
+"""`inspectd retention`: shows what retention would remove now, and what it never removes."""
 
 from datetime import UTC, datetime
 
@@ -9,9 +9,9 @@ from inspectd.sizes import size_text
 
 
 def retention(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show what retention would remove if it began now, and what it never removes. It only looks.
+    """Show what retention would remove if it began now, and what it never removes; remove nothing.
 
-    The daemon does the work by itself, each minute, by the rules in the configuration.
+    The daemon does the work every minute, by the rules in the configuration.
     """
     settings, engine = open_ledger(config)
     from inspectd.service.retention.candidates import preview
@@ -40,4 +40,4 @@ def retention(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     counts = ", ".join(f"{number} {reason}" for reason, number in found.protected.items())
     say(f"Never removed, whatever its age: {counts}. One image may count twice.")
     if found.pending:
-        say(f"{found.pending} files are let go of already and not yet off the disk.")
+        say(f"{found.pending} files are released but not yet removed from the disk.")

@@ -14,10 +14,10 @@ LogFormatOption = Annotated[
 
 def run(
     config: ConfigOption = None,
-    once: Annotated[bool, typer.Option("--once", help="Inspect what is there, then exit.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Inspect the files that are there, then exit.")] = False,
     log_format: LogFormatOption = "text",
 ) -> None:
-    """Watch the folders of the configuration and inspect what is dropped into them."""
+    """Watch the configured folders and inspect every image that is dropped into them."""
     from inspectd.service.daemon import Daemon
 
     setup_logging(log_format)
@@ -28,7 +28,7 @@ def worker(
     channel: Annotated[int, typer.Option(help="The inherited socket to the supervisor.")],
     log_format: LogFormatOption = "text",
 ) -> None:
-    """Judge images for a supervisor; started by `inspectd run`, of no use by hand."""
+    """Judge images for a supervisor; `inspectd run` starts this."""
     from inspectd.worker.worker import main
 
     setup_logging(log_format)

@@ -1,4 +1,4 @@
-"""`inspectd show`: did we inspect this, with what outcome, and why? Everything that is known about one image."""
+"""`inspectd show`: everything about one image: was it inspected, with what outcome, and why?"""
 
 import os
 import re
@@ -34,7 +34,7 @@ def show(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell everything that is known about an image: was it inspected, with what outcome, and why."""
+    """Print everything that is known about an image: was it inspected, with what outcome, and why."""
     settings, engine = open_ledger(config)
     from inspectd.cli.explain import MOST, facts, sentence, summary
 
@@ -58,7 +58,7 @@ def show(
 
 
 def find(engine: "Engine", config: "Config", what: str) -> "list[Detail]":
-    """The images that are meant, newest first: by file where there is a path, else by id, part or name."""
+    """Finds the images of this path, id, part or name, the newest first."""
     from inspectd.ledger.read.search import show as query
 
     path = Path(os.path.abspath(what))  # noqa: PTH100  # `..` goes, links stay: they may be the watch's own
@@ -74,7 +74,7 @@ def find(engine: "Engine", config: "Config", what: str) -> "list[Detail]":
             return moved
         if drawn := _OVERLAY.search(path.name):
             return [each for each in query(engine, drawn[1]) if _is_drawn_at(config, each.row, path)]
-    for text in dict.fromkeys((to_text(what), what)):  # a name as it is, or as it was printed
+    for text in dict.fromkeys((to_text(what), what)):  # a name as it is, or as a command printed it
         found = query(engine, text)
         if found:
             return found
@@ -82,7 +82,7 @@ def find(engine: "Engine", config: "Config", what: str) -> "list[Detail]":
 
 
 def source_now(config: "Config", detail: "Detail") -> str:
-    """Where the file that was dropped is now."""
+    """Where the dropped file is now."""
     from inspectd.domain import Stat
 
     if detail.after == "deleted":
@@ -113,7 +113,7 @@ def _is_drawn_at(config: "Config", row: "Row", path: Path) -> bool:
 
 
 def _same_name(engine: "Engine", detail: "Detail") -> "list[Row]":
-    """The other images that were dropped under the same name, newest first."""
+    """The other images with the same name, the newest first."""
     from inspectd.cli.explain import MOST
     from inspectd.ledger.read.filters import Filter
     from inspectd.ledger.read.search import results

@@ -1,4 +1,4 @@
-"""`inspectd simulate`: the commissioning test of this machine, with files and faults of every kind."""
+"""`inspectd simulate`: tests this machine with files and faults of every kind before it goes into service."""
 
 import signal
 import sys
@@ -14,7 +14,7 @@ from inspectd.cli.options import JsonOption
 if TYPE_CHECKING:
     from inspectd.simulate.report import SimulationReport
 
-SHOWN = 20  # paths of a broken promise, for people
+SHOWN = 20  # paths of a broken promise that are printed
 
 
 def simulate(
@@ -27,12 +27,12 @@ def simulate(
     ] = 600,
     rate: Annotated[float, typer.Option("--rate", min=0.1, max=1000, help="Files a second, between bursts.")] = 5.0,
     kills: Annotated[
-        int, typer.Option("--kills", min=0, max=10_000, help="SIGKILLs; one in five is the supervisor's.")
+        int, typer.Option("--kills", min=0, max=10_000, help="Number of SIGKILLs; one in five goes to the daemon.")
     ] = 6,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of every choice that is made.")] = 2026,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of every random choice.")] = 2026,
     directory: Annotated[
         Path | None,
-        typer.Option("--dir", metavar="DIR", help="A new folder to work in, which stays. Default: a temporary one."),
+        typer.Option("--dir", metavar="DIR", help="A new folder to work in, which is kept. Default: a temporary one."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,7 +65,7 @@ def simulate(
 
 
 def _nothing(_: str) -> None:
-    """JSON is one object, with no words around it."""
+    """Says nothing, because JSON output is a single object."""
 
 
 def _line(sentence: str) -> None:
@@ -74,7 +74,7 @@ def _line(sentence: str) -> None:
 
 
 def _tell(report: "SimulationReport") -> None:
-    """The report for people: what was dropped, what came of it, the faults, and the promises."""
+    """Prints the report: what was dropped, the outcomes, the faults, and the promises."""
     audit = report.audit
     latency = ", ".join(
         f"{name} {'–' if value is None else f'{value:.2f} s'}" for name, value in report.latency.items()

@@ -1,4 +1,4 @@
-"""`inspectd stats`: counts of outcomes and the defect rate."""
+"""`inspectd stats`: counts outcomes and the defect rate."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""`inspectd status`: what stands now, from the ledger, the last scan, and a look at folders and disks."""
+"""`inspectd status`: the present state, from the ledger, the last scan, and a look at folders and disks."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +22,10 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show what stands now: images by watch and state, models in use, the last 24 hours, and what last happened.
+    """Show the present state: images by watch and state, models in use, the last 24 hours, and the newest events.
 
-    It is what the ledger knows, whether the daemon runs or not, and what the last scan left out. Besides, the watches'
-    folders and the disks are looked at. Times are local in the table, UTC in JSON.
+    The figures come from the ledger and the last scan, whether the daemon runs or not; folders and disks are checked
+    now. Times are local in the table, UTC in JSON.
     """
     settings, engine = open_ledger(config)
     from inspectd.ledger.read.status import recent
@@ -80,12 +80,12 @@ def _cells(watch: "WatchStatus", now: datetime) -> Iterator[str]:
 def _of_watches(
     watches: Sequence["WatchStatus"], missing: Mapping[str, Path], left_out: Mapping[str, "LeftOut"]
 ) -> Iterator[str]:
-    """What hinders a watch, or waits in it, in a line each."""
+    """Lines about missing folders, waiting files, brightness and files left out, by watch."""
     for name, path in missing.items():
-        yield f"Missing:      the folder of {name}, {path}; its images are inspected once it is there"
+        yield f"Missing:      the folder of {name}, {path}; its images are inspected when it is there"
     if pending := sum(watch.after_pending for watch in watches):
         waiting = sum(watch.after_waiting for watch in watches)
-        unfinished = f", {waiting:,} of them once it is clear that they are finished" if waiting else ""
+        unfinished = f", {waiting:,} of them when they have stayed unchanged for long enough" if waiting else ""
         yield f"After:        {pending:,} files to be moved or deleted{unfinished}"
     for watch in watches:
         if watch.brightness:
@@ -96,7 +96,7 @@ def _of_watches(
 
 
 def _lately(recent: "RecentFigures") -> Iterator[str]:
-    """The last hours in a few lines."""
+    """Lines about the last 24 hours."""
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in recent.outcomes.items())
     reasons = ", ".join(f"{number} {code}" for code, number in recent.failures.items())
     yield f"Last 24 h:    {outcomes}" + (f" ({reasons})" if reasons else "")
@@ -117,14 +117,14 @@ def _free(space: "DiskSpace") -> str:
 
 
 def _seconds(watch: "WatchStatus", now: datetime) -> float | None:
-    """How long the oldest queued image has waited; 0 where the clock was set back meanwhile."""
+    """How long the oldest queued image has waited; 0 if the clock was set back meanwhile."""
     if watch.oldest_queued_at is None:
         return None
     return max(0.0, round((now - datetime.fromisoformat(watch.oldest_queued_at)).total_seconds(), 3))
 
 
 def age(seconds: float) -> str:
-    """A span in the largest unit of which there are two: 119 s, 2 min, 47 h, 2 d."""
+    """A time span in the largest unit with a value of at least 2: 119 s, 2 min, 47 h, 2 d."""
     for size, unit in _UNITS:
         if seconds >= 2 * size:
             return f"{int(seconds // size)} {unit}"

@@ -1,4 +1,4 @@
-"""`inspectd train`: a folder of images per class becomes a bundle."""
+"""`inspectd train`: trains a network on one folder of images for each class, and writes a bundle."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -104,7 +104,7 @@ def _run(data: Path, out: Path, recipe: Recipe, resume: bool, masks: Path | None
             bundle = train_bundle(data, out, recipe, shown, resume, masks)
     except KeyboardInterrupt:
         if Workplace(out, recipe, resume).has_interrupted:
-            say("What was learned up to the last whole epoch is kept: the same command with --resume goes on.")
+            say("The training up to the last whole epoch is kept: the same command with --resume goes on.")
         raise
     metrics = bundle.spec.metrics
     on = "validation" if recipe.validation else "test"

@@ -1,4 +1,4 @@
-"""`inspectd tune`: thresholds for a purpose, as a new version of a model."""
+"""`inspectd tune`: chooses thresholds for a purpose and writes a new version of a model."""
 
 import re
 import shlex
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from inspectd.evaluation.thresholds import Purpose
     from inspectd.evaluation.tune import Tuned
 
-MOST = 1e12  # of a cost: the sum of all must be a number
+MOST = 1e12  # the largest cost, so that the sum of all stays finite
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?) ?%")
 
 
 def _share(text: str | float) -> float:
-    """A percentage as people write it, as a share."""
+    """Reads a percentage as a share."""
     found = _PERCENT.fullmatch(str(text))
     if found is None or float(found[1]) >= 100:
         raise typer.BadParameter(f"'{text}' is no percentage below 100: write it like 0.5%.")
@@ -41,26 +41,29 @@ def tune(
         float | None, typer.Option(min=0, max=MOST, metavar="C", help="What a rejected good image costs.")
     ] = None,
     cost_review: Annotated[
-        float | None, typer.Option(min=0, max=MOST, metavar="C", help="What it costs that a person looks at an image.")
+        float | None,
+        typer.Option(min=0, max=MOST, metavar="C", help="What it costs to have a person look at an image."),
     ] = None,
     defect_share: Annotated[
         float | None,
         typer.Option(
-            parser=_share, metavar="P%", help="Defects on the line. Default: as among the images that choose."
+            parser=_share,
+            metavar="P%",
+            help="Share of defects on the line. Default: their share among the images used.",
         ),
     ] = None,
     findings: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Choose by an evaluation's findings.csv, not by the validation images."),
+        typer.Option(metavar="FILE", help="Choose by an evaluation's findings.csv instead of the validation images."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="MODEL", help="Write a version of this model. Default: of the same.")
+        Path | None, typer.Option(metavar="MODEL", help="Write the version into this model. Default: the same model.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Choose thresholds for a purpose, say what the images support, and write a new version of the model.
+    """Choose thresholds for a purpose, print how certain the result is, and write a new version of the model.
 
-    Limits on both sides that no single threshold keeps, and costs of a look, give two thresholds with review between.
+    Two limits that no single threshold keeps, or a cost of review, give two thresholds with review between them.
     """
     purpose = _purpose((max_escape, max_overkill), (cost_escape, cost_overkill, cost_review, defect_share))
     from inspectd.evaluation.tune import tune as write_tuned

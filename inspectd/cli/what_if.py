@@ -1,4 +1,4 @@
-"""`inspectd what-if`: the past under other thresholds, from the logits in the ledger."""
+"""`inspectd what-if`: computes earlier verdicts under other thresholds, from the logits in the ledger."""
 
 import math
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,17 +21,17 @@ MOVES = [(old, new) for old in VERDICTS for new in VERDICTS if old != new]
 def what_if(
     wanted: "Filter",
     threshold: Annotated[
-        float, typer.Option("--threshold", metavar="LOGIT", help="Where a margin becomes a defect, as in the bundle.")
+        float, typer.Option("--threshold", metavar="LOGIT", help="The margin from which on an image is a defect.")
     ],
     review: Annotated[
-        float | None, typer.Option("--review", metavar="LOGIT", help="From here up to the threshold a person decides.")
+        float | None, typer.Option("--review", metavar="LOGIT", help="The margin from which on an image is for review.")
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Replay past verdicts under other thresholds: how many would change, and for the better?
+    """Compute earlier verdicts under other thresholds: how many would change, and for the better?
 
-    One row for each model that judged then. It needs no network and no image, and changes nothing.
+    Prints one row for each model. It needs no network and no image, and changes nothing.
     """
     if not math.isfinite(threshold):
         raise typer.BadParameter("it must be a finite number.", param_hint="--threshold")

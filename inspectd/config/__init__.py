@@ -1,6 +1,6 @@
-"""config.yaml: its schema, how it is read, and every mistake in it told in a sentence.
+"""config.yaml: its schema, how it is read, and a sentence for every mistake in it.
 
-`load` is pure: no folder is created and no model opened. The rest of the program sees only the frozen models.
+`load` creates no folder and opens no model. The rest of the program sees only the frozen settings.
 """
 
 from inspectd.config.checks import remarks

@@ -1,7 +1,7 @@
 """Checks that compare several values of one configuration: names that must differ, folders that must lie apart.
 
-An overlay, archive or database inside a watched folder would be inspected, moved or deleted in its turn, and a file in
-two watches would have two outcomes. This only looks: links are resolved where folders exist, nothing is created.
+An overlay, archive or database inside a watched folder would itself be inspected, moved or deleted, and a file in two
+watches would have two outcomes. The checks only read: they follow links of existing folders and create nothing.
 """
 
 import os
@@ -18,13 +18,13 @@ VERDICTS = ("ok", "defect", "review", "failed")
 
 
 def check(watches: Mapping[int, Watch], output: Path | None, database: Path | None) -> Iterator[Mistake]:
-    """Every contradiction, as the key to blame and what is wrong with it. A key is blamed once, beside the first watch
-    that it contradicts: a thousand watches take well below a second.
+    """Yields every contradiction: the key to blame, and what is wrong with it. A key is blamed once, with the first
+    watch that it contradicts. A thousand watches take well below a second.
 
     Args:
-        watches: by their place in the list; one that is wrong in itself is left out.
-        output: the output folder, None when it is wrong in itself.
-        database: the database's file, None when it is wrong in itself.
+        watches: By their index in the list; invalid ones are left out.
+        output: The output folder; None if it is invalid.
+        database: The database's file; None if it is invalid.
     """
     folders = _Folders(watches)
     yield from _equal_names(watches)
@@ -55,7 +55,7 @@ def _equal_names(watches: Mapping[int, Watch]) -> Iterator[Mistake]:
 
 
 class _Folders:
-    """The watched folders by their real paths. Each path is resolved once; looking a place up costs its depth."""
+    """The watched folders by their real paths. Each path is resolved once; a lookup costs the depth of the path."""
 
     def __init__(self, watches: Mapping[int, Watch]) -> None:
         self.real = cache(self._real)
@@ -65,7 +65,7 @@ class _Folders:
             self._first.setdefault(self.real(watch.path), index)
 
     def _real(self, path: str | Path) -> str:
-        """As `os.path.realpath` of an absolute path, but the folders above are remembered."""
+        """Like `os.path.realpath` of an absolute path, but remembers the folders above."""
         parent, name = os.path.split(path)
         if not name:
             return parent
@@ -76,7 +76,7 @@ class _Folders:
         return os.path.realpath(here) if os.path.islink(here) else here  # noqa: PTH114
 
     def overlaps(self) -> Iterator[Mistake]:
-        """Watches that share files with one before them."""
+        """Watches that share files with an earlier one."""
         seen: dict[str, int] = {}
         above: dict[str, int] = {}  # the first watch below a folder
         for second, watch in self._watches.items():
@@ -96,7 +96,7 @@ class _Folders:
                 above.setdefault(parent, second)
 
     def holding(self, key: Key, places: Iterable[Path]) -> Iterator[Mistake]:
-        """At most one mistake: the first place that lies in a watched folder, or is one."""
+        """At most one mistake: the first path that lies in a watched folder, or is one."""
         for place in places:
             path = self.real(place)
             indices = [self._first[folder] for folder in (path, *_parents(path)) if folder in self._first]
@@ -111,7 +111,7 @@ class _Folders:
 
 
 def _archives(watch: Watch) -> Iterator[Path]:
-    """The folders that `move_to` leads to, each as far as it is known before there is a date."""
+    """The folders that `move_to` leads to, up to the placeholder for the date."""
     for verdict in VERDICTS:
         yield watch.archive_of(watch=watch.name, verdict=verdict)
 
@@ -124,7 +124,7 @@ def _parents(path: str) -> Iterator[str]:
 
 
 def remarks(config: Config) -> Iterator[str]:
-    """Yields a sentence for each glob that is allowed and hardly meant: it can match nothing, or something else."""
+    """Yields a sentence for each glob that is allowed but probably wrong: it can match nothing, or other files."""
     for index, watch in enumerate(config.watch):
         found = [("include", glob, takes_no_image(glob) or odd(glob)) for glob in watch.include]
         found += [("ignore", glob, mistaken(glob) or odd(glob)) for glob in watch.ignore]

@@ -1,7 +1,7 @@
-"""YAML read so that every value can be found again in the file. It knows nothing of what the values mean.
+"""Reads YAML so that every value can be found again in the file. It does not know what the values mean.
 
-PyYAML's safe constructor makes the values; the node graph they were made from is kept, and lines are looked up in it
-only when there is something to complain about.
+PyYAML's safe constructor makes the values. The node graph behind them is kept, and lines are looked up in it only for a
+mistake.
 """
 
 from pathlib import Path
@@ -18,10 +18,10 @@ class Document:
     """One YAML file: its plain data, and the line and the spelling of every key and value."""
 
     def __init__(self, path: Path, text: str) -> None:
-        """Parse ``text``.
+        """Parses ``text``.
 
         Raises:
-            ConfigError: one sentence, with file and line, about the first thing that is not YAML.
+            ConfigError: one sentence, with file and line, about the first part that is not YAML.
         """
         self.path = path
         try:
@@ -42,11 +42,11 @@ class Document:
 
     @classmethod
     def read(cls, path: Path) -> "Document":
-        """Read a file; ConfigError in one sentence when that is not possible."""
+        """Reads a file; ConfigError with one sentence if that is not possible."""
         try:
             return cls(path, path.read_bytes().decode("utf-8-sig"))
         except FileNotFoundError:
-            raise ConfigError(f"{path} does not exist; `inspectd init DIR` lays out a working one.") from None
+            raise ConfigError(f"{path} does not exist; `inspectd init DIR` creates a working one.") from None
         except IsADirectoryError:
             raise ConfigError(f"{path} is a folder; name the file, such as {path / 'config.yaml'}.") from None
         except OSError as error:
@@ -56,11 +56,11 @@ class Document:
             raise ConfigError(f"{path}, line {line}: the file must be UTF-8 text; save it as such.") from None
 
     def at(self, line: int) -> str:
-        """How a place in this file is written."""
+        """A line of this file, as messages name it."""
         return f"{self.path}, line {line}"
 
     def line(self, key: Key) -> int:
-        """The line (from 1) of the key, or of the deepest part of it that stands in the file."""
+        """The line (from 1) of the key, or of the deepest part of it that is in the file."""
         line, node = 1, self._root
         for step in key:
             entry = _child(node, step)
@@ -70,12 +70,12 @@ class Document:
         return line
 
     def spelling(self, key: Key) -> str | None:
-        """A plain value as it is spelled in the file; None for lists, sections and what is not there."""
+        """A plain value as the file spells it; None for lists, sections and missing keys."""
         node = self._value(key)
         return str(node.value) if isinstance(node, yaml.ScalarNode) else None
 
     def span(self, key: Key) -> tuple[int, int] | None:
-        """Where in the text a value begins and ends, in characters; None if its key does not stand in the file."""
+        """Where a value begins and ends in the text, in characters; None if its key is not in the file."""
         node = self._value(key)
         return None if node is None else (node.start_mark.index, node.end_mark.index)
 
@@ -92,7 +92,7 @@ class Document:
 def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Node] | None:
     """The nodes of a key (or list item) and of its value."""
     if isinstance(node, yaml.MappingNode):
-        # The last one wins, as it does in the data: a merged key stands before the one that overrides it.
+        # The last one wins, as in the data: a merged key comes before the key that overrides it.
         return next(((name, value) for name, value in reversed(node.value) if name.value == step), None)
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return node.value[step], node.value[step]
@@ -100,7 +100,7 @@ def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Nod
 
 
 def _duplicates(root: yaml.Node) -> list[tuple[int, str]]:
-    """Line and sentence for every key that stands twice in one section."""
+    """Line and sentence for every key that is repeated in its section."""
     mistakes: list[tuple[int, str]] = []
     seen: set[int] = set()  # an alias leads to the same node again
     todo = [root]
@@ -126,7 +126,7 @@ def _duplicates(root: yaml.Node) -> list[tuple[int, str]]:
 
 
 def _yaml_sentence(error: yaml.MarkedYAMLError, lines: list[str]) -> str:
-    """What is wrong, and the remedy where a known slip is behind it."""
+    """What is wrong, and the remedy if the mistake is a known one."""
     problem = error.problem or error.context or "it cannot be parsed"
     mark = error.problem_mark
     here = lines[0][mark.column :] if mark and lines else ""

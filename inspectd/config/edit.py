@@ -1,7 +1,7 @@
-"""Keys under `worker:` set in a config.yaml as a person would set them: every other line and comment stays as it is.
+"""Sets keys under `worker:` in a config.yaml as a person would: every other line and comment stays as it is.
 
-The text is changed, not the data written out again. Whether the change means what it should, and nothing else, is read
-back from the new text before the file is replaced.
+It changes the text itself, because a YAML library that writes the data again also changes indents, alignment and line
+endings of other lines. Before the file is replaced, the new text is read back and must mean exactly the wanted change.
 """
 
 import os
@@ -17,18 +17,18 @@ from inspectd.errors import ConfigError
 
 
 def set_worker(path: Path, values: Mapping[str, int | str]) -> None:
-    """Set keys of the section `worker`; a commented-out line of a key becomes the line that sets it.
+    """Sets keys of the section `worker`; a commented-out line of a key becomes the line that sets it.
 
     Raises:
-        ConfigError: the file has mistakes, or is written in a way that this cannot change; it is then as it was.
-        OSError: it cannot be replaced.
+        ConfigError: the file has mistakes, or is written in a way that cannot be changed; the file stays as it was.
+        OSError: the file cannot be replaced.
     """
     config = load(path)
     target = path.resolve()
     raw = target.read_bytes()
     text = raw.decode("utf-8-sig")
     try:
-        for key, value in reversed(list(values.items())):  # each new line comes before the last one
+        for key, value in reversed(list(values.items())):  # each new line is inserted before the earlier ones
             text = _with(path, text, key, str(value))
         new = interpret(Document(path, text))
     except ConfigError:
@@ -38,7 +38,7 @@ def set_worker(path: Path, values: Mapping[str, int | str]) -> None:
         raise ConfigError(f"{path} is written in a way that cannot be changed by itself: set {lines} under `worker:`.")
     before = target.stat()
     write_all([(target, text.encode("utf-8-sig" if raw.startswith(b"\xef\xbb\xbf") else "utf-8"))])
-    with suppress(PermissionError):  # whoever may not give files away has made it their own
+    with suppress(PermissionError):  # a user who may not give files away becomes its owner
         os.chown(target, before.st_uid, before.st_gid)
     target.chmod(before.st_mode & 0o7777)
 
@@ -65,7 +65,7 @@ def _with(path: Path, text: str, key: str, value: str) -> str:
 
 
 def _section(lines: list[str]) -> list[str]:
-    """The lines up to the next key at the margin."""
+    """The lines up to the next key without an indent."""
     ends = (index for index, line in enumerate(lines) if not _is_remark(line) and not line[0].isspace())
     return lines[: next(ends, len(lines))]
 

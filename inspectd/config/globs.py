@@ -1,11 +1,11 @@
-"""Globs of `include` and `ignore`: what they match, and which of them hardly say what was meant.
+"""Globs of `include` and `ignore`: what they match, and which of them are probably wrong.
 
-A glob is held against a file's name and against its path inside the watch (`/` between folders, no `/` at the start).
-Upper and lower case are the same, and so are the ways in which Unicode writes one letter (a Mac writes an umlaut as two
-characters). A ``*`` stands for anything, also across folders; ``**/`` for any folders or none;
-``{a,b}`` and ``{1..3}`` for one of several; ``?`` and ``[…]`` as everywhere. A backslash separates folders, as on
-Windows. What Python's `fnmatch` matches with a glob as it is written, with its braces or backslashes taken literally,
-the glob matches too.
+A glob is matched against a file's name and against its path inside the watch (`/` between folders, no `/` at the
+start). Upper and lower case are the same, and so are the ways in which Unicode writes one letter (a Mac writes an
+umlaut as two characters). A ``*`` stands for anything, also across folders; ``**/`` for any folders or none; ``{a,b}``
+and ``{1..3}`` for one of several; ``?`` and ``[…]`` as everywhere. A backslash separates folders, as on Windows. A
+glob also matches what Python's `fnmatch` matches with it as it is written, with braces and backslashes taken
+literally.
 """
 
 import re
@@ -18,7 +18,7 @@ import bracex
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp")
 IMAGE_PATTERNS = [f"*{end}" for end in IMAGE_ENDINGS]
 
-MOST = 1000  # globs that one with braces may stand for
+MOST = 1000  # globs that one glob with braces may stand for
 
 _WILDCARD = re.compile(r"[*?\[]")
 _ANY_FOLDERS = re.compile(r"(?<![^/{,])\*\*/")  # a whole component of a path
@@ -38,14 +38,14 @@ _OUTSIDE = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|\.\.[/\\]")
 
 
 def matcher(globs: Iterable[str]) -> Callable[[str, str], bool]:
-    """A function of a file's name and its path that says whether any of the globs matches one of the two."""
+    """Returns a function of a file's name and path that says whether any of the globs matches one of the two."""
     single = dict.fromkeys(text for glob in globs for each in expand(glob) for text in (each, _composed(each)))
     pattern = re.compile("|".join(map(translate, single)) or r"(?!)", re.IGNORECASE)
 
     def matches(name: str, path: str) -> bool:
         if pattern.match(name) or pattern.match(path):
             return True
-        if name.isascii() and path.isascii():  # nearly always, and a scan asks for every file
+        if name.isascii() and path.isascii():  # nearly always, and a scan calls this for every file
             return False
         return bool(pattern.match(_composed(name)) or pattern.match(_composed(path)))
 
@@ -53,7 +53,7 @@ def matcher(globs: Iterable[str]) -> Callable[[str, str], bool]:
 
 
 def _composed(text: str) -> str:
-    """With every letter in as few characters as Unicode has for it."""
+    """The text with every letter in its shortest Unicode form."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
@@ -71,7 +71,7 @@ def expand(glob: str) -> list[str]:
 
 
 def mistaken(glob: str) -> str | None:
-    """Why a glob can hardly match what was meant, and what to write instead; None if nothing speaks against it."""
+    """Why a glob probably does not match the wanted files, and what to write instead; None if it looks right."""
     pieces = [piece for piece in _BETWEEN.split(glob) if piece]
     if len(pieces) > 1 and all(_ONE_ENDING.fullmatch(piece) or _is_ending(piece) for piece in pieces):
         return f"is a list in one text: write [{_by_ending(pieces)}]"
@@ -79,30 +79,32 @@ def mistaken(glob: str) -> str | None:
     if any(text != text.strip(" \t\r\n\"'") for text in (glob, *singles)):
         return "begins or ends with a space or a quote: leave it out"
     if any(map(_OTHER_NOTATION.search, singles)):
-        return "is no glob as they are written here: several endings are '*.{png,jpg}'"
+        return "is not a glob of this kind: several endings are '*.{png,jpg}'"
     if _OUTSIDE.match(glob):
-        return "names a place outside: a glob is held against the path inside the watch, without a '/' at its beginning"
+        return (
+            "names a path outside: a glob is matched against the path inside the watch, without a '/' at its beginning"
+        )
     return None
 
 
 def odd(glob: str) -> str | None:
-    """Why a glob may match other files than were meant; None if nothing speaks against it."""
+    """Why a glob may match other files than the wanted ones; None if it looks right."""
     if glob.startswith("!"):
-        return "begins with a '!', which stands for itself: what is to be left alone is named in `ignore`"
+        return "begins with a '!', which has no special meaning: name files to leave alone in `ignore`"
     if "[^" in glob:
-        return "has a '^' in its brackets, which stands for itself: all but some characters are '[!…]'"
+        return "has a '^' in its brackets, which has no special meaning: write '[!…]' for all but some characters"
     return None
 
 
 def takes_no_image(glob: str) -> str | None:
-    """Why a glob of `include` can hardly take an image, and what to write instead; None if it can."""
+    """Why a glob of `include` probably takes no image, and what to write instead; None if it may take one."""
     if reason := mistaken(glob):
         return reason
     singles = expand(glob)[1:]
     if singles and all(_is_ending(single) for single in singles):
         return f"is an ending alone: write {_by_ending(singles)}"
     if all(map(_HIDDEN.search, singles)):
-        return "names what begins with a dot, and that is never looked at"
+        return "names files that begin with a dot, and those are never taken"
     if not any(_WILDCARD.search(single) or single.lower().endswith(IMAGE_ENDINGS) for single in singles):
         return f"has no wildcard and no image's ending: write '*{glob}*', or '{glob.rstrip('/')}/*' for a folder"
     return None

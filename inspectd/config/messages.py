@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, as sentences for the person who wrote the file: key, value, and what is allowed."""
+"""Turns pydantic's errors into sentences for the person who wrote the file: key, value, and what is allowed."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -38,7 +38,7 @@ _EXPECTED = {
 
 
 def key_text(key: Key) -> str:
-    """``watch[0].backend``, as the key path is written in every message."""
+    """The key path as every message writes it: ``watch[0].backend``."""
     text = ""
     for step in key:
         text += f"[{step}]" if isinstance(step, int) else f".{step}"
@@ -46,13 +46,13 @@ def key_text(key: Key) -> str:
 
 
 def subject(document: Document, key: Key) -> str:
-    """The key path, and the name of the watch it belongs to."""
+    """The key path, with the name of its watch."""
     name = document.spelling((*key[:2], "name")) if key[:1] == ("watch",) and len(key) > 2 else None
     return key_text(key) + (f" (watch {name!r})" if name and key[2:] != ("name",) else "")
 
 
 def sentence(document: Document, error: ErrorDetails) -> tuple[int, str]:
-    """The line and the sentence, without a full stop, for one error of pydantic's."""
+    """Line and sentence, without a full stop, for one of pydantic's errors."""
     key: Key = tuple(error["loc"])
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("extra_forbidden", "invalid_key"):
@@ -84,7 +84,7 @@ def _is(document: Document, key: Key, value: Any) -> str:
 
 
 def _quotes(value: Any) -> str:
-    """The remedy where YAML took a plain word for something else."""
+    """The remedy if YAML took a plain word for something else."""
     if value is None or isinstance(value, list | dict):
         return ""
     kind = {bool: "a yes or no", int: "a number", float: "a number"}.get(type(value), "a date")
@@ -92,7 +92,7 @@ def _quotes(value: Any) -> str:
 
 
 def _model(key: Key) -> type[BaseModel]:
-    """The section in which a key stands."""
+    """The section of a key."""
     names = [step for step in key[:-1] if isinstance(step, str)]
     return SECTIONS[".".join(names)] if names else Config
 
@@ -102,7 +102,7 @@ def _description(key: Key) -> str:
 
 
 def _nearest(key: Key) -> str:
-    """Where a key that is known elsewhere belongs, or which one was perhaps meant, or all there are."""
+    """Where a misplaced key belongs, or which similar key there is, or all keys."""
     if key[-1] in Config.model_fields:
         return "it belongs to the top level: check the indentation"
     for name, model in SECTIONS.items():

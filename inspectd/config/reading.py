@@ -1,4 +1,4 @@
-"""Reading a config.yaml: the file, its values, and what they mean together. All mistakes are told at once."""
+"""Reads a config.yaml: the file, its values, and what they mean together. It reports all mistakes at once."""
 
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from inspectd.paths import database_file
 
 
 def load(path: Path) -> Config:
-    """Read and check a configuration; its relative paths become absolute, from the folder of the file.
+    """Reads and checks a configuration; relative paths become absolute, from the folder of the file.
 
-    The folder is that of the file itself: /etc/inspectd/config.yaml may be a link to a working folder's.
+    If the path is a link, the folder is that of the file itself: /etc/inspectd/config.yaml may lead to a working
+    folder.
 
     Raises:
         ConfigError: one line for each mistake, in the order of the file: where, which key, what is wrong, what is
@@ -27,10 +28,10 @@ def load(path: Path) -> Config:
 
 
 def interpret(document: Document) -> Config:
-    """What a document means; raises as `load`."""
+    """Checks a document and returns the configuration; raises like `load`."""
     path = document.path
     if document.data is None:
-        raise ConfigError(f"{path} is empty; `inspectd init DIR` lays out a working one.")
+        raise ConfigError(f"{path} is empty; `inspectd init DIR` creates a working one.")
     if not isinstance(document.data, dict):
         raise ConfigError(f"{document.at(1)}: the file must hold keys and values, such as `output: output`.")
     folder = path.resolve().parent
@@ -48,12 +49,12 @@ def interpret(document: Document) -> Config:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of config.yaml, with a description for every key."""
+    """Returns the JSON Schema of config.yaml, with a description for every key."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
 
 
 def _check_what_stands(data: dict[str, Any], folder: Path) -> list[Mistake]:
-    """The checks of whole configurations on those parts of a wrong one that are right in themselves."""
+    """Makes the checks of a whole configuration on the valid parts of an invalid one."""
 
     def standing(kind: Any, value: Any) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""The section `retention` of config.yaml: what is removed in the course of time, by age and by free space."""
+"""The section `retention` of config.yaml: which old files and rows are removed, by age and by free space."""
 
 from typing import Annotated, Any
 
@@ -12,26 +12,26 @@ UNITS = {"%": None, "MB": MB, "GB": GB, "TB": 1000 * GB}
 
 
 def free_bytes(free: str, total: int) -> int:
-    """What a `free` of the configuration asks of a disk of `total` bytes, in bytes."""
+    """The bytes that a `free` of the configuration requires on a disk of `total` bytes."""
     unit = next(unit for unit in UNITS if free.endswith(unit))
     number = float(free.removesuffix(unit))
     return int(number * (UNITS[unit] or total / 100))
 
 
 def _number_as_text(value: Any) -> Any:
-    """A number without a unit is text that lacks one."""
+    """Reads a number without a unit as text, so that the missing unit is the error."""
     return str(value) if type(value) in (int, float) else value
 
 
 Days = Annotated[
     Annotated[int, Field(strict=True, ge=1, le=36500)] | None,
-    Field(description="Days after the outcome from which on it is removed; null for never."),
+    Field(description="Days after the outcome until it is removed; null for never."),
 ]
 Free = Annotated[
     Annotated[str, BeforeValidator(_number_as_text), Field(pattern=FREE)] | None,
     Field(
-        description="What must stay free of the disk, as 10% or 50 GB; while less is, the oldest are removed. null for "
-        "nothing."
+        description="The space that must stay free on the disk, as 10% or 50 GB; while less is free, the oldest are "
+        "removed. null for no such rule."
     ),
 ]
 
@@ -50,7 +50,7 @@ class RowRule(Section):
 
 
 class RetentionSettings(Section):
-    """What is removed in the course of time; nothing unless it is said here."""
+    """Which old files and rows are removed; without a rule nothing is."""
 
     overlays: Annotated[FileRule, Field(description="When overlays, and the sidecars beside them, are removed.")] = (
         FileRule()

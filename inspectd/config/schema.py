@@ -1,7 +1,7 @@
 """The schema of config.yaml: every key, its type, its range, its default and what it means.
 
-Descriptions are what an editor shows beside a key. A check that needs one value alone stands in `values`; one that
-compares several stands in `checks`. Models that were loaded hold absolute paths and survive a round trip through JSON.
+An editor shows the descriptions beside the keys. A check of one value is in `values`; a check that compares several
+values is in `checks`. Loaded settings hold absolute paths and survive a round trip through JSON.
 """
 
 from pathlib import Path
@@ -39,18 +39,22 @@ class Watch(Section):
     include: Annotated[
         ImageGlobs,
         Field(
-            description="Globs of the files to inspect, held against the name and the path inside the watch; "
+            description="Globs of the files to inspect, matched against the name and the path inside the watch; "
             "upper and lower case are the same.",
         ),
     ] = IMAGE_PATTERNS
     ignore: Annotated[
-        list[Glob], Field(description="Globs of files to leave alone; they win over `include` and are held likewise.")
+        list[Glob],
+        Field(
+            description="Globs of files to leave alone. They take precedence over `include` and are matched the "
+            "same way."
+        ),
     ] = []
     system_files: Annotated[
         Switch,
         Field(
-            description="Whether what a NAS, an operating system or a synchronising program keeps in the folder for "
-            "itself is inspected too: @eaDir, #recycle, lost+found, conflicted copies and their like."
+            description="Whether files are inspected that a NAS, an operating system or a synchronising program keeps "
+            "in the folder for itself: @eaDir, #recycle, lost+found, conflicted copies and others."
         ),
     ] = False
     recursive: Annotated[Switch, Field(description="Whether subfolders are watched too.")] = True
@@ -108,11 +112,11 @@ class Watch(Section):
 
     @property
     def archive(self) -> Path:
-        """The folder below which every file lies that `move_to` names: as far as it has no placeholder."""
+        """The folder below which `move_to` puts every file: `move_to` up to its first placeholder."""
         return self.archive_of()
 
     def archive_of(self, **known: str) -> Path:
-        """The folder that `move_to` leads to, as far as its placeholders are `known`."""
+        """The folder that `move_to` leads to, up to the first placeholder that is not `known`."""
         unknown = "\0"
         path = Path(self.move_to.format(**dict.fromkeys(PLACEHOLDERS, unknown) | known))
         return next(part for part in (path, *path.parents) if unknown not in str(part))
@@ -125,8 +129,8 @@ class WorkerSettings(Section):
         str,
         Field(
             pattern=DEVICE,
-            description="Where the network runs: auto, cpu, gpu (the first) or gpu:N. `gpu` refuses to start "
-            "without one.",
+            description="Where the network runs: auto, cpu, gpu (the first) or gpu:N. With `gpu` the daemon "
+            "refuses to start if there is none.",
         ),
     ] = "auto"
     batch: Annotated[
@@ -145,12 +149,14 @@ class WorkerSettings(Section):
     ] = "auto"
     method: Annotated[
         Method,
-        Field(description="How the heat is computed that explains a verdict; the verdict is the same with each."),
+        Field(
+            description="How the heat that explains a verdict is computed; the verdict is the same with each method."
+        ),
     ] = DEFAULT_METHOD
 
 
 class OverlaySettings(Section):
-    """The pictures that show where the network looked."""
+    """How overlays are drawn."""
 
     write: Annotated[
         Literal["all", "not_ok", "none"],
@@ -176,7 +182,7 @@ class OverlaySettings(Section):
 
 
 class LimitSettings(Section):
-    """What is refused or reported rather than waited for."""
+    """The limits beyond which a file fails or is reported."""
 
     pixels: Annotated[
         int,
@@ -184,12 +190,12 @@ class LimitSettings(Section):
             strict=True,
             ge=1,
             le=10**10,
-            description="The most pixels of an image, of all its pages together; a larger one is `failed`.",
+            description="The most pixels of an image, in all its pages together; a larger image fails.",
         ),
     ] = MOST_PIXELS
     bytes: Annotated[
         int,
-        Field(strict=True, ge=1, le=2**40, description="The largest image file in bytes; a larger one is `failed`."),
+        Field(strict=True, ge=1, le=2**40, description="The largest image file in bytes; a larger file fails."),
     ] = 512 * 1024 * 1024
     stalled: Annotated[
         float,
@@ -207,7 +213,7 @@ class MetricSettings(Section):
 
     port: Annotated[
         Annotated[int, Field(strict=True, ge=1, le=65535)] | None,
-        Field(description="The port on 127.0.0.1 that serves them; null for none."),
+        Field(description="The port on 127.0.0.1 that serves the numbers; null for none."),
     ] = None
 
 
@@ -215,7 +221,7 @@ class Config(Section):
     """The configuration of inspectd. Relative paths are relative to the folder of the file."""
 
     database: Annotated[Database, Field(description="The ledger, as sqlite:///FILE. It must lie on a local disk.")]
-    output: Annotated[Folder, Field(description="The folder that overlays are written to.")]
+    output: Annotated[Folder, Field(description="The folder for overlays.")]
     watch: Annotated[list[Watch], Field(min_length=1, description="The watched folders.")]
     worker: Annotated[WorkerSettings, Field(description="How images are judged.")] = WorkerSettings()
     overlay: Annotated[OverlaySettings, Field(description="How overlays are drawn.")] = OverlaySettings()

@@ -1,4 +1,4 @@
-"""What every section of the configuration has in common."""
+"""The base of every section of the configuration."""
 
 from typing import Any
 
@@ -13,5 +13,5 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _empty(cls, data: Any) -> Any:
-        """A section whose every key is commented out is null in YAML and means its defaults."""
+        """Turns null into the defaults: YAML reads a section whose keys are all commented out as null."""
         return {} if data is None else data

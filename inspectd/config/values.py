@@ -1,6 +1,6 @@
 """The kinds of values in config.yaml, each with the check that needs this value alone: paths, globs, names, patterns.
 
-A check raises ValueError with the rest of a sentence that begins with the key. Nothing is opened or created.
+A check raises ValueError with the rest of a sentence that begins with the key. It opens and creates nothing.
 """
 
 import re
@@ -25,12 +25,12 @@ IN_WORDS = {
 
 
 def _absolute(path: Path, info: ValidationInfo) -> Path:
-    """Relative paths are relative to the folder of the file, which the loader passes as the context."""
+    """Makes a path absolute, from the folder of the file, which the loader passes as the context."""
     return path if info.context is None else info.context / path
 
 
 def _path_text(value: Any) -> Any:
-    """Refuse what the file system would read as another path than the one that was meant."""
+    """Refuses text that the file system would read as another path than intended."""
     if isinstance(value, str):
         if not value.strip() or "\0" in value:
             raise ValueError("must name a file or folder")
@@ -47,7 +47,7 @@ def _database_url(url: str, info: ValidationInfo) -> str:
         raise ValueError("must be sqlite:///FILE, with a file that stays")
     _path_text(file)
     path = str(_absolute(Path(file), info))
-    if "?" in path:  # the rest would be read as options of the connection
+    if "?" in path:  # SQLite would read the rest as options of the connection
         raise ValueError(f"must name a file whose whole path has no '?', unlike {path}")
     return f"{SQLITE}{path}"
 
@@ -58,9 +58,7 @@ def _archive(template: str, info: ValidationInfo) -> str:
     try:
         pieces = list(string.Formatter().parse(template))
     except ValueError as error:
-        raise ValueError(
-            f"has a brace without its partner; a brace that is part of a name is doubled ({error})"
-        ) from None
+        raise ValueError(f"has a single brace; double a brace that is part of a name ({error})") from None
     for _, name, form, conversion in pieces:
         if name is not None and (name not in PLACEHOLDERS or form or conversion):
             written = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
@@ -89,7 +87,7 @@ def _glob(glob: str) -> str:
 
 
 def _some_image(include: list[str]) -> list[str]:
-    """Refuse globs none of which can take an image: nothing would ever be inspected, without a word."""
+    """Refuses globs if none of them can take an image, because nothing would ever be inspected."""
     reasons = [(glob, takes_no_image(glob)) for glob in include]
     if all(reason for _, reason in reasons):
         raise ValueError("takes no image: " + "; ".join(f"{glob!r} {reason}" for glob, reason in reasons))

@@ -15,12 +15,12 @@ SLICE = 0.05  # the most seconds that one tick works, for all watches together
 
 
 class Intake:
-    """The intake of all watches. One thread calls everything here but `wake`, which this calls from any thread.
+    """The intake of all watches. One thread calls all its methods.
 
     Args:
-        wake: Called, from any thread, when `tick` should be called soon.
-        observe: False to find files by scanning only, as a run that ends by itself does.
-        on_enqueued: Called with the number of images that a transaction put in the queue, if any.
+        wake: Is called, from any thread, when `tick` should be called soon.
+        observe: False to find files only by scanning, as `run --once` does.
+        on_enqueued: Is called with the number of images that a transaction has put into the queue, if any.
     """
 
     def __init__(

@@ -88,10 +88,10 @@ class Repairs:
         return [Repaired(gap, "", _BY_HAND[kind]) for gap in gaps]
 
     def _may_be_drawn(self, record: Record) -> str:
-        """Whether the daemon can draw an overlay again, as far as one sees without reading the source.
+        """Checks, without reading the source, whether the daemon can draw an overlay again.
 
         Raises:
-            _Cannot: it can not.
+            _Cannot: it cannot.
         """
         bundle = self._bundle(record.watch)
         if record.in_force is None or bundle.identity != record.in_force.bundle:

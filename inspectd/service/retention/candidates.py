@@ -110,9 +110,9 @@ def cutoff(rule: Rule, now: datetime) -> str:
 
 
 def walk(rule: Rule, before: str, missing: Short) -> Iterator[list[Removable]]:
-    """What a rule removes, from the oldest on, a page at a time; `missing` is reduced by what that frees.
+    """Yields what a rule removes, from the oldest on, a page at a time; reduces `missing` by the space that this frees.
 
-    The disks are measured once, before: some free the space of a removed file only later.
+    The disks are measured once, before, because some free the space of a removed file only later.
     """
     beyond = Cursor()
     while True:
