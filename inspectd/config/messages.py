@@ -1,6 +1,5 @@
 """Turns pydantic's errors into sentences for the person who wrote the file: key, value, and what is allowed."""
 
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,6 +9,7 @@ from inspectd.config.document import Document, Key
 from inspectd.config.retention import FileRule, RetentionSettings, RowRule
 from inspectd.config.schema import Config, LimitSettings, MetricSettings, OverlaySettings, Watch, WorkerSettings
 from inspectd.config.values import IN_WORDS
+from inspectd.mistakes import expected, nearest
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "watch": Watch,
@@ -21,19 +21,6 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "retention.overlays": FileRule,
     "retention.sources": FileRule,
     "retention.rows": RowRule,
-}
-_EXPECTED = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "list_type": "a list, each entry on a line of its own after '- '",
-    "model_type": "a section of keys and values",
-    "greater_than": "greater than {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
 }
 
 
@@ -66,12 +53,10 @@ def sentence(document: Document, error: ErrorDetails) -> tuple[int, str]:
         what = f"{_is(document, key, error['input'])}; it must be text{_quotes(error['input'])}"
     elif kind == "string_pattern_mismatch":
         what = f"{_is(document, key, error['input'])}; it must be {IN_WORDS[context['pattern']]}"
-    elif kind == "literal_error":
-        what = f"{_is(document, key, error['input'])}; it must be {context['expected'].replace(chr(39), '')}"
     elif kind in ("too_short", "string_too_short"):
         what = "must not be empty"
     else:
-        what = f"{_is(document, key, error['input'])}; it must be {_EXPECTED[kind].format(**context)}"
+        what = f"{_is(document, key, error['input'])}; it must be {expected(error)}"
     return document.line(key), f"{subject(document, key)} {what}"
 
 
@@ -108,6 +93,4 @@ def _nearest(key: Key) -> str:
     for name, model in SECTIONS.items():
         if key[-1] in model.model_fields:
             return f"it belongs under {name}: check the indentation"
-    known = list(_model(key).model_fields)
-    close = get_close_matches(str(key[-1]), known, n=1)
-    return f"perhaps {close[0]} is meant" if close else f"known here: {', '.join(known)}"
+    return nearest(str(key[-1]), list(_model(key).model_fields))

@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from inspectd.durable import fsync
 from inspectd.errors import BundleError
+from inspectd.mistakes import first_mistake
 from inspectd.model.spec import Spec
 
 FORMAT = 1
@@ -202,9 +203,7 @@ def _read_spec(path: Path, document: bytes) -> Spec:
     try:
         return _SPEC.validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise BundleError(f"{path}: {key}: {first['msg'].removeprefix('Value error, ')}.") from error
+        raise BundleError(f"{path}: {first_mistake(error)}.") from error
 
 
 def _refuse_newer(path: Path, version: object) -> None:

@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from inspectd.domain import DEFAULT_METHOD, MOST_PIXELS, Method
 from inspectd.errors import BundleError
+from inspectd.mistakes import first_mistake
 from inspectd.model.bundle import Bundle
 from inspectd.model.inspector import Finding, Inspector
 from inspectd.model.spec import ImageClass
@@ -94,7 +95,7 @@ def read_golden(bundle: Bundle) -> Golden | None:
     try:
         golden = _GOLDEN.validate_json((bundle.path / INDEX).read_bytes())
     except (OSError, ValidationError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        reason = first_mistake(error) if isinstance(error, ValidationError) else error
         raise BundleError(f"{bundle.path / INDEX} cannot be used ({reason}). Copy the bundle again.") from error
     if missing := [image.file for image in golden.images if image.file not in files]:
         raise BundleError(f"{bundle.path / INDEX} names {missing[0]}, which the bundle lacks. Copy the bundle again.")

@@ -20,6 +20,7 @@ from inspectd.dataset.folder import find_images, open_folder
 from inspectd.dataset.pictures import Picture, Unreadable, read_pictures
 from inspectd.errors import DataError
 from inspectd.evaluation.cases import FINDINGS, cases_text
+from inspectd.mistakes import first_mistake
 from inspectd.model.backbones import SCALES
 from inspectd.model.bundle import NETWORK, Bundle, write_bundle
 from inspectd.model.engine.backend import SOFTWARE, keras
@@ -172,9 +173,7 @@ def _in_words() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the description"
-        raise DataError(f"{where}: {first['msg'].removeprefix('Value error, ')}.") from error
+        raise DataError(f"{first_mistake(error)}.") from error
 
 
 def _publish(out: Path, network: Path, inspector: Inspector, images: Path | None, witness: Witness) -> Bundle:

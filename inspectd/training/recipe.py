@@ -15,9 +15,9 @@ from pydantic_core import PydanticKnownError
 from inspectd.config.document import Document
 from inspectd.dataset.division import Wish
 from inspectd.errors import ConfigError, DataError
+from inspectd.mistakes import mistakes
 from inspectd.model.backbones import SCALES
 from inspectd.model.spec import Backbone, Bits, Head, Preparation, Preprocess
-from inspectd.training.mistakes import mistakes
 from inspectd.vision.depth import FULL
 
 FOLDER = Path(__file__).parent / "recipes"

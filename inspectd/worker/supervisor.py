@@ -246,7 +246,7 @@ class Supervisor:
     def _fall_back(self, why: str) -> None:
         """Begins with the earlier versions; the current ones are tried one by one once images are judged."""
         self.binding, self._fallback = self._fallback or self.binding, None
-        said = f"the current versions cannot be served, beginning with the earlier ones: {why}"
+        said = f"the current versions cannot be served, so judging starts with the earlier ones: {why}"
         self._queue.event("activation-refused", said, logging.WARNING)
 
     def _dismiss(self, worker: WorkerProcess) -> None:

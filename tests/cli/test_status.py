@@ -76,7 +76,7 @@ def test_files_that_wait_to_be_moved_are_counted(waiting: Ledger) -> None:
         later = utc_text(datetime.now(UTC) + timedelta(hours=1))
         connection.execute("UPDATE images SET after_at = ? WHERE after = 'pending'", [later])
     assert ask(waiting)["watches"][1]["after_waiting"] == 1
-    assert "deleted, 1 of them once it is clear that they are finished\n" in waiting.run("status")[1]
+    assert "deleted, 1 of them when they have stayed unchanged for long enough\n" in waiting.run("status")[1]
 
 
 def test_the_last_day_in_figures(waiting: Ledger) -> None:

@@ -182,7 +182,7 @@ def test_a_wrong_setting_of_a_watch(file: Path, setting: str, expected: str) -> 
 
 def test_a_brace_without_its_partner(file: Path) -> None:
     [sentence] = mistakes(file, watch_with("move_to: 'archive/{watch'"))
-    assert "a brace that is part of a name is doubled" in sentence
+    assert "double a brace that is part of a name" in sentence
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_brace_without_its_partner(file: Path) -> None:
         ),
         ("output: output", "output:", "line 2: output is empty; it must be text."),
         ("output: output", "outputs: output", "line 2: outputs is not a known key; perhaps output is meant."),
-        ("output: output", "7: output", "line 2: 7 is not a known key; known here: database, output, watch, worker,"),
+        ("output: output", "7: output", "line 2: 7 is not a known key; the known keys are database, output, watch, worker,"),
         ("sqlite:///inspectd.db", "postgresql://db/x", "line 1: database must be sqlite:///FILE: SQLite is the only"),
         ("sqlite:///inspectd.db", "sqlite://", "line 1: database must be sqlite:///FILE: SQLite is the only"),
         (
@@ -274,8 +274,8 @@ def test_a_wrong_setting_of_another_section(file: Path, settings: str, expected:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "is empty; `inspectd init DIR` lays out a working one."),
-        ("# only a comment\n", "is empty; `inspectd init DIR` lays out a working one."),
+        ("", "is empty; `inspectd init DIR` creates a working one."),
+        ("# only a comment\n", "is empty; `inspectd init DIR` creates a working one."),
         ("- a\n", "line 1: the file must hold keys and values, such as `output: output`."),
         ("output:\n\t- x\n", "line 2: this is not YAML: a tab cannot indent; use spaces."),
         (b"a: 1\nb: \xff\n", "line 2: the file must be UTF-8 text; save it as such."),

@@ -422,7 +422,7 @@ def test_a_missing_folder_is_an_event_and_so_is_its_return(bench: Any) -> None:
     with bench.engine.connect() as connection:
         told = [row[0] for row in connection.exec_driver_sql("select detail from events where kind = 'watch'")]
     folder = f"line: the folder '{bench.folder}'"
-    waited = f"{folder} is missing or cannot be read; its files are waited for until it is back"
+    waited = f"{folder} is missing or cannot be read; inspectd waits until it is back"
     assert told == [waited, f"{folder} is watched again"]
 
 

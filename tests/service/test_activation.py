@@ -150,7 +150,7 @@ def test_a_start_with_a_version_that_is_not_proven_begins_with_the_one_before(si
     site.drop("a.png", picture(DARK))
     assert site.outcomes(1) == {"a.png": "defect"}
     first, second = events(site, "activation-refused")
-    assert "cannot be served, beginning with the versions before" in first
+    assert "cannot be served, so judging starts with the earlier ones" in first
     assert f"{title(model, 2)} stays in service" in second
     assert daemon.stop() == 0
     shutil.rmtree(model / "2")

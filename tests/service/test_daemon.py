@@ -57,7 +57,7 @@ def test_once_ends_when_its_folder_goes_away(site: Site) -> None:
     until(lambda: site.rows("select 1 from inspections"), "the first verdict")
     site.incoming.rename(site.root / "elsewhere")
     assert daemon.ends() == 1
-    assert "went away" in daemon.log.read_text()
+    assert "disappeared" in daemon.log.read_text()
     (site.root / "elsewhere").rename(site.incoming)
     assert site.start("--once").ends() == 0
     assert set(site.outcomes(300).values()) == {"ok"}

@@ -62,8 +62,8 @@ def test_a_disk_that_stays_too_full_is_told_and_protected_overlays_stay(site: Si
         assert CliRunner().invoke(app, ["pin", name, "-c", str(site.config)]).exit_code == 0
     site.write(retention={"overlays": {"free": "99%"}})
     daemon = site.start()
-    assert "nothing is left that may be removed" in daemon.heard("STATUS=retention: ")
+    assert "only protected images are left" in daemon.heard("STATUS=retention: ")
     assert site.rows("select count(*) from events where kind = 'retention-alarm'") == [(1,)]
     assert len(overlays(site)) == 3
-    assert "nothing is left that may be removed" in daemon.log.read_text()
+    assert "only protected images are left" in daemon.log.read_text()
     assert daemon.stop() == 0

@@ -70,7 +70,7 @@ def test_a_fresh_site_is_well_and_nothing_is_left_behind(site: Site) -> None:
     checks = {"configuration", "user", "folders", "disks", "space", "events", "limits", "daemon", "ledger", "models"}
     assert {line["check"] for line in found} == {*checks, "clock", "systemd"}
     [said] = [line for line in found if line["check"] == "events"]
-    assert said["found"] == "inotify: the event of a file made here arrived"
+    assert said["found"] == "inotify: the event of a new file arrived"
 
 
 def test_images_that_do_not_have_the_bits_of_their_model_are_told(site: Site) -> None:
@@ -132,7 +132,7 @@ def test_a_fault_is_a_line_with_what_to_do_and_exit_1(site: Site) -> None:
     assert done.returncode == 1
     assert done.stderr == "inspectd: 2 faults, see above.\n"
     first, second = [line for line in done.stdout.splitlines() if line.startswith("FAULT")]
-    make = f"mount it, make it (`mkdir -p {site.incoming}`), or correct `path`"
+    make = f"mount it, create it (`mkdir -p {site.incoming}`), or correct `path`"
     assert first == f"FAULT  folders        watch line, {site.incoming}: is not there. {make}"
     assert "is not what was evaluated" in second
 
@@ -216,7 +216,7 @@ def test_a_closed_folder_in_a_watch(open_site: Site) -> None:
     site = site_of(open_site.config, load(open_site.config))
     with nobody():
         (found,) = (line for line in folders.check_folders(site) if line.state is Level.WARN)
-    assert found.found == f"1 folder below cannot be read by nobody, and what lies there waits: {closed}"
+    assert found.found == f"1 folder below cannot be read by nobody, and the files in them wait: {closed}"
     assert found.advice == f"`chgrp {folders.group_name(NOBODY)} {closed} && chmod g+rx {closed}`"
     closed.chmod(0o744)  # its names can be read, and nothing more
     with nobody():
@@ -302,7 +302,7 @@ def test_what_a_backend_means_on_a_share(site: Site) -> None:
     for backend, said in (
         ("auto", ("ok", "nfs4: auto means polling")),
         ("polling", ("ok", "nfs4: polling")),
-        ("inotify", ("WARN", "nfs4: no events of what other machines write")),
+        ("inotify", ("WARN", "nfs4: no events for files that other machines write")),
     ):
         site.write({"backend": backend})
         found = disks.watch_kind(load(site.config).watch[0], mounts)
@@ -317,7 +317,7 @@ def test_a_watch_that_nobody_may_write_to_is_said_and_no_fault(site: Site, space
     code, found = ask(site, *space.enter)
     assert code == 0
     said = bad(found, "events")
-    assert (said["state"], said["found"]) == ("WARN", "not tried: no file can be made here (Read-only file system)")
+    assert (said["state"], said["found"]) == ("WARN", "not tried: no file can be created here (Read-only file system)")
 
 
 def test_an_event_that_does_not_come(site: Site) -> None:
@@ -328,7 +328,7 @@ def test_an_event_that_does_not_come(site: Site) -> None:
 
 
 def test_what_is_said_of_an_event_that_does_not_come() -> None:
-    assert events.unheard("auto", "watch").advice.startswith("it will be polled as well")
+    assert events.unheard("auto", "watch").advice.startswith("it will also be polled")
     assert events.unheard("inotify", "watch").advice.startswith("files are found by the scan")
 
 
@@ -365,7 +365,7 @@ def test_limits_of_inotify(site: Site, limit: str, value: int, subject: str) -> 
     assert (said["state"], said["subject"]) == ("FAULT", subject)
     assert f"echo user.{limit}=" in said["advice"]
     if value == 0:
-        assert bad(found, "events")["found"] == "no events can be had: inotify instance limit reached"
+        assert bad(found, "events")["found"] == "no events can be received: inotify instance limit reached"
 
 
 # --- ledger and clock
@@ -424,7 +424,7 @@ def test_clocks() -> None:
     assert clock.plausible(datetime(1970, 1, 1, 0, 5, tzinfo=UTC)).state is Level.FAULT
     assert clock.plausible(datetime(2027, 1, 1, tzinfo=UTC)).state is Level.OK
     assert clock.synchronised(clock.UNSYNCHRONISED).state is Level.WARN
-    assert clock.synchronised(0).found == "in step"
+    assert clock.synchronised(0).found == "synchronised"
     assert clock.synchronised(-1).found == "the kernel may not be asked here"
 
 

@@ -155,7 +155,7 @@ def test_a_port_that_is_taken_holds_up_nothing(site: Site, port: int) -> None:
         daemon.heard("READY=1")
         site.drop("a.png", picture(DARK))
         assert site.outcomes(1) == {"a.png": "ok"}
-        sentence = f"port {port} on 127.0.0.1 cannot be had (Address already in use)"
+        sentence = f"port {port} on 127.0.0.1 is not available (Address already in use)"
         until(lambda: sentence in daemon.log.read_text(), "the sentence")
         assert len(site.rows("select 1 from events where kind = 'metrics'")) == 1
     assert daemon.process.poll() is None

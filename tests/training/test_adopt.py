@@ -280,5 +280,5 @@ def test_the_command_imports_and_says_what_is_next(data: Path, tmp_path: Path) -
         )
         assert result.exit_code == 0, result.output
         assert f"Wrote {model / str(number)}" in result.output
-    assert re.search(r"Version 1 judges still\. To have this one judge: \S*inspectd model activate", result.output)
+    assert re.search(r"Version 1 still judges\. To judge with this one: \S*inspectd model activate", result.output)
     assert load_bundle(model / "2").spec.metrics["auc"] == 1.0

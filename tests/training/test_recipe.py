@@ -71,13 +71,13 @@ def test_a_cut_belongs_to_its_backbone() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"epoch": 3}, "fine: epoch: there is no such key; perhaps epochs is meant."),
-        ({"nothing_like_it": 3}, "fine: nothing_like_it: there is no such key; known are name, ok, backbone, "),
-        ({"flips": "maybe"}, "fine: flips: 'maybe' does not do; it must be true or false."),
-        ({"epochs": "many"}, "fine: epochs: 'many' does not do; it must be a whole number."),
-        ({"rate": 0}, "fine: rate: 0 does not do; it must be greater than 0."),
-        ({"head": "min"}, "fine: head: 'min' does not do; it must be flatten, avg or max."),
-        ({"ok": []}, r"fine: ok: \[\] does not do; it must be a list of at least one name."),
+        ({"epoch": 3}, "fine: epoch is not a known key; perhaps epochs is meant."),
+        ({"nothing_like_it": 3}, "fine: nothing_like_it is not a known key; the known keys are name, ok, backbone, "),
+        ({"flips": "maybe"}, "fine: flips is 'maybe'; it must be true or false."),
+        ({"epochs": "many"}, "fine: epochs is 'many'; it must be a whole number."),
+        ({"rate": 0}, "fine: rate is 0; it must be greater than 0."),
+        ({"head": "min"}, "fine: head is 'min'; it must be flatten, avg or max."),
+        ({"ok": []}, r"fine: ok is \[\]; it must be a list of at least one name."),
         ({"backbone": "vgg"}, "fine: there is no backbone 'vgg'; perhaps vgg19 is meant"),
         ({"backbone": "efficientnetb0", "preprocess": "scale"}, "fine: preprocess: scale is not for efficientnetb0"),
         ({"size": "9"}, "size: '9': give N or WxH, each from 32 to 8192."),
@@ -87,13 +87,13 @@ def test_a_cut_belongs_to_its_backbone() -> None:
         ({"validation": 0, "patience": 3}, "fine: patience: without validation images"),
         ({"validation": 0, "test": 0}, "fine: validation: one of validation and test must be above 0"),
         ({"validation": 0.5, "test": 0.5}, "fine: validation: with test it leaves less than a tenth"),
-        ({"batch": True}, "fine: batch: True does not do; it must be a number."),
-        ({"tiles": False}, "fine: tiles: False does not do; it must be a number."),
+        ({"batch": True}, "fine: batch is True; it must be a number."),
+        ({"tiles": False}, "fine: tiles is False; it must be a number."),
         (
             {"rate": True, "width": True, "test": False, "seed": True},
-            "fine: width: .*\nfine: rate: .*\nfine: test: .*\nfine: seed: ",
+            "fine: width is .*\nfine: rate is .*\nfine: test is .*\nfine: seed is ",
         ),
-        ({"epochs": -1, "batch": -1}, "fine: epochs: -1 .*\nfine: batch: -1 "),
+        ({"epochs": -1, "batch": -1}, "fine: epochs is -1; .*\nfine: batch is -1; "),
     ],
 )
 def test_each_mistake_is_a_sentence_with_its_key(changes: dict[str, Any], sentence: str) -> None:

@@ -32,7 +32,7 @@ def canary(watch: Watch) -> Diagnosis:
     """Creates a file and waits for its event."""
     subject = f"watch {watch.name}, {watch.path}"
     if backend_of(watch) == "polling":
-        return ok("events", subject, "polled, at most every second; no events are needed")
+        return ok("events", subject, "polled every second or less often; no events are needed")
     file = watch.path / f".inspectd-canary-{uuid.uuid4().hex}.tmp"
 
     def drop() -> None:
