@@ -1,1 +1,1 @@
-"""The model room: bundles, and what turns prepared pixels into logits, verdicts and heat."""
+"""Model bundles, and the networks that turn prepared pixels into logits, verdicts and heat."""

@@ -1,6 +1,6 @@
-"""The backbones by name, and the scale of pixels that each was pretrained with. No TensorFlow here.
+"""The names of the backbones, and the pixel scale that each was pretrained with. Does not import TensorFlow.
 
-Every model of `keras.applications` is one, under its name in small letters; `compact` is our own.
+Each model of `keras.applications` is a backbone, under its name in lower case; `compact` is our own.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ Scale = Literal["caffe", "tf", "torch", "own"]
 
 @dataclass(frozen=True)
 class Family:
-    """What backbones of one make have in common.
+    """The properties that backbones of one family share.
 
     Attributes:
-        scale: As Keras names them: `caffe` takes blue, green, red less the mean of ImageNet; `tf` −1..1; `torch` red,
-            green, blue less the mean and by the deviation of ImageNet; `own`: 0..255, the network scales them itself.
+        scale: The scale of the pixels, by Keras's names. `caffe`: blue, green, red minus the ImageNet mean; `tf`:
+            −1..1; `torch`: red, green, blue minus the ImageNet mean, divided by its deviation; `own`: 0..255, which the
+            network scales itself.
         keras: The names in `keras.applications`.
     """
 
@@ -40,7 +41,7 @@ KERAS = {name.lower(): name for family in FAMILIES for name in family.keras}
 
 
 def known_backbone(name: str) -> str:
-    """The name itself.
+    """Returns the name unchanged.
 
     Raises:
         ValueError: there is no such backbone.

@@ -1,10 +1,10 @@
-"""Bundles: a model as it is deployed, as an immutable folder whose content is its identity.
+"""Bundles: immutable folders in which models are deployed; the content of a bundle is its identity.
 
 A bundle holds the network (`model.keras`), everything that decides how it is used (`bundle.yaml`: classes, pixel
-preparation, thresholds, heat scale) and a manifest with a sha256 for each file. Loading verifies every byte; nothing
-here ever changes a bundle that stands, unpickles anything or imports TensorFlow.
+preparation, thresholds, heat scale) and a manifest with a sha256 for each file. Loading verifies every byte. This
+module never changes an existing bundle, never unpickles anything and never imports TensorFlow.
 
-Whoever names a model names a bundle, or a folder of versions (`versions.py`), whose link `current` leads to one.
+The path of a model is that of a bundle, or of a folder of versions (`versions.py`) whose link `current` leads to one.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ class Bundle:
 
     @property
     def files(self) -> frozenset[str]:
-        """The paths of everything in it, but for the manifest itself."""
+        """The paths of all its files except the manifest."""
         return frozenset(_read_manifest(self.path / MANIFEST))
 
     @property
@@ -57,41 +57,41 @@ class Bundle:
 
     @property
     def title(self) -> str:
-        """How people and the view `verdicts` name it: the name, and which one of that name."""
+        """The name and the short identity, as people and the view `verdicts` write them."""
         return f"{self.spec.name}@{self.short}"
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs: where it is, which one it is, its files with their sizes in bytes, all of `bundle.yaml`."""
+        """JSON for programs: path, identity, files with their sizes in bytes, and all of `bundle.yaml`."""
         sizes = {name: (self.path / name).stat().st_size for name in sorted(self.files)}
         where = {"path": str(self.path), "identity": self.identity, "files": sizes}
         return {**where, **_SPEC.dump_python(self.spec, mode="json")}
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether this folder is a bundle itself, whole or not, and not a folder of versions."""
+    """Whether this folder is a bundle, complete or not, and not a folder of versions."""
     return (path / MANIFEST).is_file()
 
 
 def resolve(path: Path) -> Path:
-    """The bundle that a model's path means at this moment: itself, or what `current` in it leads to; links followed.
+    """The bundle that a model's path leads to now: the path itself, or the target of `current`; links are resolved.
 
-    It says nothing about the bundle: where there is none, loading it says why.
+    The bundle need not exist: loading it raises the error.
     """
     leads_on = not is_bundle(path) and os.path.lexists(path / CURRENT)
     return Path(os.path.realpath(path / CURRENT if leads_on else path))
 
 
 def load_bundle(path: Path) -> Bundle:
-    """Reads and verifies a bundle, or the current one of a folder of versions.
+    """Reads and verifies a bundle, or the current bundle of a folder of versions.
 
     Raises:
-        BundleError: with a sentence, if a file is missing, added or changed, or `bundle.yaml` is not valid.
+        BundleError: a file is missing, added or changed, or `bundle.yaml` is not valid.
     """
     return _read(resolve(path), verify=True)
 
 
 def read_bundle(path: Path) -> Bundle:
-    """What a bundle says of itself, its bytes unverified: for lists, never for judging. Raises as `load_bundle`."""
+    """Reads a bundle without verifying its bytes: for lists, never for judging. Raises as `load_bundle`."""
     return _read(resolve(path), verify=False)
 
 
@@ -102,12 +102,12 @@ def write_bundle(
     base: Bundle | None = None,
     without: Collection[str] = (),
 ) -> Bundle:
-    """Writes a bundle as a whole or not at all: a hidden folder beside `path`, made durable, then renamed.
+    """Writes a whole bundle or none: first into a hidden folder beside `path`, then to disk, then renamed.
 
     Args:
-        files: What lies beside `bundle.yaml`, by its path in the bundle (`golden/a.png`); `model.keras` for a network.
-        base: A bundle that this one is made from: its files that are not among `files` are hard-linked.
-        without: Files of `base` that do not hold for this one.
+        files: The other files by their paths in the bundle (`model.keras`, `golden/a.png`).
+        base: The bundle from which this one is derived; its files that are not among `files` are hard-linked.
+        without: Files of `base` that do not apply to this one.
 
     Raises:
         BundleError: if `path` exists (a bundle is never overwritten) or cannot be written.
@@ -221,7 +221,7 @@ def _spec_text(spec: Spec) -> bytes:
 
 
 def _identity(files: Mapping[str, str]) -> str:
-    """The sha256 of the manifest's canonical form, so that white space in the file does not matter."""
+    """The sha256 of the manifest's canonical form, so white space in the file does not matter."""
     canonical = json.dumps(files, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -232,7 +232,7 @@ def _sha256(path: Path) -> str:
 
 
 def _link(original: Path, path: Path) -> None:
-    """The same file under another name; a copy where the file system has no links, or not from there."""
+    """Links the file under another name, or copies it if the file system cannot link it."""
     try:
         path.hardlink_to(original)
     except OSError:

@@ -1,4 +1,4 @@
-"""What models lie where: names, versions, what they measured. Read from the bundles, their bytes unverified."""
+"""Lists the bundles in folders: names, versions and measured figures, read without verifying the bytes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ class CatalogEntry:
     """One bundle of a catalogue.
 
     Attributes:
-        model: The folder of versions that it lies in, or the bundle itself where it lies in none.
-        is_current: Whether whoever names `model` gets this one.
+        model: The folder of versions that holds it, or the bundle itself if it is in none.
+        is_current: Whether the path `model` leads to this bundle.
         written_at: When it was written to this disk, UTC text.
-        bundle: What it says of itself; None where it cannot be read, and `problem` says why.
+        bundle: The bundle; None if it cannot be read, and `problem` gives the reason.
     """
 
     model: Path
@@ -31,7 +31,7 @@ class CatalogEntry:
     problem: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """JSON for programs."""
         found = self.bundle
         return {
             "model": str(self.model),
@@ -47,7 +47,7 @@ class CatalogEntry:
 
 
 def catalogue(places: Iterable[Path]) -> Iterator[CatalogEntry]:
-    """Every bundle in these places; a place is a bundle, a folder of versions, or a folder of such."""
+    """All bundles at these paths, each a bundle, a folder of versions, or a folder that holds such."""
     for place in places:
         if is_bundle(place) or versions(place):
             yield from _model(place)
@@ -57,10 +57,10 @@ def catalogue(places: Iterable[Path]) -> Iterator[CatalogEntry]:
 
 
 def named(text: str, configured: Iterable[Path]) -> Path:
-    """The model that a person means: a folder, or the name of one that the configuration has.
+    """The folder of a model that a person named: by its path, or by its name in the configuration.
 
     Raises:
-        BundleError: there is neither.
+        BundleError: neither a folder nor a model of that name exists.
     """
     path = Path(text)
     known = list(dict.fromkeys(configured))
@@ -68,7 +68,7 @@ def named(text: str, configured: Iterable[Path]) -> Path:
         return path
     if found := [model for model in known if model.name == text]:
         return found[0]
-    if path.is_dir():  # whoever uses it says what is not right with it
+    if path.is_dir():  # opening it reports what is wrong with it
         return path
     names = ", ".join(model.name for model in known) or "none"
     raise BundleError(f"{text}: there is no such folder, and no model of the configuration has that name ({names}).")

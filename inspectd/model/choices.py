@@ -1,7 +1,7 @@
-"""Which precision passed the proof, remembered: so that the next start opens a network once instead of twice.
+"""Remembers which precision passed the proof, so that the next start opens a network once instead of twice.
 
-It is a convenience. What is remembered is proven again at each start; a file that is missing, damaged or cannot be
-written costs the time of one more proof and nothing else.
+The remembered precision is proven again at each start. If the file is missing, damaged or cannot be written, the next
+start takes the time of one more proof; nothing else changes.
 """
 
 import logging
@@ -21,7 +21,7 @@ MOST = 64  # choices kept, the newest
 
 @dataclass(frozen=True)
 class Choice:
-    """The precision that was taken; `why` no faster one was, as a sentence."""
+    """The precision that was chosen; `why` is a sentence that says why no faster one was."""
 
     precision: Precision
     why: str | None = None
@@ -41,7 +41,7 @@ class Choices:
         return self._read().get(key)
 
     def note(self, key: str, choice: Choice) -> None:
-        """Keep a choice, if the disk takes it."""
+        """Saves a choice if the disk accepts it."""
         known = self._read()
         known.pop(key, None)
         newest = dict([*known.items(), (key, choice)][-MOST:])
@@ -58,7 +58,7 @@ class Choices:
 
 
 def choice_key(bundle: Bundle, device: str, method: Method) -> str:
-    """What a choice depends on: the bundle, the heat, the device, and who computes."""
+    """The key of a choice: the bundle, the method of heat, the device, and the versions of the software."""
     from inspectd.model.engine.backend import SOFTWARE
 
     return f"{bundle.identity} with {method} on {device} by {SOFTWARE}"

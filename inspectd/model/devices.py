@@ -1,4 +1,4 @@
-"""Where a network runs. One process uses one device; on a GPU, memory is taken as it is needed."""
+"""Opens the device on which networks run. A process uses one device; on a GPU, memory is allocated as needed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,9 @@ class Device:
     """A device that TensorFlow, or JAX, can use.
 
     Attributes:
-        text: For people and the ledger: `cpu`, or `gpu:0 NVIDIA …`.
+        text: Its name for people and the ledger: `cpu`, or `gpu:0 NVIDIA …`.
         bfloat16: Whether the device computes in bfloat16 faster than in float32.
-        int8: Whether it is a processor that multiplies in int8, and TensorFlow has it do so.
+        int8: Whether it is a processor that multiplies in int8, and TensorFlow uses that.
         remarks: Sentences for the log.
     """
 
@@ -29,7 +29,7 @@ def open_device(wanted: str) -> Device:
     """Makes `wanted` (`auto`, `cpu`, `gpu`, `gpu:N`) the process's device.
 
     Raises:
-        DeviceError: it is not there, or TensorFlow already runs on another one in this process.
+        DeviceError: the device does not exist, or TensorFlow already uses another one in this process.
     """
     gpus = [] if wanted == "cpu" else engine.gpus()
     kind, _, number = wanted.partition(":")
@@ -51,7 +51,7 @@ def open_device(wanted: str) -> Device:
 
 
 def idle_gpus(dev: Path = Path("/dev")) -> list[Path]:
-    """Device nodes of GPUs: NVIDIA, AMD, and the one that Windows lends to Linux."""
+    """The device nodes of GPUs: NVIDIA, AMD, and the one of Windows Subsystem for Linux."""
     return sorted([*dev.glob("nvidia[0-9]*"), *dev.glob("kfd"), *dev.glob("dxg")])
 
 
@@ -66,7 +66,7 @@ def processor_has_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def _flags(cpuinfo: Path) -> set[str]:
-    """What the first processor can do, as Linux names it; nothing where that is not known."""
+    """The features of the first processor by their Linux names; empty if unknown."""
     try:
         lines = cpuinfo.read_text().splitlines()
     except OSError:

@@ -1,7 +1,6 @@
-"""From what the network found to what people are shown: the final verdict, the hot regions, the picture.
+"""Turns a network's finding into the final verdict, the hot regions and the overlay.
 
-The one place where a finding is put beside its image, shared by the daemon and by `inspectd inspect`, so that both show
-the same thing.
+The daemon and `inspectd inspect` both use this module, so both show the same.
 """
 
 import math
@@ -18,13 +17,13 @@ from inspectd.vision.regions import regions
 
 @dataclass(frozen=True)
 class Explanation:
-    """A finding on its image.
+    """A finding together with its image.
 
     Attributes:
-        verdict: What stands in the record: `review` wherever the file itself is in doubt.
-        reason: Why it is under review, where the score alone does not say it; and the page, of several.
-        page: The page that the finding is about, as ``page 2 of 3``; None where there is only one.
-        regions: The hot parts in the image's pixels, hottest first; none is a valid answer.
+        verdict: The recorded verdict; always `review` if the file itself is in doubt.
+        reason: Why the image needs review, if the score alone does not say so; and the page, if the file has several.
+        page: The page of the finding, as ``page 2 of 3``; None if there is only one.
+        regions: The hot parts in the image's pixels, hottest first; may be empty.
     """
 
     finding: Finding
@@ -34,7 +33,7 @@ class Explanation:
     regions: list[Region]
 
     def picture(self, pixels: NDArray[np.uint8], style: Style) -> bytes:
-        """The overlay as a file, for pixels uint8 (H, W, 3)."""
+        """Encodes the overlay of pixels uint8 (H, W, 3) as a file."""
         finding = self.finding
         named = "" if finding.label.lower() == self.verdict else f" {finding.label}"
         of = f", {self.page}" if self.page else ""
@@ -44,12 +43,12 @@ class Explanation:
 
 
 def explain(finding: Finding, size: tuple[int, int], doubt: str | None, page: int = 1, pages: int = 1) -> Explanation:
-    """Put a finding beside its image.
+    """Combines a finding with its image.
 
     Args:
         size: Width and height of the image, or of the page that the finding is about.
         doubt: Why the file may not be whole, as the rest of "The file …".
-        page: The number of that page, from 1 on, of so many `pages`.
+        page: The number of that page, from 1 on, of `pages`.
     """
     verdict = Verdict.REVIEW if doubt else finding.verdict
     reason = f"in doubt: the file {doubt}" if doubt else None

@@ -1,8 +1,8 @@
-"""Golden images: originals that travel in a bundle, with what its network said of them where it was evaluated.
+"""Golden images: original files in a bundle, with the logits and the heat that its network gave when it was evaluated.
 
-Each is kept as the file that it was, so that decoding and preparation are part of what is reproduced. The logits and
-the heat are always those of float32; which verdict is expected follows from them and the bundle's thresholds, so that a
-bundle with other thresholds can carry the same images. `proof` holds an inspector to them.
+A bundle keeps the files as they were, so a proof reproduces decoding and preparation too. Logits and heat are always
+those of float32. The expected verdict follows from the logits and the bundle's thresholds, so a bundle with other
+thresholds can hold the same images. `proof` compares an inspector with them.
 """
 
 import json
@@ -40,11 +40,11 @@ _Grid = Annotated[tuple[_Row, ...], Field(min_length=CELLS, max_length=CELLS)]
 
 @checked(frozen=True, config=_RULES)
 class GoldenImage:
-    """One image and what is expected of it.
+    """One golden image and its expected logits and heat.
 
     Attributes:
         file: Its path in the bundle.
-        target: The name of its class.
+        target: The name of its true class.
         logits: float32 values, one per output of the network.
         heat: By method, 16×16 rows of the heat in its own units; see `grid`.
     """
@@ -68,7 +68,7 @@ _GOLDEN = TypeAdapter(Golden)
 
 @dataclass(frozen=True)
 class Sighting:
-    """An image that may become golden: its original file, the index of its class, its margin in float32."""
+    """A candidate: its original file, the index of its true class, and its margin in float32."""
 
     path: Path
     target: int
@@ -77,14 +77,14 @@ class Sighting:
 
 @dataclass(frozen=True)
 class GoldenFiles:
-    """What a bundle takes: the content of each file by its path in it; none, and a sentence that says why."""
+    """The files for a bundle: contents by path; empty if there are none, and then `remarks` says why."""
 
     files: dict[str, bytes]
     remarks: tuple[str, ...] = ()
 
 
 def read_golden(bundle: Bundle) -> Golden | None:
-    """The golden images of a verified bundle; None where it has none.
+    """The golden images of a verified bundle; None if it has none.
 
     Raises:
         BundleError: `golden.json` is not valid, or names a file that is not in the bundle.
@@ -107,8 +107,8 @@ def golden_files(inspector: Inspector, sightings: Sequence[Sighting], threshold:
 
     Args:
         inspector: The saved network in float32.
-        sightings: The validation images (the test images, or others that learning has not seen, where there are none).
-        threshold: The margin from which on an image is a defect.
+        sightings: The validation images, or test images or others that training has not seen.
+        threshold: An image with at least this margin is a defect.
     """
     classes = inspector.bundle.spec.classes
     gap = logit_gap(sightings, classes)
@@ -123,24 +123,26 @@ def golden_files(inspector: Inspector, sightings: Sequence[Sighting], threshold:
                 data = sighting.path.read_bytes()
                 seen = {method: look(inspector, data, method) for method in inspector.bundle.spec.heat_scale}
             except (OSError, DecodeError) as error:
-                remarks.append(f"{sighting.path.name} is no golden image: it changed since it was read ({error}).")
+                remarks.append(
+                    f"{sighting.path.name} is not used as a golden image: it changed since it was read ({error})."
+                )
                 continue
             heat = {method: _rows(finding.heat) for method, finding in seen.items()}
             name = f"{FOLDER}/{len(images):03}-{_plain(sighting.path.name)}"
             files[name] = data
             images.append(GoldenImage(name, each.name, seen[DEFAULT_METHOD].logits, heat))
     if not images:
-        remarks.append("No golden images: none of the images is at hand as a file of at most 20 MB.")
+        remarks.append("No golden images: none of the images is available as a file of at most 20 MB.")
         return GoldenFiles({}, tuple(remarks))
     content = _GOLDEN.dump_python(Golden(gap, tuple(images)), mode="json")
     return GoldenFiles({**files, INDEX: json.dumps(content).encode() + b"\n"}, tuple(remarks))
 
 
 def logit_gap(sightings: Sequence[Sighting], classes: Sequence[ImageClass]) -> float:
-    """The median margin of the defects less that of the good images: how far apart the network puts the two.
+    """The median margin of the defects minus that of the good images: how far the network separates the two.
 
-    Medians, so that no single image decides how much the arithmetic may differ. It is positive for every network that
-    tells the two apart at all; −∞ where one side has no images.
+    Medians, so that no single image decides how much the arithmetic may differ. Positive for every network that
+    separates the two at all; −∞ if one side has no images.
     """
     good = [sighting.margin for sighting in sightings if classes[sighting.target].ok]
     bad = [sighting.margin for sighting in sightings if not classes[sighting.target].ok]
@@ -150,7 +152,7 @@ def logit_gap(sightings: Sequence[Sighting], classes: Sequence[ImageClass]) -> f
 def choose(sightings: Sequence[Sighting], threshold: float) -> list[Sighting]:
     """At most four images of one class: the two nearest the threshold, the middle one and the farthest.
 
-    Those nearest change their verdict first; the others show the arithmetic where the network is sure.
+    The nearest ones change their verdict first; the others show the arithmetic where the network is certain.
     """
     usable = [each for each in sightings if each.path.is_file() and each.path.stat().st_size <= MOST_BYTES]
     ranked = sorted(usable, key=lambda each: (abs(each.margin - threshold), each.path))
@@ -161,13 +163,13 @@ def choose(sightings: Sequence[Sighting], threshold: float) -> list[Sighting]:
 
 
 def look(inspector: Inspector, data: bytes, method: Method | None = None) -> Finding:
-    """What an inspector finds in an image file, by the way that every image takes; explained by its own method or this.
+    """Inspects one image file as every other image, with the inspector's own method of heat or with `method`.
 
-    Of several pages it is the first: a bundle may hold such a file from before pages were told apart, and one page
-    proves the arithmetic as well as another.
+    If the file has several pages, the first is inspected: bundles from before pages were distinguished may hold such
+    files, and any page proves the arithmetic.
 
     Raises:
-        DecodeError: the bytes are no image.
+        DecodeError: the bytes are not an image.
     """
     page = Pages(data, MOST_PIXELS, inspector.bundle.spec.preparation.bits).decode(1)
     prepared = inspector.prepare(page.pixels)
@@ -176,22 +178,22 @@ def look(inspector: Inspector, data: bytes, method: Method | None = None) -> Fin
 
 
 def find_golden(inspector: Inspector, image: GoldenImage) -> Finding:
-    """What an inspector finds in one of its bundle's golden images.
+    """Inspects one of the bundle's golden images.
 
     Raises:
-        BundleError: the file is no image.
+        BundleError: the file is not an image.
     """
     path = inspector.bundle.path / image.file
     try:
         return look(inspector, path.read_bytes())
     except (OSError, DecodeError) as error:
         raise BundleError(
-            f"{path}: this golden image cannot be read ({error}), so nothing is proven by it. Make the bundle anew."
+            f"{path}: this golden image cannot be read ({error}), so it proves nothing. Create the bundle again."
         ) from error
 
 
 def golden_bits(bundle: Bundle) -> int | None:
-    """The bits that the darkest golden image of 16-bit values takes (`Decoded.used`); None where there is none."""
+    """The used bits of the darkest golden image with 16-bit values (`Decoded.used`); None if there is no such image."""
     golden, bits = read_golden(bundle), bundle.spec.preparation.bits
     files = [(bundle.path / image.file).read_bytes() for image in golden.images] if golden else []
     pages = [Pages(data, MOST_PIXELS, bits).decode(1) for data in files]
@@ -199,7 +201,7 @@ def golden_bits(bundle: Bundle) -> int | None:
 
 
 def grid(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Heat (h, w) as 16×16 cells in the same units: the mean of what each covers; interpolated where it is coarser."""
+    """Heat (h, w) as 16×16 cells in the same units: the mean over each cell, interpolated if the heat is coarser."""
     shrinks = min(heat.shape) >= CELLS
     cells = cv2.resize(heat, (CELLS, CELLS), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return cells.astype(np.float32, copy=False)
@@ -210,14 +212,14 @@ def _rows(heat: NDArray[np.float32]) -> _Grid:
 
 
 def _plain(name: str) -> str:
-    """A file's name as every file system and archive takes it."""
+    """A file name that every file system and archive accepts."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name)[-80:]
 
 
 def _useless(gap: float) -> str:
     if np.isinf(gap):
-        return "No golden images: they need images of good parts and of defects that learning has not seen."
+        return "No golden images: they need images of good parts and of defects that training has not seen."
     return (
-        f"No golden images: the network does not tell defects from good images (the median of their margins differs by "
-        f"{gap:.4g}), so there is no gap to compare by."
+        f"No golden images: the network does not separate defects from good images (the median of their margins "
+        f"differs by {gap:.4g}), so there is no gap to compare with."
     )

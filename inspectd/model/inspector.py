@@ -1,6 +1,6 @@
-"""What a worker sees of a model: pixels in; verdicts, logits and heat out.
+"""The interface between worker and model: takes pixels, gives verdicts, logits and heat.
 
-The interface alone. `loading.open_inspector` opens a bundle behind it.
+`loading.open_inspector` opens a bundle as an `Inspector`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """What the network says of one image.
+    """The network's answer for one image.
 
     Attributes:
         verdict: `ok`, `defect` or `review`.
@@ -29,10 +29,10 @@ class Finding:
         logits: float32 values, one per output of the network.
         score: The calibrated probability of a defect, 0..1.
         explained: The class whose logit the heat explains.
-        method: How the heat was computed.
+        method: The method that computed the heat.
         heat: float32 (h, w), ≥ 0, in the units of `scale`; it covers the whole image.
         scale: The fixed colour scale for this heat.
-        maxima: The greatest heat by method: of this one, and of others that were asked for.
+        maxima: The greatest heat by method, for each requested method.
     """
 
     verdict: Verdict
@@ -54,38 +54,37 @@ class Inspector(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it runs, for people: `cpu`, `gpu:0 NVIDIA …`."""
+        """The device, for people: `cpu`, `gpu:0 NVIDIA …`."""
 
     @property
     def precision(self) -> Precision: ...
 
     @property
     def method(self) -> Method:
-        """How its heat is computed."""
+        """The method that computes its heat."""
 
     @property
     def remarks(self) -> list[str]:
         """Sentences worth a warning in the log, such as an idle GPU."""
 
     def warm_up(self, batch: int) -> float:
-        """Runs every batch size up to `batch` once, so that no later call is slower than it has to be.
+        """Runs every batch size up to `batch` once, so that no later call has to compile.
 
         Returns:
-            Seconds that the slowest of them took.
+            Seconds of the slowest batch.
         """
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """An upright image, uint8 (H, W, 3) RGB or (H, W) grey, as the network's input, uint8 (h, w, channels).
+        """Turns an upright image, uint8 (H, W, 3) RGB or (H, W) grey, into the network's input, uint8 (h, w, channels).
 
-        With `tiles` in the bundle the image stays as large as it is.
+        If the bundle has `tiles`, the image keeps its size.
         """
 
     def inspect(self, prepared: Sequence[NDArray[np.uint8]], methods: Sequence[Method] = ()) -> list[Finding]:
-        """Judges images that `prepare` made, in their order.
+        """Judges images from `prepare`; returns one finding per image, in order.
 
         Args:
-            methods: How to explain this once, instead of by the inspector's own method: the first gives the heat, all
-                of them their maxima.
+            methods: Methods for this call instead of the inspector's own: the first gives the heat, each its maximum.
         """
 
 
@@ -96,7 +95,7 @@ def find(
     heat: NDArray[np.float32],
     maxima: Mapping[Method, float],
 ) -> Finding:
-    """What a network's numbers for one image mean under `spec`; the heat is that of the first method in `maxima`."""
+    """Turns a network's numbers for one image into a finding; the heat is that of the first method in `maxima`."""
     method = next(iter(maxima))
     values = tuple(float(logit) for logit in logits)
     distance = margin(values, spec.classes, spec.activation)
@@ -115,9 +114,9 @@ def find(
 
 
 def badness(spec: Spec, finding: Finding) -> tuple[bool, bool, float]:
-    """What orders findings in parts of one image, the worst last.
+    """Sorts the findings of one image's parts, the worst last.
 
-    A defect is the worst, then an answer that is no number and is for review; the margin orders the rest.
+    A defect is the worst, then an answer that is not a number and needs review; the margin orders the rest.
     """
     distance = margin(finding.logits, spec.classes, spec.activation)
     known = bool(np.isfinite(distance))

@@ -1,8 +1,9 @@
-"""The part of a network up to its target layer in int8, for processors: made once, with images that show its ranges.
+"""Quantises the layers up to a network's target layer to int8, and runs them on a processor.
 
-TensorFlow Lite's converter quantises it after training, weights and activations, and its interpreter runs it (XNNPACK).
-What follows the target layer stays in float32, so that logits and heat come from the head as it was trained. The
-interpreter is that of TensorFlow: LiteRT's own package is the same engine, as fast, and one more thing to install.
+After training, TensorFlow Lite's converter quantises weights and activations; sample images show their ranges. Its
+interpreter runs the result (XNNPACK). The layers after the target layer stay in float32, so the trained head computes
+logits and heat. We use TensorFlow's interpreter because LiteRT's own package is the same engine at the same speed, and
+one more package to install.
 """
 
 import os
@@ -22,14 +23,14 @@ from inspectd.model.preparation import normalise
 from inspectd.model.spec import Preparation
 from inspectd.model.surgery import examine, layer_named, load_network, take_off_activation
 
-SAME = 1e-3  # of the largest logit: the two parts of a network, put together again, differ from it by less
+SAME = 1e-3  # of the largest logit: the joined halves of a network differ from the network by less
 
 
 class Int8Part:
-    """The int8 part of a bundle, on the processor, with all of its cores. To be used by one thread at a time.
+    """The int8 part of a bundle; it runs on all cores. Only one thread may use it at a time.
 
     Raises:
-        BundleError: the bundle has none, or it is not of this network.
+        BundleError: the bundle has no int8 part, or one of another network.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -49,13 +50,13 @@ class Int8Part:
         self._taken, self._given = taken["index"], given["index"]
         wanted, shape = (1, self._to.height, self._to.width, self._to.channels), given["shape"]
         if tuple(taken["shape"]) != wanted or len(shape) != 4 or {taken["dtype"], given["dtype"]} != {np.float32}:
-            raise BundleError(f"{path} does not take an image of {wanted[1:]} to a map. Quantise the model again.")
+            raise BundleError(f"{path} does not turn an image of {wanted[1:]} into a map. Quantise the model again.")
         self.shape = int(shape[1]), int(shape[2]), int(shape[3])
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the target layer gives, float32 (n, h, w, k), for uint8 (n, height, width, channels).
+        """The target layer's output, float32 (n, h, w, k), for uint8 (n, height, width, channels).
 
-        One image after the other: every core works on each, and larger batches were no faster.
+        It runs image by image: all cores work on each image, and larger batches were not faster.
         """
         found = np.empty((len(pixels), *self.shape), np.float32)
         for index, inputs in enumerate(_inputs(pixels, self._to)):
@@ -66,14 +67,14 @@ class Int8Part:
 
 
 def convert(bundle: Bundle, samples: Sequence[NDArray[np.uint8]], progress: Callable[[int, int], None]) -> bytes:
-    """Makes the int8 part of a bundle's network, as TensorFlow Lite's file.
+    """Quantises the layers up to the target layer; returns the content of a TensorFlow Lite file.
 
     Args:
-        samples: Prepared images, uint8 (height, width, channels), like those that it will see: they give the ranges.
-        progress: Is told how many of how many of them have done so.
+        samples: Prepared images, uint8 (height, width, channels), like those to inspect; they give the ranges.
+        progress: Called with the number of samples done and their total.
 
     Raises:
-        BundleError: the network cannot be cut at its target layer, or has parts that cannot be had in int8.
+        BundleError: the network cannot be cut at its target layer, or has layers that int8 does not support.
     """
     spec, to = bundle.spec, bundle.spec.preparation
     network = load_network(bundle.path / NETWORK)
@@ -106,34 +107,36 @@ def convert(bundle: Bundle, samples: Sequence[NDArray[np.uint8]], progress: Call
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     try:
         with without_noise(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it finds out about the input's range by itself
+            warnings.simplefilter("ignore")  # a notice that it finds the input's range by itself
             return bytes(converter.convert())
     except Exception as error:  # the converter raises whatever its parts raise
         reason = " ".join(str(error).split())[:300]
-        raise BundleError(f"{bundle.path}: the part up to {target.name} cannot be had in int8: {reason}") from error
+        raise BundleError(
+            f"{bundle.path}: the part up to {target.name} cannot be quantised to int8: {reason}"
+        ) from error
 
 
 def _refuse_a_way_around(network: Any, target: Any, lower: Any, inputs: NDArray[np.float32]) -> None:
-    """Whether the part after the target layer needs nothing but what that gives: then another image changes nothing."""
+    """Whether the head needs only the target layer's output: then another input image does not change its result."""
     whole = np.asarray(network(inputs, training=False))
     with standing_in(target, lower(inputs)):
         parts = np.asarray(network(np.zeros_like(inputs), training=False))
     if not np.abs(parts - whole).max() <= SAME * np.abs(whole).max():
         raise BundleError(
-            f"layer: the network cannot be cut at {target.name}, because something goes past it to the decision. It "
-            "stays in float32 or bfloat16."
+            f"layer: the network cannot be cut at {target.name}, because another path leads past it to the decision. "
+            "It stays in float32 or bfloat16."
         )
 
 
 def _inputs(pixels: Iterable[NDArray[np.uint8]], to: Preparation) -> Iterator[NDArray[np.float32]]:
-    """Image by image, float32 (1, height, width, channels) on the network's scale."""
+    """Yields each image as float32 (1, height, width, channels) on the network's scale."""
     for each in pixels:
         yield np.ascontiguousarray(normalise(each[np.newaxis].astype(np.float32), to))
 
 
 def _interpreter(content: bytes) -> Any:
     with without_noise(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that LiteRT has a package of its own
+        warnings.simplefilter("ignore")  # a notice that LiteRT has a package of its own
         interpreter = tf.lite.Interpreter(model_content=content, num_threads=len(os.sched_getaffinity(0)))
         interpreter.allocate_tensors()
     return interpreter

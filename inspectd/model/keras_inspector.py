@@ -1,8 +1,8 @@
-"""The inspector of real networks: one compiled call gives the logits and the heat of a whole batch.
+"""The inspector of Keras networks: one compiled call computes the logits and the heat of a whole batch.
 
-The forward pass runs once. The gradient is taken from the target layer upwards only, and of the logit: through a
-saturated sigmoid it would vanish, and with it the heat. In int8 the part below that layer is not Keras's (`int8`), and
-the compiled call begins with what it gives.
+The forward pass runs once. The gradient runs from the logit down to the target layer only. It is the gradient of the
+logit because that of a saturated sigmoid would vanish, and the heat with it. In int8 another engine runs the layers
+below the target layer (`int8`), and the compiled call starts from their output.
 """
 
 import time
@@ -40,7 +40,7 @@ ops = keras.ops
 
 
 class KerasInspector:
-    """A bundle's network on a device. See `inspector.Inspector` and `inspector.open_inspector`."""
+    """A bundle's network on a device. See `inspector.Inspector` and `loading.open_inspector`."""
 
     def __init__(
         self, bundle: Bundle, device: str = "auto", precision: Precision = "float32", method: Method = DEFAULT_METHOD
@@ -80,7 +80,9 @@ class KerasInspector:
         self._compile((self.method,))  # faults of the bundle show here, not in the first batch
 
     def _compile(self, methods: tuple[Method, ...]) -> Any:
-        """The call that explains by `methods`. Each is compiled when it is first needed; the weights are the same."""
+        """The call that computes heat by `methods`. Each combination is compiled at its first use; all share the
+        weights.
+        """
         if methods not in self._compiled:
             call = partial(self._call, methods=methods)
             shape, dtype = (self._int8.shape, "float32") if self._int8 else (self._shape, "uint8")
@@ -89,18 +91,20 @@ class KerasInspector:
 
     @property
     def traces(self) -> int:
-        """How often the call was traced: never again after the warm-up, unless for methods that it did not know."""
+        """How often the call was traced: never again after the warm-up, except for methods that are new to it."""
         return self._call.traces
 
     def warm_up(self, batch: int) -> float:
-        """See `Inspector.warm_up`. From now on images are taken in batches of these sizes only."""
+        """See `Inspector.warm_up`. From then on only batches of these sizes run."""
         self._sizes = batch_sizes(batch)
         blank = np.zeros((batch, *self._shape), np.uint8)
-        self._run(blank[:1], (self.method,))  # memory and kernels are set up once; that is not what a batch takes
+        self._run(
+            blank[:1], (self.method,)
+        )  # the first call sets up memory and kernels, which is not part of a batch's time
         return max(self._seconds(blank[:size]) for size in self._sizes)
 
     def _seconds(self, pixels: NDArray[np.uint8]) -> float:
-        """What a batch takes that has not to be compiled for first."""
+        """The time of a batch, without compiling."""
         while True:
             traces, start = self.traces, time.perf_counter()
             self._run(pixels, (self.method,))
@@ -134,8 +138,8 @@ class KerasInspector:
 
 
 class _Call:
-    """What is compiled: uint8 pixels (n, h, w, c) → float32 logits (n, units), int32 class (n), heat (n, h, w) of the
-    first of m methods, and the maxima (n, m) of the heat of each.
+    """The compiled function: uint8 pixels (n, h, w, c) → float32 logits (n, units), int32 class (n), heat (n, h, w) of
+    the first of m methods, and the maxima (n, m) of the heat of each.
     """
 
     def __init__(self, network: Any, spec: Spec, gives_logits: bool) -> None:
@@ -157,19 +161,21 @@ class _Call:
 
         (logits, explained), activations, gradients = engine.gradient(forward, self.target)
         if gradients is None:
-            raise BundleError(f"layer: {self.target.name} has no part in the decision. Name another target layer.")
+            raise BundleError(
+                f"layer: {self.target.name} does not contribute to the decision. Name another target layer."
+            )
         heats = [METHODS[method](activations, gradients) for method in methods]
         maxima = ops.stack([ops.max(heat, axis=(1, 2)) for heat in heats], axis=1)
         return logits, explained, heats[0], maxima
 
     def _explained(self, logits: Any) -> tuple[Any, Any]:
-        """Which class the heat explains, and its logit: the strongest NG class, or the strongest of all."""
+        """The class that the heat explains, and its logit: the strongest NG class, or the strongest of all."""
         classes = self.spec.classes
         if logits.shape[1] == len(classes):
             by_class = logits
         else:
             by_class = logits * np.array([-1.0 if each.ok else 1.0 for each in classes], np.float32)
-        # Chosen among the candidates alone: whatever an answer that is no number does to argmax, there is a heat scale.
+        # Only among the candidates, so that a heat scale exists even if a NaN decides argmax.
         candidates = [index for index, each in enumerate(classes) if not (each.ok and self.spec.explain == "defect")]
         strongest = ops.argmax(ops.take(by_class, candidates, axis=1), axis=1)
         explained = ops.take(np.array(candidates, np.int32), strongest)
@@ -177,7 +183,7 @@ class _Call:
 
 
 class _Head(_Call):
-    """The same from what the target layer gives on: float32 maps (n, h, w, k) in place of pixels."""
+    """Like `_Call`, but from the output of the target layer: float32 maps (n, h, w, k) instead of pixels."""
 
     def __call__(self, maps: Any, methods: tuple[Method, ...]) -> tuple[Any, Any, Any, Any]:
         to = self.spec.preparation
@@ -187,16 +193,16 @@ class _Head(_Call):
 
 
 def _int8_part(bundle: Bundle) -> "Int8Part":
-    from inspectd.model.int8 import Int8Part  # it needs TensorFlow, whatever Keras runs on
+    from inspectd.model.int8 import Int8Part  # imports TensorFlow even if Keras runs on JAX
 
     return Int8Part(bundle)
 
 
 def check_outputs(units: int, spec: Spec) -> None:
-    """Whether the network's outputs can be the bundle's classes.
+    """Checks that the network has one output per class of the bundle.
 
     Raises:
-        BundleError: their numbers do not fit.
+        BundleError: the numbers differ.
     """
     count = len(spec.classes)
     if units != count and not (units == 1 and count == 2 and spec.activation == "sigmoid"):
@@ -214,7 +220,7 @@ def logits_of(outputs: Any, activation: str) -> Any:
 
 
 def batch_sizes(largest: int) -> tuple[int, ...]:
-    """The batch sizes that are run, ascending: 1, 4, 16 … and `largest`."""
+    """The batch sizes in use, ascending: 1, 4, 16 … and `largest`."""
     sizes = []
     size = 1
     while size < largest:
@@ -224,5 +230,5 @@ def batch_sizes(largest: int) -> tuple[int, ...]:
 
 
 def next_batch(waiting: int, sizes: Sequence[int]) -> int:
-    """The size to run next for `waiting` images: the largest that they fill to three quarters; the rest is padded."""
+    """The next batch size for `waiting` images: the largest that they fill to three quarters; the rest is padding."""
     return max(size for size in sizes if size == 1 or 4 * waiting >= 3 * size)

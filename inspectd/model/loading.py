@@ -1,9 +1,9 @@
-"""Opens a bundle: loads its network onto a device, and lets it in only if it reproduces its golden images there.
+"""Opens a bundle: loads its network onto a device, where it must reproduce the bundle's golden images.
 
-`open_inspector` is what a worker and the commands call. `auto` takes the fastest precision that passes the proof (see
-`proof`), else float32; int8 only where it ranked the validation images as well as float32. Which of the reduced
-precisions is faster differs from device to device, so it is measured. TensorFlow (or JAX) is imported only where a
-network is opened: the null network needs neither.
+The worker and the commands call `open_inspector`. `auto` chooses the fastest precision that passes the proof (see
+`proof`), or float32; it tries int8 only if int8 ranked the validation images as well as float32. The faster of the
+reduced precisions differs between devices, so it is measured. TensorFlow (or JAX) is imported only to open a network:
+the null network needs neither.
 """
 
 import gc
@@ -23,7 +23,7 @@ from inspectd.model.tiled_inspector import TiledInspector
 log = logging.getLogger(__name__)
 
 ADVICE = "Train it again, or import it with --golden, to have some."
-BATCH, ROUNDS = 8, 3  # images and calls to tell which precision is faster: the quietest call counts
+BATCH, ROUNDS = 8, 3  # images and calls that find the faster precision: the shortest call counts
 
 
 def open_inspector(
@@ -38,15 +38,15 @@ def open_inspector(
 
     Args:
         device: `auto`, `cpu`, `gpu` or `gpu:N`.
-        precision: `auto` is the fastest that passes; without golden images the one the bundle was evaluated in, or
-            float32 where the device lacks it.
+        precision: `auto` is the fastest that passes; without golden images the one in which the bundle was evaluated,
+            or float32 if the device lacks it.
         method: How the heat is computed.
-        choices: Where the choice of `auto` is remembered.
-        alive: Is called for each golden image, and later for each call of the network where images come in tiles.
+        choices: The file that remembers the choice of `auto`.
+        alive: Called for each golden image, and later for each call of the network if images come in tiles.
 
     Raises:
-        BundleError: the network is not what the bundle says, does not reproduce them, or has no scale for the heat.
-        DeviceError: the device is not there.
+        BundleError: the network differs from the description, fails the proof, or has no heat scale for `method`.
+        DeviceError: the device does not exist.
     """
     place, possible = _possible(bundle, device)
     golden = read_golden(bundle)
@@ -77,11 +77,11 @@ def open_inspector(
 
 
 def verify(bundle: Bundle, device: str, wanted: PrecisionChoice, method: Method = DEFAULT_METHOD) -> list[Proof]:
-    """The proofs that a worker would try, in their order: the last one decides.
+    """The proofs that a worker would try, in order; the last one decides.
 
     Raises:
         BundleError: there are no golden images, or the bundle cannot be opened.
-        DeviceError: the device is not there.
+        DeviceError: the device does not exist.
     """
     golden = read_golden(bundle)
     if golden is None:
@@ -149,7 +149,7 @@ def _first_to_pass(
     order: Sequence[Precision],
     alive: Callable[[], None],
 ) -> tuple[Inspector | None, list[Proof]]:
-    """Try one precision after the other until one passes; returns its inspector, if one passes, and all proofs."""
+    """Tries precisions until one passes; returns its inspector (None if none passes) and all proofs."""
     proofs = []
     for precision in order:
         inspector = load_inspector(bundle, device, precision, method, alive)
@@ -164,11 +164,11 @@ def _first_to_pass(
 def _open_unproven(
     bundle: Bundle, device: str, precision: Precision, method: Method, alive: Callable[[], None]
 ) -> Inspector:
-    """A bundle without golden images, as it comes, with a remark; the null network is arithmetic and needs none."""
+    """Opens a bundle without golden images unproven, with a remark; the null network needs no proof."""
     inspector = load_inspector(bundle, device, precision, method, alive)
     spec = bundle.spec
     if spec.network != "null":
-        inspector.remarks.append(f"{bundle.title} has no golden images: nobody has proven it on this device. {ADVICE}")
+        inspector.remarks.append(f"{bundle.title} has no golden images, so it is not proven on this device. {ADVICE}")
     if precision != spec.evaluated_in:
         inspector.remarks.append(
             f"{bundle.title} was evaluated in {spec.evaluated_in} and runs in {precision}: its scores, threshold and "
@@ -183,7 +183,7 @@ def _of_the_evaluation(bundle: Bundle, possible: Sequence[Precision]) -> Precisi
 
 
 def _possible(bundle: Bundle, device: str) -> tuple[str, tuple[Precision, ...]]:
-    """The device in words, and the precisions that `auto` tries on it, the fastest first as far as that is known."""
+    """The name of the device, and the precisions that `auto` tries on it, fastest first if known."""
     if bundle.spec.network == "null":
         return "cpu", ("float32",)
     from inspectd.model.devices import open_device  # imports TensorFlow or JAX
@@ -201,7 +201,7 @@ def _possible(bundle: Bundle, device: str) -> tuple[str, tuple[Precision, ...]]:
 def _refusal(proof: Proof) -> str:
     if proof.precision == "float32":
         return (
-            f"{proof}. What runs here is not what was evaluated: go back to the versions or the device before, or make "
-            "the bundle anew with these."
+            f"{proof}. The network computes something else than when it was evaluated: go back to the earlier versions "
+            "or device, or create the bundle again with these."
         )
     return f"{proof}. Set `precision: auto`, which takes what passes."

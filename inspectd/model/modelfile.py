@@ -1,7 +1,7 @@
-"""What a file with a network is, by its content whatever it is called, and how it describes the network.
+"""Reads files that hold a network: their kind, by content and not by name, and the network's description.
 
-Nothing is built or run here. Keras writes two kinds: HDF5 (`.h5`, `.hdf5`) and a zip (`.keras`). Both hold the network
-as JSON, and which Keras wrote it.
+This module builds and runs nothing. Keras writes two kinds: HDF5 (`.h5`, `.hdf5`) and a zip (`.keras`). Both hold the
+network as JSON, and which Keras wrote it.
 """
 
 import io
@@ -19,7 +19,7 @@ import h5py  # type: ignore[import-untyped]
 from inspectd.errors import BundleError, DataError
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"  # in a `.keras` file
-MOST_TEXT = 100_000_000  # bytes of a description; those of large networks have some millions
+MOST_TEXT = 100_000_000  # bytes of a description; large networks have some millions
 DAMAGED = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, EOFError)  # what parsers raise
 NEITHER = "is neither a `.keras` nor an `.h5` file. Save the model with `model.save('model.keras')`."
 
@@ -29,9 +29,9 @@ class ModelFile:
     """A file that Keras saved.
 
     Attributes:
-        path: Where it is.
-        suffix: The ending that Keras gives such a file: `.h5` or `.keras`.
-        entry: The network: `class_name` and `config`. None: the file holds weights only.
+        path: Its path.
+        suffix: The ending that Keras writes: `.h5` or `.keras`.
+        entry: The network: `class_name` and `config`; None if the file holds weights only.
         generation: 1, 2 or 3: the major version of the Keras that wrote it.
     """
 
@@ -53,15 +53,15 @@ class ModelFile:
 
 
 def look_at(path: Path) -> ModelFile:
-    """What is in a file.
+    """Reads a file.
 
     Raises:
-        DataError: Keras did not save it as one file, or it is damaged.
+        DataError: the file is damaged, or Keras did not save it as one file.
     """
     if path.is_dir():
         raise DataError(_folder(path))
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file. Give a `.keras` or `.h5` file.")
+        raise DataError(f"{path}: this file does not exist. Give a `.keras` or `.h5` file.")
     if path.name == "saved_model.pb":
         raise DataError(_folder(path.parent))
     with _reading(path):
@@ -76,10 +76,10 @@ def look_at(path: Path) -> ModelFile:
 
 
 def refuse_code(file: ModelFile) -> None:
-    """Refuses Python code in a file, which stands in Lambda layers.
+    """Refuses a file that holds Python code, which Lambda layers can.
 
     Raises:
-        BundleError: there is one.
+        BundleError: the file holds such a layer.
     """
     if found := list(_code(file.entry, "")):
         raise BundleError(
@@ -90,7 +90,7 @@ def refuse_code(file: ModelFile) -> None:
 
 
 def _code(value: Any, layer: str) -> Iterator[str]:
-    """The names of the layers that hold code, at any depth."""
+    """The names of all layers that hold code, nested ones too."""
     if isinstance(value, list):
         for each in value:
             yield from _code(each, layer)
@@ -125,7 +125,7 @@ def _of_zip(path: Path, archive: zipfile.ZipFile) -> ModelFile:
 
 
 def _text(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A part of the archive that is JSON. A few kilobytes can be packed so that they fill the memory."""
+    """Reads a JSON member of the archive; limits its size, because a few packed kilobytes can fill the memory."""
     if (size := archive.getinfo(name).file_size) > MOST_TEXT:
         raise ValueError(f"its {name} has {size:,} bytes, too many for the description of a network")
     return archive.read(name)
@@ -138,7 +138,7 @@ def _major(version: Any, otherwise: int) -> int:
 
 
 def _folder(path: Path) -> str:
-    """Why a folder is no file, and what makes one of it."""
+    """Why this folder cannot be used, and how to get a file from it."""
     if (path / "saved_model.pb").is_file():
         if not (path / "keras_metadata.pb").is_file():
             return (

@@ -1,7 +1,7 @@
-"""A large image as overlapping tiles, and the heat of its tiles as the heat of the whole. Pure geometry.
+"""Cuts a large image into overlapping tiles, and joins the heat of the tiles. Pure geometry.
 
-Tiles have the network's input size and the image's own resolution, so that a small defect is as large in a large image
-as in a small one. Each place of the image is in one tile at least.
+Tiles have the network's input size at the image's own resolution, so a small defect keeps its size in pixels. Each
+pixel of the image is in at least one tile.
 """
 
 import numpy as np
@@ -9,30 +9,29 @@ from numpy.typing import NDArray
 
 from inspectd.vision.heat import block_maxima
 
-MOST_CELLS = 2048  # a side, of the stitched heat: whatever looks at it takes as long as it is large
+MOST_CELLS = 2048  # a side of the joined heat: the time of all later steps grows with its size
 
 Place = tuple[int, int]  # a tile's upper left corner: row, column
 Heat = NDArray[np.float32]
 
 
 def starts(length: int, tile: int, overlap: int) -> list[int]:
-    """Where tiles begin along a side of `length` ≥ `tile` pixels: neighbours share `overlap` pixels.
+    """The first pixels of the tiles along a side of `length` ≥ `tile` pixels; neighbours share `overlap` pixels.
 
-    The last one is flush with the image's border and shares what is left over.
+    The last tile ends at the image's border and may share more.
     """
     return [*range(0, length - tile, tile - overlap), length - tile]
 
 
 class Mosaic:
-    """One image in tiles.
+    """One image, cut into tiles.
 
-    An image that is smaller than a tile is continued by its mirror image to the right and below; the heat that falls
-    there is cut off.
+    An image smaller than a tile is extended by its mirror image to the right and below; heat there is cut off.
 
     Args:
         image: uint8 (H, W, c), of any size. It is not copied unless it is smaller than a tile.
         tile: height and width of a tile.
-        overlap: Pixels that neighbours share, fewer than either.
+        overlap: Pixels that neighbours share; less than the tile's height and width.
     """
 
     def __init__(self, image: NDArray[np.uint8], tile: tuple[int, int], overlap: int) -> None:
@@ -50,9 +49,9 @@ class Mosaic:
         return self._image[row : row + height, column : column + width]
 
     def put(self, place: Place, heat: Heat) -> None:
-        """Adds the heat (h, w) of the tile at `place`, always of one shape. Where tiles overlap the hotter one counts.
+        """Adds the heat (h, w) of the tile at `place`, always of one shape. In overlaps the hotter cell counts.
 
-        Cells come to lie within half a cell of their place, which is finer than what they can tell.
+        Positions are rounded to half a cell, which is finer than the resolution of the heat.
         """
         known = np.nan_to_num(heat, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
         known = block_maxima(known, *map(_block, self._span(self._image.shape, heat.shape), heat.shape))
@@ -66,21 +65,21 @@ class Mosaic:
         np.maximum(under, known, out=under)
 
     def heat(self) -> Heat:
-        """The heat of the whole image in the cells of its tiles, once all are put; −∞ where none was a number.
+        """The heat of the whole image after all tiles were added, in cells of tile heat; −∞ where no tile had a number.
 
-        Where that were more than 2048 cells a side, each cell is the greatest of a block.
+        If a side had more than 2048 cells, each cell of the result is the maximum of a block.
         """
-        assert self._canvas is not None, "no tile has been put yet"
+        assert self._canvas is not None, "no tile was added yet"
         rows, columns = self._span(self._size, self._cells)
         return self._canvas[: max(rows, 1), : max(columns, 1)]
 
     def _span(self, pixels: tuple[int, ...], cells: tuple[int, ...]) -> tuple[int, int]:
-        """Rows and columns of pixels in cells, of which a tile has `cells`."""
+        """Converts rows and columns of pixels into cells, of which a tile has `cells`."""
         return round(pixels[0] * cells[0] / self._tile[0]), round(pixels[1] * cells[1] / self._tile[1])
 
 
 def _block(span: int, cells: int) -> int:
-    """How many cells become one, so that a side of `span` is short enough; a tile's `cells` can be shared out so."""
+    """The block size that makes a side of `span` cells short enough; it divides a tile's `cells`."""
     least = -(-span // MOST_CELLS)
     return next((block for block in range(least, cells) if cells % block == 0), cells)
 

@@ -1,9 +1,9 @@
-"""The reference networks: a backbone, cut where its maps are fine enough, and a head that decides.
+"""The reference networks: a backbone, cut at a layer whose maps are fine enough, and a head that decides.
 
 A backbone is any of `keras.applications`, or our own. The article's network is `vgg16`, uncut, with the `flatten` head
 at 224×224: 40,407,874 parameters. Small defects need full resolution instead: `vgg16` cut at `block3_conv3` with the
-`max` head, so that one small place is enough to decide. Every network ends in an activation (sigmoid or softmax) in its
-last layer and takes pixels as `normalise` gives them.
+`max` head, so that one small place is enough to decide. The last layer of every network is an
+activation (sigmoid or softmax); the input is pixels from `normalise`.
 """
 
 import itertools
@@ -16,11 +16,11 @@ from inspectd.model.engine.backend import keras
 from inspectd.model.spec import Backbone, Head, Preparation
 from inspectd.model.surgery import Anatomy, has_learned, nodes_named, parts
 
-# How slowly a layer's statistics follow. At those of ImageNet's networks (0.99, 0.999) they need thousands of steps to
-# arrive at other images; a training here has some hundreds, and would be measured by statistics that are not its own.
+# The momentum of a layer's statistics. With that of the ImageNet networks (0.99, 0.999) the statistics need thousands
+# of steps to fit other images. A training here has some hundreds, and would be validated with statistics of ImageNet.
 MOMENTUM = 0.9
-# The kinds of Keras's layers, as its modules are called, that change no feature or move it to another place; and the
-# operators of a graph that stand for layers which make features.
+# The modules of Keras layers that neither change a feature nor move it to another place; and the operators of a graph
+# that stand for layers which compute features.
 PASSING = frozenset({"pooling", "reshaping", "regularization", "preprocessing"})
 JOINING = frozenset({"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Concatenate"})
 COMPACT_STAGES = ((7, 16), (3, 32), (3, 48), (3, 64))  # side of the kernel, number of maps
@@ -34,10 +34,10 @@ def build_network(
 
 
 def open_backbone(name: Backbone, to: Preparation, *, imagenet: bool = False) -> Any:
-    """The whole of a backbone without its top, weights random or those of ImageNet.
+    """A whole backbone without its top, with random weights or those of ImageNet.
 
     Raises:
-        DataError: it does not take such images, or the weights are not to be had.
+        DataError: the backbone does not accept such images, or the weights are not available.
     """
     if name == "compact":
         return _compact(to, imagenet)
@@ -63,7 +63,7 @@ def open_backbone(name: Backbone, to: Preparation, *, imagenet: bool = False) ->
 
 
 def add_head(trunk: Any, cut: str | None, head: Head, classes: int) -> Any:
-    """A network with flat layers: the backbone, cut, and what decides.
+    """A network with flat layers: the cut backbone and the head.
 
     Args:
         cut: The backbone's layer after which the head follows; None for the whole backbone.
@@ -71,7 +71,7 @@ def add_head(trunk: Any, cut: str | None, head: Head, classes: int) -> Any:
             one sigmoid unit under the others; more give a softmax.
 
     Raises:
-        DataError: there is no such layer, or it gives no map.
+        DataError: the layer does not exist, or its output is not a map.
     """
     layer = trunk.layers[-1] if cut is None else next((each for each in trunk.layers if each.name == cut), None)
     if layer is None:
@@ -79,20 +79,21 @@ def add_head(trunk: Any, cut: str | None, head: Head, classes: int) -> Any:
         raise DataError(f"--cut {cut}: {trunk.name} has no such layer. It has {names}.")
     if len(layer.output.shape) != 4:
         raise DataError(
-            f"--cut {cut}: this layer of {trunk.name} gives no map. Name a convolution or what follows one."
+            f"--cut {cut}: the output of this layer of {trunk.name} is not a map. Name a convolution or a layer "
+            "that follows one."
         )
     units = 1 if classes == 2 and head != "flatten" else classes
     activation = "sigmoid" if classes == 2 else "softmax"
-    # Features cut from a pretrained backbone run into the thousands: random weights on them take epochs to unlearn.
+    # A cut backbone has thousands of features: training needs epochs to unlearn random weights on them.
     start = "glorot_uniform" if trunk.name == "compact" or head == "flatten" else "zeros"
     decision = keras.layers.Dense(units, activation=activation, kernel_initializer=start, name="decision")
     return keras.Model(trunk.input, decision(_head(head, layer.output)), name=trunk.name)
 
 
 def target_layer(network: Any, anatomy: Anatomy) -> str:
-    """The name of the layer that Grad-CAM looks at: the last to be called that makes a map, at any depth.
+    """The name of Grad-CAM's target layer: the last called layer whose output is a map, nested layers included.
 
-    A map of 1×1 says nothing of places. A layer that is called twice, or whose name others have too, cannot be named.
+    A map of 1×1 has no places. A layer that is called twice or whose name is not unique cannot be the target.
 
     Raises:
         DataError: none is to be seen.

@@ -1,7 +1,7 @@
-"""The null network: mean brightness as the logit. It needs no TensorFlow and no training.
+"""The null network, whose logit is the mean brightness. It needs neither TensorFlow nor training.
 
-It serves whatever is about processes, files and the ledger rather than about images, behind the very interface that
-real networks have: the brighter an image, the more of a defect it is. It is no model for a factory.
+It has the interface of a real network, and serves tests and measurements of processes, files and the ledger: the
+brighter an image, the stronger its defect. It is not a model for a factory.
 """
 
 import time
@@ -63,7 +63,7 @@ def write_null_bundle(
     """Writes a bundle of the null network.
 
     Args:
-        thresholds: In its logits; by default, brighter than mid-grey is a defect.
+        thresholds: In its logits; by default an image brighter than mid-grey is a defect.
         preparation: By default, 64×64 pixels.
     """
     spec = Spec(

@@ -1,4 +1,4 @@
-"""Judges images of one or of several pages: the worst page decides about its image."""
+"""Judges images of one or several pages: the worst page decides the verdict of its image."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from inspectd.model.inspector import Finding, Inspector, badness
 
 @dataclass(frozen=True)
 class Worst:
-    """The finding that decides about an image, and the number of its page, from 1 on."""
+    """The finding that decides an image's verdict, and the number of its page, from 1 on."""
 
     finding: Finding
     page: int
@@ -21,12 +21,12 @@ class Worst:
 def inspect_pages(
     inspector: Inspector, images: Sequence[Iterable[NDArray[np.uint8]]], alive: Callable[[], None] = lambda: None
 ) -> list[Worst]:
-    """Judges every page of every image; where pages are equally bad, the first one counts.
+    """Judges every page of every image; among equally bad pages the first one decides.
 
     Args:
-        images: For each image its pages as `Inspector.prepare` made them, at least one. No more pages are asked for at
-            a time than there are images, so that each may be made when it is asked for.
-        alive: Is called for each call of the network.
+        images: For each image its pages from `Inspector.prepare`, at least one. They are taken one per image at a time,
+            so an iterator may prepare each page when it is taken.
+        alive: Called for each call of the network.
     """
     spec = inspector.bundle.spec
     worst: dict[int, Worst] = {}

@@ -1,6 +1,6 @@
-"""The way from an image's pixels to a network's input, the same in training and in inspection.
+"""Turns an image's pixels into a network's input, in training as in inspection.
 
-`prepare` runs once per image on the processor and stays uint8; `normalise` runs inside the compiled call, on a batch.
+`prepare` runs once per image, on the processor, in uint8; `normalise` runs on a batch inside the compiled call.
 """
 
 from typing import Any
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from inspectd.model.backbones import SCALES
 from inspectd.model.spec import Preparation
 
-# Red, green, blue over ImageNet, in the units 0..255: as VGG16 was trained (Simonyan & Zisserman 2014), and as Keras
-# has them for the networks that came by way of Torch.
+# Means and deviations of red, green and blue over ImageNet, 0..255: those of VGG16 (Simonyan & Zisserman 2014), and
+# those that Keras uses for the networks that were trained in Torch.
 _CAFFE_MEAN = np.array([123.68, 116.779, 103.939], np.float32)
 _TORCH_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * np.float32(255)
 _TORCH_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32) * np.float32(255)
@@ -22,14 +22,14 @@ _TORCH_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32) * np.float32(255)
 def prepare(pixels: NDArray[np.uint8], to: Preparation) -> NDArray[np.uint8]:
     """Resizes an RGB image (H, W, 3), or a grey one (H, W), to (height, width, channels).
 
-    A grey image gives, to the bit, what it gives as RGB, for a third of the work. Safe in any thread; the input is not
-    changed.
+    A grey image gives the same bits as its RGB form, for a third of the work. Any thread may call it; the input stays
+    unchanged.
     """
     height, width = pixels.shape[:2]
     is_grey = pixels.ndim == 2
     pixels = pixels if is_grey else to_channels(pixels, to.channels)
     if (height, width) != (to.height, to.width):
-        # Averaging keeps a thin scratch visible where point sampling would step over it.
+        # Averaging keeps a thin scratch visible; point sampling can skip it.
         shrinks = to.height <= height and to.width <= width
         resized = cv2.resize(
             pixels, (to.width, to.height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -41,7 +41,7 @@ def prepare(pixels: NDArray[np.uint8], to: Preparation) -> NDArray[np.uint8]:
 
 
 def to_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """An RGB image (H, W, 3), or a grey one (H, W), as (H, W, channels), which are 3 or 1."""
+    """Converts an RGB (H, W, 3) or grey (H, W) image to (H, W, channels) with 3 or 1 channels."""
     if pixels.ndim == 2:
         return (
             cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
@@ -54,7 +54,7 @@ def to_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
 
 
 def normalise(pixels: Any, to: Preparation) -> Any:
-    """Brings float32 pixels 0..255 (n, height, width, channels) to the network's scale; an array or a tensor."""
+    """Scales float32 pixels 0..255 (n, height, width, channels), an array or a tensor, as the network expects."""
     if to.preprocess == "scale":
         return pixels * np.float32(1 / 255)
     if to.preprocess == "none":

@@ -1,8 +1,8 @@
-"""The proof: an inspector reproduces its bundle's golden images on this very device, in this precision, or stays out.
+"""The proof: an inspector must reproduce its bundle's golden images on this device in this precision, or is refused.
 
-float32 passes when no logit is farther off than 1 % of the validation logit gap. A reduced precision passes when every
-verdict is the expected one, no logit is farther off than 5 % of the gap (bfloat16) or 25 % (int8), and the heat points
-where it did (cosine ≥ 0.99, or 0.95). `loading` chooses the precision by these proofs.
+float32 passes if every logit is within 1 % of the validation logit gap. A reduced precision passes if every verdict is
+the expected one, every logit is within 5 % (bfloat16) or 25 % (int8) of the gap, and the heat has the expected pattern
+(cosine ≥ 0.99 or 0.95). `loading` chooses the precision by these proofs.
 """
 
 import logging
@@ -24,17 +24,17 @@ log = logging.getLogger(__name__)
 
 ALLOWED: dict[Precision, float] = {"float32": 0.01, "bfloat16": 0.05, "int8": 0.25}  # shares of the gap
 ALIKE: dict[Precision, float] = {"bfloat16": 0.99, "int8": 0.95}  # the least cosine of a reduced precision's heat
-DARK = 0.01  # of full colour: heat that stays below is none
+DARK = 0.01  # of full colour: weaker heat counts as no heat
 
 
 @dataclass(frozen=True)
 class Reproduced:
-    """One golden image as it was found.
+    """The comparison of one golden image.
 
     Attributes:
-        expected: The verdict that the expected logits have under the bundle's thresholds.
-        share: The largest difference of a logit, as a share of the gap; infinite if one is no number.
-        cosine: Of the found heat with the expected one, 0..1; None if there is none to compare with.
+        expected: The verdict of the expected logits under the bundle's thresholds.
+        share: The largest difference of a logit, as a share of the gap; infinite if one is not a number.
+        cosine: The cosine of the found and the expected heat, 0..1; None if no heat is expected.
     """
 
     image: GoldenImage
@@ -44,7 +44,7 @@ class Reproduced:
     cosine: float | None
 
     def faults(self, precision: Precision) -> list[str]:
-        """Why it does not pass, with the figures; nothing where it does."""
+        """Why the image does not pass, with figures; empty if it passes."""
         faults = []
         if self.share > ALLOWED[precision]:
             allowed = f"{ALLOWED[precision]:.0%} is allowed"
@@ -61,7 +61,7 @@ class Reproduced:
 
 @dataclass(frozen=True)
 class Proof:
-    """What came of reproducing all of a bundle's golden images."""
+    """The result of reproducing all golden images of a bundle."""
 
     title: str
     device: str
@@ -73,7 +73,7 @@ class Proof:
         return not any(each.faults(self.precision) for each in self.images)
 
     def as_dicts(self) -> list[dict[str, Any]]:
-        """One for each image, as JSON has it: a number that is none is null."""
+        """JSON: one entry for each image; NaN and infinity become null."""
         return [
             {
                 "precision": self.precision,
@@ -115,9 +115,9 @@ def prove(inspector: Inspector, golden: Golden, alive: Callable[[], None]) -> Pr
 
 
 def cosine(found: NDArray[np.float32], expected: NDArray[np.float32], dark: float) -> float:
-    """The cosine of two heats (16, 16), ≥ 0: 1 where they point alike, whatever their strength; 0 for no numbers.
+    """The cosine of two heats (16, 16), ≥ 0: 1 for the same pattern at any strength; 0 if one is not finite.
 
-    Heat that is nowhere above `dark` is none: two such are alike (1), and one beside a real one is not (0).
+    Heat that is nowhere above `dark` counts as none: the cosine of two such heats is 1, of one such and another 0.
     """
     is_dark = [float(heat.max()) <= dark for heat in (found, expected)]
     if any(is_dark):

@@ -1,6 +1,6 @@
-"""What `bundle.yaml` says: the meaning of a network's outputs and how it is used, as frozen, checked dataclasses.
+"""The content of `bundle.yaml`: the meaning of a network's outputs and how it is used, as frozen, checked dataclasses.
 
-Whoever makes one with values that contradict each other gets a ValueError (pydantic's) that names the field.
+Contradictory values raise a ValueError (pydantic's) that names the field.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -18,13 +18,13 @@ Backbone = Annotated[str, AfterValidator(known_backbone)]
 Head = Literal["flatten", "avg", "max"]
 Preprocess = Literal["scale", "backbone", "none"]
 Bits = Annotated[int, Field(ge=LEAST, le=FULL)]
-MOST_AUC_LOST = 0.001  # by int8, for `auto` to take it
+MOST_AUC_LOST = 0.001  # `auto` takes int8 only if it loses less
 _RULES = ConfigDict(extra="forbid")
 
 
 @checked(frozen=True, config=_RULES)
 class ImageClass:
-    """One class the network knows. `ok` classes pass; all others are defects (NG)."""
+    """One class of the network. `ok` classes pass; all others are defects (NG)."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
     ok: bool
@@ -32,13 +32,13 @@ class ImageClass:
 
 @checked(frozen=True, config=_RULES)
 class Preparation:
-    """How an image becomes the network's input: resized to `width` × `height`, grey or RGB, then brought to scale.
+    """How an image becomes the network's input: resized to `width` × `height`, grey or RGB, then scaled.
 
-    `preprocess: scale` divides by 255; `backbone` does what the backbone was pretrained with; `none` leaves 0..255, for
-    a network that scales pixels itself.
+    `preprocess: scale` divides by 255; `backbone` scales as in the pretraining; `none` leaves 0..255, for a network
+    that scales pixels itself.
 
-    `bits` says how many bits the values in 16-bit files have, where a file does not say so itself: a camera of 12 bits
-    may store 0..4095 in them. It changes nothing for files of 8 bits.
+    `bits` is the number of bits of the values in 16-bit files that do not state it: a 12-bit camera may store 0..4095.
+    Files of 8 bits are not affected.
     """
 
     width: Annotated[int, Field(ge=8, le=8192)]
@@ -53,7 +53,7 @@ class Preparation:
         if self.preprocess == "backbone" and self.backbone is None:
             raise ValueError("`preprocess: backbone` needs `backbone` to say which")
         if self.preprocess == "scale" and self.backbone and SCALES[self.backbone] == "own":
-            raise ValueError(f"`preprocess: scale` is not for {self.backbone}, which scales pixels itself")
+            raise ValueError(f"`preprocess: scale` does not fit {self.backbone}, which scales pixels itself")
         if self.preprocess == "backbone" and self.channels == 1 and SCALES[str(self.backbone)] in ("caffe", "torch"):
             raise ValueError(f"`preprocess: backbone` of {self.backbone} is for RGB and needs `channels: 3`")
         return self
@@ -63,7 +63,7 @@ class Preparation:
 class Tiles:
     """Large images are cut, not resized: into tiles of the network's input size that share `overlap` pixels.
 
-    A defect that is no larger than the overlap lies whole in one of them.
+    A defect no larger than the overlap lies entirely in one tile.
     """
 
     overlap: Annotated[int, Field(ge=0)]
@@ -71,7 +71,9 @@ class Tiles:
 
 @checked(frozen=True, config=_RULES)
 class Thresholds:
-    """Where the margin (a logit, see `verdict.margin`) becomes a defect; from `review` up to there a person decides."""
+    """The margin (a logit, see `verdict.margin`) from which an image is a defect; between `review` and it a person
+    decides.
+    """
 
     defect: Finite
     review: Finite | None = None
@@ -83,7 +85,7 @@ class Thresholds:
         return self
 
     def as_dict(self) -> dict[str, float]:
-        """As the ledger keeps them: `review` only where there is one."""
+        """JSON for the ledger; it holds `review` only if that is set."""
         return {"defect": self.defect} | ({} if self.review is None else {"review": self.review})
 
 
@@ -97,7 +99,7 @@ class Calibration:
 
 @checked(frozen=True, config=_RULES)
 class HeatScale:
-    """The fixed colour scale: nothing is shown below `low`, full colour from `high` on (units of the heat)."""
+    """The fixed colour scale: heat below `low` is invisible, from `high` on it has full colour (units of the heat)."""
 
     low: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     high: Positive
@@ -111,12 +113,12 @@ class HeatScale:
 
 @checked(frozen=True, config=_RULES)
 class Quantised:
-    """The network in int8 up to its target layer, held against float32 on images that it has not learned from.
+    """The comparison of the int8 network with float32 on images that were not used in training.
 
     Attributes:
-        calibrated_with: How many training images gave the ranges of its numbers.
-        images: How many were compared: those that chose the threshold.
-        verdicts_changed: How many of them have another verdict.
+        calibrated_with: The number of training images that gave the ranges.
+        images: The number of compared images: those that chose the threshold.
+        verdicts_changed: The number of compared images with another verdict.
         farthest: The largest difference of a logit.
     """
 
@@ -129,7 +131,7 @@ class Quantised:
 
     @property
     def ranks_as_well(self) -> bool:
-        """Whether it tells defects from good images as well as float32 does, but for 0.001 of the AUC."""
+        """Whether its AUC is at most 0.001 below that of float32."""
         return self.auc_float32 - self.auc <= MOST_AUC_LOST
 
 
@@ -138,17 +140,18 @@ class Spec:
     """All of `bundle.yaml`: what the network's outputs mean and how the bundle is used.
 
     Attributes:
-        classes: In the order of the network's outputs. A single sigmoid unit stands for the defect of two classes.
-        activation: How the outputs are read. Decisions are taken from the logits below it.
+        classes: The classes in the order of the network's outputs. A single sigmoid unit stands for the defect of two
+            classes.
+        activation: The network's last activation. Decisions use the logits before it.
         layer: The layer whose activations the heat weighs; None for the null network.
-        explain: Whose logit the heat explains: the strongest `defect` class, or the `predicted` class.
-        tiles: How images are cut at their own resolution; None where the whole image is resized to the network's input.
-        heat_scale: By method, then by class name, for every class that can be explained. Grad-CAM is always there;
-            another method can be used where it has its own numbers, because the heats differ in size.
+        explain: The class whose logit the heat explains: the strongest `defect` class or the `predicted` class.
+        tiles: How images are cut at their own resolution; None if the whole image is resized to the network's input.
+        heat_scale: Colour scales by method, then by class name, for every class that can be explained. Grad-CAM is
+            always present; another method needs scales of its own, because the heats differ in size.
         evaluated_in: The precision in which thresholds, scale and metrics were measured.
-        int8: What its int8 part was measured to do; None where it has none.
-        metrics: What was measured on validation images.
-        training: Everything that was used to make the network.
+        int8: The measured quality of the int8 part; None if there is none.
+        metrics: Figures measured on validation images.
+        training: Everything that went into the training.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=128)]

@@ -1,7 +1,7 @@
-"""Opening a saved network: its layers found, its last activation taken off, its precision set.
+"""Opens a saved network, finds its layers, removes its last activation and sets its precision.
 
-All of it acts on a live Keras model of any make (flat, nested, Sequential, subclassed), because it asks which layers
-are called and in which order, never how the model was put together. Nothing here decides anything about images.
+The functions work on any Keras model (flat, nested, Sequential, subclassed): they look at which layers are called and
+in which order, not at how the model was built. Nothing here decides anything about images.
 """
 
 import re
@@ -32,7 +32,7 @@ class LayerCall:
 
     Attributes:
         node: The layer or operator.
-        shape: That of its output (n, …); empty where the output is not one tensor.
+        shape: The shape of its output (n, …); empty if the output is not a single tensor.
     """
 
     node: Any
@@ -41,14 +41,14 @@ class LayerCall:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """What one pass through a network showed.
+    """The observations of one pass through a network.
 
     Attributes:
-        units: Number of outputs.
-        calls: Those of its layers and operators at any depth, in the order in which they finished. Networks nested in
-            it are left out, because what they are made of is listed.
-        last: The layer whose very output is the network's, called once; None if something follows it. Of several that
-            hand it on unchanged, the first with an activation.
+        units: The number of outputs.
+        calls: The calls of its layers and operators at any depth, in the order in which they finished. Nested networks
+            are left out, because their layers are listed.
+        last: The layer whose output is the network's output, called once; None if other operations follow it. If
+            later layers pass that output on unchanged, the first with an activation.
     """
 
     units: int
@@ -62,10 +62,10 @@ class Anatomy:
 
 
 def load_network(path: Path) -> Any:
-    """Loads `model.keras` without running any code that the file brings along.
+    """Loads `model.keras` without running any code from the file.
 
     Raises:
-        BundleError: the file is no Keras model, or holds code (a Lambda layer) or classes unknown here.
+        BundleError: the file is not a Keras model, or holds code (a Lambda layer) or classes unknown here.
     """
     with loading(path):
         return keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -73,14 +73,14 @@ def load_network(path: Path) -> Any:
 
 @contextmanager
 def loading(path: Path) -> Iterator[None]:
-    """Says in a sentence why Keras cannot load a file.
+    """Turns Keras's errors on loading a file into sentences.
 
     Raises:
         BundleError: see `load_network`.
     """
     try:
         yield
-    except Exception as error:  # Keras raises whatever its parts raise, and wraps it in the whole configuration
+    except Exception as error:  # Keras raises any exception, and appends the whole configuration
         first = first_cause(error)
         reason = " ".join(str(first).split())
         if "lambda" in reason and "arbitrary code" in reason:
@@ -97,8 +97,8 @@ def loading(path: Path) -> Iterator[None]:
             raise BundleError(f"{path} {TOO_LARGE}") from error
         if found := _UNKNOWN.match(reason):
             raise BundleError(
-                f"{path} needs {found[1]}, which Keras does not bring and no code of which is run. Build the network "
-                "from Keras's own layers."
+                f"{path} needs {found[1]}, which is not part of Keras, and inspectd runs no code from files. Build "
+                "the network from Keras's own layers."
             ) from error
         raise BundleError(
             f"{path} cannot be loaded by Keras {keras.__version__} ({type(first).__name__}: {reason[:300]}). Save it "
@@ -107,21 +107,21 @@ def loading(path: Path) -> Iterator[None]:
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Whether it was memory that a network could not be built with."""
+    """Whether the error means that memory did not suffice to build the network."""
     return isinstance(error, MemoryError) or _SHORTAGE.search(str(error)) is not None
 
 
 def first_cause(error: BaseException) -> BaseException:
-    """The error that all others followed from."""
+    """The first error of the chain."""
     while cause := error.__cause__ or error.__context__:
         error = cause
     return error
 
 
 def inner_layers(network: Any) -> list[Any]:
-    """Every layer at any depth, each once, those of a nested network after it.
+    """Every layer at any depth, each once; the layers of a nested network follow it.
 
-    The order is that in which they were put together. In which they compute, only `examine` knows.
+    The order is that of building. `examine` gives the order of computation.
     """
     found: dict[int, Any] = {}
     for layer in _direct(network):
@@ -131,9 +131,9 @@ def inner_layers(network: Any) -> list[Any]:
 
 
 def parts(network: Any) -> list[Any]:
-    """What a network computes with: its layers and the operators of its graph, and those of networks nested in it.
+    """The layers and graph operators of a network and of the networks nested in it.
 
-    What a layer is made of within (the projections of an attention, what a wrapper wraps) is not among them.
+    The inner parts of a layer (the projections of an attention, a wrapped layer) are not included.
     """
     found: dict[int, Any] = {}
     operators = [each for each in getattr(network, "operations", ()) if not isinstance(each, keras.layers.Layer)]
@@ -144,12 +144,12 @@ def parts(network: Any) -> list[Any]:
 
 
 def _direct(layer: Any) -> list[Any]:
-    # Never with `recursive`: that turns the order of inner layers around.
+    # Never with `recursive`, which reverses the order of inner layers.
     return list(layer._flatten_layers(include_self=False, recursive=False))
 
 
 def has_learned(node: Any) -> bool:
-    """Whether a layer or operator has weights that training gives; what a Normalization knows of pixels is none."""
+    """Whether a layer or operator has trained weights; the pixel statistics of a Normalization do not count."""
     return bool(getattr(node, "weights", ())) and not isinstance(node, keras.layers.Normalization)
 
 
@@ -160,10 +160,10 @@ def nodes_named(network: Any, name: str) -> list[Any]:
 
 
 def layer_named(network: Any, name: str) -> Any:
-    """The layer called `name`, at any depth, or the operator.
+    """The layer or operator of this name, at any depth.
 
     Raises:
-        BundleError: there is none, or more than one.
+        BundleError: there is no such layer, or more than one.
     """
     found = nodes_named(network, name)
     if len(found) == 1:
@@ -175,10 +175,10 @@ def layer_named(network: Any, name: str) -> Any:
 
 
 def examine(network: Any, shape: tuple[int, int, int]) -> Anatomy:
-    """Traces one pass over an input (h, w, c), computing nothing.
+    """Traces one pass over an input (h, w, c) without computing.
 
     Raises:
-        BundleError: the network takes another input, or does not give one row of numbers per image.
+        BundleError: the network expects another input, or its output is not one row of numbers per image.
     """
     calls: list[tuple[Any, Any]] = []
 
@@ -205,7 +205,7 @@ def examine(network: Any, shape: tuple[int, int, int]) -> Anatomy:
 
 
 def _computing(network: Any) -> Iterator[Any]:
-    """Every layer and operator that is not itself a network of others."""
+    """Every layer and operator that is not itself a network."""
     layers = [layer for layer in inner_layers(network) if not (isinstance(layer, keras.Model) and _direct(layer))]
     yield from {id(node): node for node in (*layers, *parts(network))}.values()
 
@@ -223,16 +223,16 @@ def _anatomy(output: Any, calls: list[tuple[Any, Any]]) -> Anatomy:
 
 
 def take_off_activation(anatomy: Anatomy, expected: str) -> bool:
-    """Makes the network give logits, by a linear activation in its last layer.
+    """Makes the network return logits by giving its last layer a linear activation.
 
     Args:
-        expected: `sigmoid` or `softmax`, as the bundle says. A layer that is linear already stays as it is.
+        expected: `sigmoid` or `softmax`, from the bundle. A layer that is already linear stays unchanged.
 
     Returns:
-        Whether the network now gives logits; False if its activation cannot be told apart from the rest.
+        Whether the network now returns logits; False if its activation cannot be separated from the rest.
 
     Raises:
-        BundleError: the network's last activation is another one.
+        BundleError: the network ends in another activation.
     """
     last: Any = anatomy.last
     if isinstance(last, keras.layers.Softmax):
@@ -249,9 +249,10 @@ def take_off_activation(anatomy: Anatomy, expected: str) -> bool:
 
 
 def set_precision(network: Any, anatomy: Anatomy, precision: Precision) -> None:
-    """Lets every layer compute in `precision`, its weights in float32; the layers that make the logits stay float32.
+    """Makes every layer compute in `precision` with float32 weights; the layers that compute the logits stay in
+    float32.
 
-    A saved network carries its layers' precision with it, so the policy is set on the loaded layers themselves.
+    A saved network carries the precision of each layer, so the policy is set on the loaded layers.
     """
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     for layer in inner_layers(network):
@@ -264,13 +265,13 @@ def set_precision(network: Any, anatomy: Anatomy, precision: Precision) -> None:
 
 
 def narrow_weights(network: Any) -> None:
-    """Keeps in bfloat16, for good, the weights that `set_precision` has made the network use in bfloat16 only.
+    """Converts the weights that the network uses only in bfloat16 (see `set_precision`) to bfloat16.
 
-    Not a number changes: else Keras converts all of them in every call, which is a third of the time of one image, and
-    holds them in twice the memory. What a layer uses in float32, such as what a batch normalisation knows, stays.
+    No result changes. Without this, Keras converts all weights in every call, a third of the time of one image, and
+    holds twice the memory. Weights that a layer uses in float32, such as those of a batch normalisation, stay float32.
     """
     layers = inner_layers(network)
     exact = {id(weight) for layer in layers if layer.compute_dtype == "float32" for weight in layer.variables}
     for weight in {id(weight): weight for layer in layers for weight in layer.variables}.values():
         if weight._autocast and weight.dtype == "float32" and id(weight) not in exact:
-            weight._value = engine.narrowed(weight.value)  # Keras has no other way to it
+            weight._value = engine.narrowed(weight.value)  # Keras offers no public way

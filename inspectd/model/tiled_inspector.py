@@ -1,7 +1,7 @@
-"""The inspector of large images: each in overlapping tiles, of which the worst decides.
+"""The inspector of large images: it judges overlapping tiles, and the worst tile decides.
 
-It stands in front of an inspector of images of the network's input size. An image takes its own pixels and the heat of
-the whole; of its tiles no more exist at a time than one call of the network takes.
+It passes tiles to an inspector of the network's input size. Memory holds the image and its whole heat, and only as many
+tiles as one call of the network takes.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,9 +23,9 @@ class TiledInspector:
     """A bundle with `tiles` on a device. See `inspector.Inspector`.
 
     Args:
-        inner: The same bundle's inspector of single tiles.
-        tiles: How images are cut.
-        alive: Is called for each call of the network: an image may need hundreds.
+        inner: The inspector of single tiles, of the same bundle.
+        tiles: The overlap of the tiles.
+        alive: Called for each call of the network: an image may need hundreds.
     """
 
     def __init__(self, inner: Inspector, tiles: Tiles, alive: Callable[[], None]) -> None:
@@ -55,12 +55,12 @@ class TiledInspector:
         return self._inner.remarks
 
     def warm_up(self, batch: int) -> float:
-        """See `Inspector.warm_up`; a batch is one of tiles."""
+        """See `Inspector.warm_up`; a batch consists of tiles."""
         self._batch = batch
         return self._inner.warm_up(batch)
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The image (H, W, channels) at its own resolution."""
+        """Returns the image (H, W, channels) at its own resolution."""
         return to_channels(pixels, self.bundle.spec.preparation.channels)
 
     def inspect(self, prepared: Sequence[NDArray[np.uint8]], methods: Sequence[Method] = ()) -> list[Finding]:
@@ -77,10 +77,10 @@ class TiledInspector:
 
 
 class _Judged:
-    """What the tiles of one image say so far.
+    """The combined findings of one image's tiles so far.
 
-    Tiles may explain different classes, whose heats have different scales. They are compared, and stitched, in parts of
-    their own scale: 0 is its `low`, 1 its `high`.
+    Tiles may explain different classes, whose heats have different scales. Heats are compared and joined relative to
+    their scale: 0 is its `low`, 1 its `high`.
     """
 
     def __init__(self, spec: Spec, mosaic: Mosaic) -> None:
@@ -90,7 +90,7 @@ class _Judged:
         self._peaks: dict[Method, float] = {}
 
     def add(self, place: Place, finding: Finding) -> None:
-        """Takes what was found in the tile at `place`."""
+        """Adds the finding of the tile at `place`."""
         if self._worst is None or badness(self._spec, finding) > badness(self._spec, self._worst):
             self._worst = finding
         self.mosaic.put(place, _on_scale(finding.heat, finding.scale))
@@ -99,9 +99,9 @@ class _Judged:
             self._peaks[method] = float(np.fmax(self._peaks.get(method, -np.inf), _on_scale(maximum, scale)))
 
     def finding(self) -> Finding:
-        """The image's finding: that of its worst tile, with the heat of all of them on that tile's scale."""
+        """The image's finding: that of its worst tile, with the heat of all tiles on that tile's scale."""
         worst = self._worst
-        assert worst is not None, "an image has one tile at least"
+        assert worst is not None, "an image has at least one tile"
         scales = {method: self._spec.scale_of(method, worst.explained) for method in self._peaks}
         maxima = {method: float(_off_scale(peak, scales[method])) for method, peak in self._peaks.items()}
         return replace(worst, heat=_off_scale(self.mosaic.heat(), worst.scale), maxima=maxima)

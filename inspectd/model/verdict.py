@@ -1,7 +1,7 @@
-"""From logits to a verdict. Pure arithmetic on float32 logits, never on probabilities.
+"""Turns logits into a verdict. Pure arithmetic on float32 logits, never on probabilities.
 
-Probabilities saturate: a network that is sure says exactly 1.0 of every defect, and nothing can be told apart any more.
-The *margin* is the one number that decides, in the units of the logits: the higher, the more like a defect.
+Probabilities saturate: a confident network gives exactly 1.0 for every defect, so they cannot be ranked. The *margin*
+decides, in the units of the logits: the higher, the more like a defect.
 """
 
 import math
@@ -18,11 +18,11 @@ Activation = Literal["softmax", "sigmoid"]
 
 
 def margin(logits: Sequence[float], classes: Sequence[ImageClass], activation: Activation) -> float:
-    """How far an image lies on the defect's side.
+    """The margin of one image.
 
     - One sigmoid unit for two classes: the unit itself, which stands for the defect.
     - Softmax: log Σ exp over the NG classes − log Σ exp over the OK classes, the logit of 1 − Σ p(OK).
-    - Two sigmoid units, one OK and one NG: their difference, so that 0 is where argmax changes its mind.
+    - Two sigmoid units, one OK and one NG: their difference, so that argmax changes at 0.
     - Any other sigmoid units: the strongest NG unit.
 
     Args:
@@ -35,7 +35,7 @@ def margin(logits: Sequence[float], classes: Sequence[ImageClass], activation: A
 
 
 def margins(logits: NDArray[np.float64], classes: Sequence[ImageClass], activation: Activation) -> NDArray[np.float64]:
-    """The margin of each of many images: logits (n, units) → margins (n,)."""
+    """The margins (n,) of many images with logits (n, units)."""
     known = np.isfinite(logits).all(axis=1)
     of = logits[known]
     ok = np.array([each.ok for each in classes])
@@ -53,7 +53,7 @@ def margins(logits: NDArray[np.float64], classes: Sequence[ImageClass], activati
 
 
 def decide(margin: float, thresholds: Thresholds) -> Verdict:
-    """The verdict for a margin. A number that is not finite is for a person to look at: silence is never OK."""
+    """The verdict for a margin; `review` if the margin is not finite, because a missing answer is never OK."""
     if not math.isfinite(margin):
         return Verdict.REVIEW
     if margin >= thresholds.defect:

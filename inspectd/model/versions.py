@@ -1,12 +1,12 @@
-"""Versions of a model: `models/NAME/1`, `2`, `3` …, each a bundle, and the link `current` to the one that is to judge.
+"""Versions of a model: `models/NAME/1`, `2`, `3` …, each a bundle, and the link `current` to the version that judges.
 
     models/cracks/
       1/  2/            bundles; the folder's name is the version that `bundle.yaml` states
-      current -> 2      relative, replaced by a rename: it leads to the one or to the other, never to nothing
-      activations.json  what was made current, when and why
+      current -> 2      relative, replaced by a rename: it always leads to a version
+      activations.json  the versions that became current, when and why
 
-Whatever dies between two steps leaves a folder that can be used: `current` alone is the truth. An entry of
-`activations.json` is written before the link is set, and one that the link does not confirm never happened.
+A process that dies between two steps leaves a usable folder: the link `current` decides. An entry of
+`activations.json` is written before the link is set; the last entry is ignored if the link does not match it.
 """
 
 import fcntl
@@ -34,7 +34,7 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 @dataclass(frozen=True)
 class Activation:
-    """That a version was made current. `back` says that it was a return to the one before."""
+    """A version became current. `back`: by a return to the version before."""
 
     at: str
     version: int
@@ -46,14 +46,14 @@ _HISTORY = TypeAdapter(list[Activation])
 
 
 def versions(folder: Path) -> list[int]:
-    """The versions that lie in a folder, the oldest first; none where it is no folder of versions."""
+    """The versions in a folder, oldest first; empty if it is not a folder of versions."""
     if is_bundle(folder) or not folder.is_dir():
         return []
     return sorted(int(each.name) for each in folder.iterdir() if _NUMBER.fullmatch(each.name) and is_bundle(each))
 
 
 def current(folder: Path) -> int | None:
-    """The version that `current` leads to, whether it is there or not; None where there is no such link."""
+    """The version that `current` leads to, existing or not; None without the link."""
     try:
         name = str((folder / CURRENT).readlink())
     except OSError:
@@ -62,23 +62,23 @@ def current(folder: Path) -> int | None:
 
 
 def folder_of(bundle: Bundle) -> Path | None:
-    """The folder of versions that a bundle lies in; None where it is no version of a model."""
+    """The folder of versions that holds a bundle; None if the bundle is not a version of a model."""
     folder = bundle.path.parent
     return folder if bundle.path.name in map(str, versions(folder)) else None
 
 
 def history(folder: Path) -> list[Activation]:
-    """What was made current in this folder and is so, or was before; the newest last.
+    """The activations in this folder, newest last.
 
     Raises:
-        BundleError: the record of it is damaged.
+        BundleError: `activations.json` is damaged.
     """
     try:
         entries = _HISTORY.validate_json((folder / ACTIVATIONS).read_bytes())
     except FileNotFoundError:
         entries = []
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no list of activations"
+        why = error.strerror if isinstance(error, OSError) else "it is not a list of activations"
         raise BundleError(
             f"{folder / ACTIVATIONS} cannot be read: {why}. Remove it: only the history is lost."
         ) from error
@@ -86,15 +86,15 @@ def history(folder: Path) -> list[Activation]:
     if now is None or _line(entries)[-1:] == [now]:
         return entries
     if _line(entries[:-1])[-1:] == [now]:
-        return entries[:-1]  # whoever wrote the last one died before the link was set
-    return [*entries, Activation("", now)]  # the first version, or a link that was set by hand
+        return entries[:-1]  # the writer of the last one died before it set the link
+    return [*entries, Activation("", now)]  # the first version, or a link set by hand
 
 
 def name_of(folder: Path) -> str:
-    """What the model is called whose versions lie in `folder`, wherever that is seen from (`.`, `..`).
+    """The name of the model whose versions are in `folder`; resolves `.` and `..`.
 
     Raises:
-        BundleError: no model can have that name.
+        BundleError: a model cannot have that name.
     """
     name = (folder.resolve() if folder.name in ("", "..") else folder).name
     try:
@@ -110,22 +110,22 @@ def name_of(folder: Path) -> str:
 
 
 def refuse_unfit(folder: Path) -> None:
-    """Refuse a place where no version can be written, before hours of work end there.
+    """Refuses a folder into which no version can be written, before hours of training.
 
     Raises:
-        BundleError: it is a bundle itself, no folder, a folder with other things in it, or no model can have its name.
+        BundleError: it is a bundle, not a folder, a folder with other content, or has a name that a model cannot have.
     """
     name_of(folder)
     if is_bundle(folder):
         raise BundleError(f"{folder} is a bundle itself, and versions need a folder of their own. Choose another name.")
     if os.path.lexists(folder) and not folder.is_dir():
-        raise BundleError(f"{folder} is no folder. Choose another name for the model.")
+        raise BundleError(f"{folder} is not a folder. Choose another name for the model.")
     if folder.is_dir() and not versions(folder):
         others = [
             each.name for each in folder.iterdir() if each.name[0] != "." and each.name not in (CURRENT, ACTIVATIONS)
         ]
         if others:
-            raise BundleError(f"{folder} holds {others[0]}, which is no version of a model. Choose another name.")
+            raise BundleError(f"{folder} holds {others[0]}, which is not a version of a model. Choose another name.")
 
 
 def publish(
@@ -135,13 +135,13 @@ def publish(
     base: Bundle | None = None,
     without: Collection[str] = (),
 ) -> Bundle:
-    """Writes the next version into `folder`, whole or not at all; it becomes current only where none is yet.
+    """Writes the next version into `folder`, whole or not at all; the first version becomes current.
 
-    Two writers at once get two numbers: whose folder is renamed into place first decides.
+    Two simultaneous writers get two numbers, in the order in which they rename their folders into place.
 
     Args:
-        spec: Its `version` is set here.
-        files, base, without: As `write_bundle` takes them.
+        spec: Its `version` is replaced.
+        files, base, without: See `write_bundle`.
 
     Raises:
         BundleError: no version can be written there.
@@ -151,7 +151,7 @@ def publish(
         make_folder(folder)
         while True:
             number = max(versions(folder), default=0) + 1
-            # Before the bundle as well, so that at no moment the first version stands and is not current.
+            # Set before the bundle exists, so that the first version is current from its first moment.
             made = _make_current_where_none_is(folder, number)
             try:
                 bundle = write_bundle(folder / str(number), replace(spec, version=number), files, base, without)
@@ -168,21 +168,21 @@ def publish(
 
 
 def activate(folder: Path, version: int, reason: str = "", prove: Callable[[Bundle], None] | None = None) -> Bundle:
-    """Makes a version current, once every byte of it is verified. A running daemon takes it up by itself.
+    """Verifies every byte of a version and makes it current. A running daemon notices the change.
 
     Args:
-        prove: Asked as well before anything is changed; it raises for a bundle that must not be taken.
+        prove: Called before anything changes; raises if the bundle must not be used.
 
     Raises:
         BundleError: there is no such version, it is damaged, or the link cannot be set.
     """
     known = versions(folder)
     if version not in known:
-        there = f"it has {', '.join(map(str, known))}" if known else "it is no folder of versions"
-        raise BundleError(f"{folder} has no version {version}: {there}. `inspectd model list` shows what there is.")
+        there = f"it has {', '.join(map(str, known))}" if known else "it is not a folder of versions"
+        raise BundleError(f"{folder} has no version {version}: {there}. `inspectd model list` shows all versions.")
     bundle = load_bundle(folder / str(version))
     if bundle.spec.version != version:
-        raise BundleError(f"{bundle.path} states that it is version {bundle.spec.version}. Give its folder that name.")
+        raise BundleError(f"{bundle.path} says that it is version {bundle.spec.version}. Give its folder that name.")
     if prove:
         prove(bundle)
     with _alone(folder):
@@ -192,10 +192,10 @@ def activate(folder: Path, version: int, reason: str = "", prove: Callable[[Bund
 
 
 def rollback(folder: Path, reason: str = "") -> Bundle:
-    """Makes the version current that was so before; called again, the one before that.
+    """Makes the previously current version current again; a second call goes back one more.
 
     Raises:
-        BundleError: no other version was current before, it is damaged, or the link cannot be set.
+        BundleError: no other version was current before, that version is damaged, or the link cannot be set.
     """
     with _alone(folder):
         entries = history(folder)
@@ -211,7 +211,7 @@ def rollback(folder: Path, reason: str = "") -> Bundle:
 
 
 def previous(folder: Path) -> Path | None:
-    """The bundle that `rollback` would return to; None where nothing is known of one."""
+    """The bundle that `rollback` would return to; None if there is none."""
     try:
         version = _earlier(folder, history(folder))
     except BundleError:
@@ -225,7 +225,7 @@ def _earlier(folder: Path, entries: list[Activation]) -> int | None:
 
 
 def _line(entries: list[Activation]) -> list[int]:
-    """The versions that a return leads through, the current one last: a return takes back what came after it."""
+    """The versions on the way back, the current one last: each return removes the later ones."""
     stack: list[int] = []
     for entry in entries:
         if entry.back and entry.version in stack:
@@ -237,11 +237,11 @@ def _line(entries: list[Activation]) -> list[int]:
 
 
 def _set(folder: Path, entries: list[Activation]) -> None:
-    """Says what is going to be current, then makes it so; the folder is held."""
+    """Records the activation, then sets the link; the caller holds the folder's lock."""
     temporary = folder / f".{CURRENT}.tmp"
     if (folder / CURRENT).is_dir() and not (folder / CURRENT).is_symlink():
         raise BundleError(
-            f"{folder / CURRENT} is a folder and no link: the model was copied without its links. Remove it."
+            f"{folder / CURRENT} is a folder instead of a link: the model was copied without its links. Remove it."
         )
     try:
         write_all([(folder / ACTIVATIONS, json.dumps([asdict(entry) for entry in entries], indent=1).encode())])
@@ -264,7 +264,7 @@ def _make_current_where_none_is(folder: Path, number: int) -> bool:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else changes `current` meanwhile; the kernel lets go of the folder when a process dies."""
+    """Locks the folder against other writers of `current`; the kernel releases the lock when the process ends."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:

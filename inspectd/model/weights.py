@@ -1,4 +1,6 @@
-"""Weights from a file: a legacy `.h5` fills layers of the same name, a Keras 3 `.weights.h5` a whole backbone."""
+"""Loads weights from a file: a legacy `.h5` into layers of the same name, a Keras 3 `.weights.h5` into a whole
+backbone.
+"""
 
 import warnings
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from inspectd.errors import DataError
 
 @dataclass(frozen=True)
 class Loaded:
-    """What came of loading: layers that took weights from the file, those left as they were, and names unused."""
+    """The result of loading: layers with weights from the file, layers left unchanged, and unused names."""
 
     taken: tuple[str, ...]
     left: tuple[str, ...]
@@ -26,10 +28,10 @@ class Loaded:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is a Keras 3 `.weights.h5`, which goes by a network's structure and only fits all of it.
+    """Whether a file is a Keras 3 `.weights.h5`, which follows a network's structure and fits only the whole network.
 
     Raises:
-        DataError: it is no HDF5 file.
+        DataError: the file is not HDF5.
     """
     try:
         with h5py.File(path) as file:
@@ -42,26 +44,26 @@ def load_whole(backbone: Any, path: Path) -> Loaded:
     """Fills a whole backbone, without its top, from a Keras 3 `.weights.h5` file.
 
     Raises:
-        DataError: the file is of another network.
+        DataError: the file belongs to another network.
     """
     try:
         with warnings.catch_warnings():
-            # Keras looks for layers in two places and warns of the one that older files do not have.
+            # Keras looks for layers in two places and warns about the one that older files lack.
             warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
             backbone.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
-            f"--weights {path}: it is not of the whole of {backbone.name} without its top: {reason[:200]}"
+            f"--weights {path}: these are not the weights of the whole {backbone.name} without its top: {reason[:200]}"
         ) from error
     return Loaded(tuple(layer.name for layer in backbone.layers if layer.weights), (), ())
 
 
 def load_weights_by_name(network: Any, path: Path) -> Loaded:
-    """Fills layers from a Keras `.h5` weights file, in which each layer's weights stand under its name.
+    """Fills layers from a Keras `.h5` weights file, which holds the weights by layer name.
 
     Raises:
-        DataError: the file is none such, holds nothing for this network, or a layer's weights have another shape.
+        DataError: the file is of another kind, holds nothing for this network, or a layer's weights have another shape.
     """
     try:
         with h5py.File(path) as file:
@@ -69,7 +71,7 @@ def load_weights_by_name(network: Any, path: Path) -> Loaded:
             stored = {_text(name): _arrays(root[_text(name)]) for name in root.attrs["layer_names"]}
     except (OSError, KeyError) as error:
         raise DataError(
-            f"--weights {path}: no Keras weights by layer name could be read ({error}). Give a legacy `.h5` file."
+            f"--weights {path}: it does not hold Keras weights by layer name ({error}). Give a legacy `.h5` file."
         ) from error
     stored = {name: arrays for name, arrays in stored.items() if arrays}
     layers = {layer.name: layer for layer in network.layers if layer.weights}

@@ -172,10 +172,10 @@ def test_one_odd_glob_is_a_warning(tmp_path: Path) -> None:
     assert list(remarks(load(tmp_path / "config.yaml"))) == [
         "watch[0].include (watch 'a'): 'jpg' is an ending alone: write '*.jpg'.",
         "watch[0].include (watch 'a'): '[^a]*.png' has a '^' in its brackets, which has no special meaning: "
-            "write '[!…]' for all but some characters.",
+        "write '[!…]' for all but some characters.",
         "watch[0].ignore (watch 'a'): '*.bmp;*.tif' is a list in one text: write ['*.bmp', '*.tif'].",
         "watch[0].ignore (watch 'a'): '!a*' begins with a '!', which has no special meaning: name files to leave "
-            "alone in `ignore`.",
+        "alone in `ignore`.",
     ]
 
 

@@ -221,7 +221,11 @@ def test_a_brace_without_its_partner(file: Path) -> None:
         ),
         ("output: output", "output:", "line 2: output is empty; it must be text."),
         ("output: output", "outputs: output", "line 2: outputs is not a known key; perhaps output is meant."),
-        ("output: output", "7: output", "line 2: 7 is not a known key; the known keys are database, output, watch, worker,"),
+        (
+            "output: output",
+            "7: output",
+            "line 2: 7 is not a known key; the known keys are database, output, watch, worker,",
+        ),
         ("sqlite:///inspectd.db", "postgresql://db/x", "line 1: database must be sqlite:///FILE: SQLite is the only"),
         ("sqlite:///inspectd.db", "sqlite://", "line 1: database must be sqlite:///FILE: SQLite is the only"),
         (

@@ -425,7 +425,7 @@ def test_clocks() -> None:
     assert clock.plausible(datetime(2027, 1, 1, tzinfo=UTC)).state is Level.OK
     assert clock.synchronised(clock.UNSYNCHRONISED).state is Level.WARN
     assert clock.synchronised(0).found == "synchronised"
-    assert clock.synchronised(-1).found == "the kernel may not be asked here"
+    assert clock.synchronised(-1).found == "unknown: the kernel does not answer here"
 
 
 # --- models and device

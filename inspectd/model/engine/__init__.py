@@ -1,7 +1,7 @@
-"""What Keras leaves to TensorFlow or JAX: one compiled call, one gradient, the devices.
+"""The engines, TensorFlow and JAX: they compile the call, compute the gradient and open the device.
 
-`engine` is the module of the one in use; both have the functions of `Engine`. All else in this room is written against
-Keras alone.
+`engine` is the module of the engine in use; both have the functions of `Engine`. Everything else in `model` uses only
+Keras.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,53 +14,53 @@ from inspectd.model.engine.gpu import Gpu
 
 
 class Engine(Protocol):
-    """What each of the modules has."""
+    """The functions of an engine's module."""
 
-    INSTALL: str  # the beginning of a sentence: what to do where no GPU is seen
-    USES_BFLOAT16: bool  # of a processor that has it
-    USES_INT8: bool  # likewise
+    INSTALL: str  # the beginning of a sentence: what to do if no GPU is found
+    USES_BFLOAT16: bool  # whether it uses bfloat16 on a processor that has it
+    USES_INT8: bool  # whether it uses int8 on a processor that has it
 
     def gpus(self) -> Sequence[Gpu]:
-        """The accelerators that it sees, in its own order."""
+        """The GPUs that the engine finds, in its order."""
 
     def use(self, index: int | None) -> None:
-        """Runs everything from now on on that accelerator, or on the processor.
+        """Makes all later computation run on that GPU, or on the processor.
 
         Raises:
             DeviceError: this process already runs on another device.
         """
 
     def trace(self, function: Callable[[Any], None], shape: tuple[int, int, int]) -> None:
-        """Calls `function` with a float32 stand-in for images (n, h, w, c), computing nothing.
+        """Calls `function` with a float32 stand-in for images (n, h, w, c), without computing.
 
         Raises:
             ValueError, TypeError: what the function raises.
         """
 
     def gradient(self, forward: Callable[[], tuple[Any, Any]], layer: Any) -> tuple[Any, Any, Any]:
-        """One forward pass, and the gradient from `layer` upwards only.
+        """Runs one forward pass and computes the gradient from the output down to `layer`.
 
         Args:
-            forward: Gives (n) numbers, each of its own image alone, and anything else.
-            layer: A layer that `forward` calls once, whatever it is nested in; it gives maps (n, h, w, k).
+            forward: Returns (n) numbers, each of which depends on its own image alone, and any second value.
+            layer: A layer that `forward` calls once, at any depth; its output is maps (n, h, w, k).
 
         Returns:
-            Anything else; the maps; the gradient of the numbers with respect to them, of the same shape, or None where
-            the numbers do not depend on them.
+            The second value; the maps; the gradient of the numbers with respect to the maps, of the same shape, or None
+            if the numbers do not depend on them.
 
         Raises:
-            BundleError: the layer is not called just once, or gives no maps.
+            BundleError: the layer is not called exactly once, or its output is not maps.
         """
 
     def narrowed(self, value: Any) -> Any:
-        """The value of a Keras variable in bfloat16, as such a variable can hold it."""
+        """The value of a Keras variable converted to bfloat16, in the form that a variable can hold."""
 
     def compiled(
         self, call: Callable[[Any], Sequence[Any]], network: Any, shape: tuple[int, int, int], dtype: str
     ) -> Callable[[NDArray[Any]], list[NDArray[Any]]]:
-        """Compiles a call of arrays (n, h, w, c) that uses the variables of `network`; traces it once at once.
+        """Compiles a function of arrays (n, h, w, c) that uses the variables of `network`, and traces it once.
 
-        The compiled call raises MemoryError where the device's memory does not suffice.
+        The compiled function raises MemoryError if the device's memory does not suffice.
         """
 
 

@@ -1,8 +1,8 @@
-"""The one door to Keras: ``from inspectd.model.backend import keras``.
+"""Imports Keras for all of inspectd: ``from inspectd.model.engine.backend import keras``.
 
-It imports Keras and what computes for it (TensorFlow, or JAX where the environment says ``KERAS_BACKEND=jax``) quietly
-and in one known state, whatever the user's ~/.keras/keras.json says. What only one of the two can do is in `engine`.
-Nothing outside the rooms that run a network may import this module: it takes seconds and hundreds of megabytes.
+It imports Keras and its engine (TensorFlow, or JAX if the environment says ``KERAS_BACKEND=jax``) quietly and in one
+known state, whatever the user's ~/.keras/keras.json says. Only modules that run a network may import this one: the
+import takes seconds and hundreds of megabytes.
 """
 
 import os
@@ -24,7 +24,7 @@ _NOISE = re.compile(
 
 @contextmanager
 def without_noise() -> Iterator[None]:
-    """Holds back what C++ writes to stderr where no log level counts; anything else is written afterwards."""
+    """Drops known notices that C++ code writes to stderr at any log level; writes everything else afterwards."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -49,7 +49,7 @@ if find_spec(BACKEND) is None:
         f"KERAS_BACKEND={BACKEND}: {NAMES[BACKEND]} is not installed. `pip install {BACKEND}`, or set another backend."
     )
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors reach Python as exceptions
-# Else JAX takes most of a GPU at once, and a worker that is to replace this one finds none left.
+# Otherwise JAX reserves most of a GPU, and the worker that replaces this one finds no memory left.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 with without_noise():
     import keras

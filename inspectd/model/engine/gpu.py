@@ -1,4 +1,4 @@
-"""An accelerator as an engine sees it."""
+"""The description of a GPU."""
 
 from dataclasses import dataclass
 

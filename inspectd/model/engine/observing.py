@@ -1,4 +1,4 @@
-"""Looking into a network while it computes: what a layer at any depth gives, seen and passed on."""
+"""Observes layers of a network while it computes, or replaces their outputs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ from inspectd.errors import BundleError
 def observed(
     layer: Any, through: Callable[[Any], Any] | None = None, taken: Callable[[Any], object] | None = None
 ) -> Iterator[None]:
-    """While it lasts, every output of a layer, or of an operator of the graph, goes through `through` before anyone
-    else has seen it, and `taken` is told every input.
+    """Within this context each output of a layer or graph operator is first passed through `through`, and `taken` gets
+    each input.
     """
-    outer = vars(layer).get("call")  # of whoever looks already
+    outer = vars(layer).get("call")  # of an outer observer
     call = layer.call
 
     def observed_call(*args: Any, **kwargs: Any) -> Any:
@@ -34,12 +34,12 @@ def observed(
 
 @contextmanager
 def standing_in(layer: Any, maps: Any) -> Iterator[None]:
-    """While it lasts, `layer` gives these maps (n, h, w, k), whatever it is given.
+    """Within this context `layer` returns these maps (n, h, w, k) for any input.
 
-    Nothing below the layer is then computed in a compiled call: no output depends on it.
+    A compiled call then skips everything below the layer, because no output depends on it.
 
     Raises:
-        BundleError: they are none that it could give.
+        BundleError: the layer's own output has another shape.
     """
 
     def instead(output: Any) -> Any:
@@ -52,14 +52,14 @@ def standing_in(layer: Any, maps: Any) -> Iterator[None]:
 
 
 def only_maps(seen: Sequence[Any], layer: Any) -> Any:
-    """The one output of a target layer that a pass has shown.
+    """The single output of a target layer in one pass.
 
     Raises:
-        BundleError: there is not exactly one, or it is no map (n, h, w, k).
+        BundleError: there is not exactly one output, or it is not a map (n, h, w, k).
     """
     name = layer.name
     if len(seen) != 1:
         raise BundleError(f"layer: {name} is used {len(seen)} times in one pass. Name a target layer used once.")
     if len(getattr(seen[0], "shape", ())) != 4:
-        raise BundleError(f"layer: {name} gives no map (n, h, w, k). Name a convolutional layer.")
+        raise BundleError(f"layer: {name} does not output a map (n, h, w, k). Name a convolutional layer.")
     return seen[0]

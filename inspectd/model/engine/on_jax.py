@@ -1,7 +1,7 @@
 """The engine on JAX. See `engine.Engine`.
 
-The gradient is taken with respect to a zero that is added to the target layer's output: it is the same, and the
-network need not be cut in two there.
+The gradient is taken with respect to a zero that is added to the target layer's output. It equals the gradient with
+respect to that output, and the network need not be cut there.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from inspectd.model.engine.observing import observed, only_maps
 
 INSTALL = "Install the JAX for your device, such as `pip install 'jax[cuda13]'`, and see that `nvidia-smi` lists it"
 USES_INT8 = False
-USES_BFLOAT16 = False  # of a processor: XLA computes in float32 there, and converts
+USES_BFLOAT16 = False  # on a processor XLA converts to float32 and back
 
 
 def gpus() -> list[Gpu]:
@@ -25,7 +25,7 @@ def gpus() -> list[Gpu]:
 
 
 def use(index: int | None) -> None:
-    """What is on another device already stays there, and can be used."""
+    """Values that are already on another device stay there and remain usable."""
     device = jax.devices("cpu")[0] if index is None else _accelerators()[index]
     jax.config.update("jax_default_device", device)
 
@@ -72,7 +72,7 @@ def compiled(
         with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
             return call(pixels)
 
-    function = jax.jit(with_values)  # values are arguments: else they would be constants in each of its compiled sizes
+    function = jax.jit(with_values)  # values are arguments: otherwise each compiled size would hold them as constants
     function.trace(values, jax.ShapeDtypeStruct((1, *shape), dtype))
 
     def run(pixels: NDArray[Any]) -> list[NDArray[Any]]:
@@ -97,7 +97,7 @@ def _has_bfloat16(device: Any) -> bool:
 
 
 def _depends(function: Callable[[Any], Any], argument: Any) -> bool:
-    """Whether a function's result has to do with its argument at all."""
+    """Whether a function's result depends on its argument."""
     program = jax.make_jaxpr(function)(argument).jaxpr
     reached = {id(variable) for variable in program.invars}
     for step in program.eqns:

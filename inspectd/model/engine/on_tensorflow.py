@@ -1,6 +1,6 @@
-"""The engine on TensorFlow, and the door to TensorFlow itself. See `engine.Engine`.
+"""The engine on TensorFlow; the only module that imports TensorFlow. See `engine.Engine`.
 
-The gradient is that of a tape which begins to listen at the target layer.
+The gradient comes from a tape that watches the target layer's output.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,15 +15,15 @@ from inspectd.model.engine.observing import observed, only_maps
 
 if BACKEND != "tensorflow":
     raise ConfigError(
-        f"KERAS_BACKEND={BACKEND}: this needs TensorFlow; only the inspection of images runs without. Unset "
+        f"KERAS_BACKEND={BACKEND}: this command needs TensorFlow; only the inspection of images runs without it. Unset "
         "KERAS_BACKEND for this command."
     )
 
 import tensorflow as tf
 
 INSTALL = "Install inspectd[gpu] (`make venv GPU=1` or `make install GPU=1`) and see that `nvidia-smi` lists the device"
-USES_BFLOAT16 = True  # of a processor: by oneDNN
-USES_INT8 = True  # likewise: by TensorFlow Lite
+USES_BFLOAT16 = True  # on processors, by oneDNN
+USES_INT8 = True  # on processors, by TensorFlow Lite
 
 __all__ = ["INSTALL", "USES_BFLOAT16", "USES_INT8", "compiled", "gpus", "gradient", "narrowed", "tf", "trace", "use"]
 
@@ -44,7 +44,7 @@ def use(index: int | None) -> None:
             tf.config.set_visible_devices(visible, "GPU")
         for gpu in visible:
             if not tf.config.experimental.get_memory_growth(gpu):
-                # Else TensorFlow takes the whole GPU, and a worker that is to replace this one finds none left.
+                # Otherwise TensorFlow reserves the whole GPU, and the next worker finds no memory left.
                 tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError as error:
         raise DeviceError("This process already runs on another device. Start a new one for this device.") from error

@@ -1,1 +1,1 @@
-"""Networks that other programs saved: read, understood, and brought into the form that bundles have."""
+"""Reads networks that other programs saved, and converts them to the form that bundles need."""

@@ -1,6 +1,7 @@
-"""A network from elsewhere, brought into the form that bundles have: it computes the same.
+"""Converts a network from elsewhere to the form that bundles need; it computes the same.
 
-It has one input and one output, weights of 32 bits, names that TensorFlow takes, and its activation in its last layer.
+The result has one input and one output, float32 weights, names that TensorFlow accepts, and its activation in its last
+layer.
 """
 
 import re
@@ -12,7 +13,7 @@ from inspectd.model.engine.backend import keras
 from inspectd.model.surgery import inner_layers, parts
 
 OTHER_FLOATS = {"float16", "bfloat16", "float64"}
-_UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]")  # in the name of a scope of TensorFlow
+_UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]")  # not allowed in the name of a TensorFlow scope
 
 
 def fitted(network: Any, path: Path) -> Any:
@@ -27,7 +28,7 @@ def fitted(network: Any, path: Path) -> Any:
 
 
 def _in_single_precision(network: Any) -> Any:
-    """The same network with weights of 32 bits, which every layer of a bundle has, however it is to compute."""
+    """The same network with float32 weights, which every layer of a bundle has in every precision."""
     if not {weight.dtype for weight in network.weights} & OTHER_FLOATS:
         return network
     found = keras.saving.deserialize_keras_object(_single(keras.saving.serialize_keras_object(network)), safe_mode=True)
@@ -44,7 +45,7 @@ def _single(value: Any) -> Any:
 
 
 def _without_lists(network: Any, path: Path) -> Any:
-    """The same network with a plain input and output, where it takes a list of one, as files of Keras 2 say.
+    """The same network with a single tensor as input and output, if it has lists of one, as files of Keras 2 can.
 
     Raises:
         BundleError: it has several inputs or outputs.
@@ -64,7 +65,7 @@ def _without_lists(network: Any, path: Path) -> Any:
 
 
 def _name_plainly(network: Any) -> None:
-    """Takes from names what only other backends than TensorFlow allow in them, such as spaces, colons and umlauts."""
+    """Removes characters from names that TensorFlow does not allow, such as spaces, colons and umlauts."""
     named = {id(each): each for each in (network, *inner_layers(network), *parts(network))}.values()
     names = {each.name for each in named}
     for each in named:
@@ -78,10 +79,10 @@ def _name_plainly(network: Any) -> None:
 
 
 def _with_activation_last(network: Any) -> Any:
-    """The same network with a layer for its activation at its end.
+    """The same network with its activation in a layer at its end.
 
-    Softmax and sigmoid can be operators of the graph. A global pooling can follow the scores of places: the greatest
-    of some probabilities is the probability of the greatest score, and pooled logits are logits.
+    Softmax and sigmoid can be operators of the graph. A global pooling can follow them: the maximum of probabilities is
+    the probability of the maximal score, and pooled logits are logits.
     """
     outputs = getattr(network, "outputs", None)
     if not outputs:

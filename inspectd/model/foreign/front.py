@@ -1,8 +1,8 @@
-"""What a network does to pixels before its first learned weights: whether it scales them itself, and which it expects.
+"""Finds out which pixel scale a network expects, and whether it scales pixels itself.
 
-Its operators and its Rescaling and Normalization layers, however deep they are nested, are not read: black, grey and
-white are sent through that part of the network, and nothing else of it is computed. The scale that reaches the first
-weights tells which preparations can be the one that the network was trained with.
+The configuration of operators, Rescaling and Normalization layers is not read. Instead, black, grey and white images
+run through the part of the network before its first learned weights. The scale that reaches those weights shows which
+preparations the network can have been trained with.
 """
 
 from contextlib import ExitStack
@@ -21,22 +21,22 @@ from inspectd.model.spec import Preparation
 from inspectd.model.surgery import has_learned, parts
 
 GREYS = (0.0, 127.5, 255.0)  # black, grey, white
-NARROWEST, WIDEST = 0.5, 400.0  # between black and white, of what networks are fed with: 0..1, −1..1, 0..255 and such
+NARROWEST, WIDEST = 0.5, 400.0  # between black and white, of usual inputs: 0..1, −1..1, 0..255 and the like
 SAME = 0.01  # of the distance between black and white
 
-Values = NDArray[np.float32]  # (3): of black, grey and white, the middle one of many places and channels
+Values = NDArray[np.float32]  # (3): of black, grey and white: the median over places and channels
 
 
 @dataclass(frozen=True)
 class Reached:
-    """Where black, grey and white arrive under one preparation.
+    """The values of black, grey and white under one preparation.
 
     Attributes:
         layer: The first layer with learned weights, for people.
-        given: What the network is given.
-        first: What its first learned weights are given.
-        normalised: The same, but behind batch normalisation where the network begins with it: what that has learned
-            of pixels is a scale too.
+        given: The values at the network's input.
+        first: The values at its first learned weights.
+        normalised: The same, but after a batch normalisation at the beginning of the network: its pixel statistics are
+            a scale too.
     """
 
     layer: str
@@ -46,21 +46,21 @@ class Reached:
 
     @property
     def is_usual(self) -> bool:
-        """Whether the first weights are given a range that networks are trained with."""
+        """Whether the range at the first weights is one that networks are trained with."""
         black, grey, white = self.normalised.tolist()
         width, low, high = abs(white - black), min(black, white), max(black, white)
-        clear = 0.05 * width  # a range that is cut off has grey at its end
+        clear = 0.05 * width  # in a clipped range grey equals one end
         centred = abs(black + white) / 2 <= width
         return bool(NARROWEST <= width <= WIDEST and centred and low + clear < grey < high - clear)
 
     @property
     def has_fixed_scale(self) -> bool:
-        """Whether the network brings pixels to another scale by something that is not learned."""
+        """Whether the network scales pixels by unlearned operations."""
         return _differ(self.given, self.first)
 
     @property
     def is_blank(self) -> bool:
-        """Whether black and white arrive as the same: each image is brought to scale by its own values."""
+        """Whether black and white arrive equal: the network scales each image by its own values."""
         return bool(np.ptp(self.normalised) < 1e-5)
 
     def __str__(self) -> str:
@@ -91,7 +91,7 @@ class Front:
         self._run = engine.compiled(call, network, self._shape, "float32")
 
     def under(self, to: Preparation) -> Reached | None:
-        """Where black, grey and white arrive if pixels are prepared so; None if no weights are seen that they reach."""
+        """The values of black, grey and white under this preparation; None if no learned weights are found."""
         if not self._known:
             return None
         greys = np.empty((len(GREYS), *self._shape), np.float32)
@@ -103,7 +103,7 @@ class Front:
         return Reached(self._layer, _middle(given), _middle(first), _middle(normalised))
 
     def can_be(self, to: Preparation) -> bool:
-        """Whether the network can have been trained with this preparation, as far as can be seen."""
+        """Whether the network can have been trained with this preparation, as far as the values show."""
         reached = self.under(to)
         if reached is None or reached.is_blank:
             return True
@@ -116,7 +116,9 @@ def _noting(part: Any, seen: list[tuple[Any, Any]]) -> Any:
 
 
 def _middle(values: NDArray[Any]) -> Values:
-    """Of each image, the median of what depends on it: not of a border, or of coordinates, that the network adds."""
+    """For each image, the median of the values that depend on it, so without borders or coordinates that the network
+    adds.
+    """
     flat = values.reshape(len(values), -1)
     depends = np.ptp(flat, axis=0) > 0
     return np.asarray(np.median(flat[:, depends] if depends.any() else flat, axis=1), np.float32)

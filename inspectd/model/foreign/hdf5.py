@@ -1,8 +1,8 @@
-"""Whole models that Keras 3 saved as `.h5`, which its own loader of such files cannot always read.
+"""Loads whole models that Keras 3 saved as `.h5`, which Keras's own loader cannot always read.
 
-That loader looks for every class among Keras's layers. But operators of the graph (`x / 127.5 - 1`) and the layers
-that only one of `keras.applications` has are elsewhere, and an operator called `Add` is taken for the layer of that
-name. Here everything that is Keras's own gets the module that it is in, as in a `.keras` file, and Keras reads that.
+That loader looks for every class among Keras's layers. But operators of the graph (`x / 127.5 - 1`) and layers of a
+single application are in other modules, and it takes an operator called `Add` for the layer of that name. This module
+adds the module name to every class of Keras, as in a `.keras` file, and lets Keras read the result.
 """
 
 import tempfile
@@ -27,14 +27,14 @@ def load_hdf5(file: ModelFile) -> Any:
     """
     with tempfile.TemporaryDirectory(prefix="inspectd-") as folder, loading(file.path):
         network = keras.saving.deserialize_keras_object(_described(file.entry), safe_mode=True)
-        link = Path(folder) / "model.h5"  # Keras goes by the ending
+        link = Path(folder) / "model.h5"  # Keras decides by the file extension
         link.symlink_to(file.path.resolve())
         network.load_weights(link)
         return network
 
 
 def _described(value: Any) -> Any:
-    """A description in which all networks, layers and operators of Keras have their modules, at every depth."""
+    """The description with module names for all networks, layers and operators of Keras, at every depth."""
     if isinstance(value, list):
         return [_described(each) for each in value]
     if not isinstance(value, dict):
@@ -46,7 +46,7 @@ def _described(value: Any) -> Any:
 
 
 def _module(part: Json) -> str | None:
-    """Where the class of a network, a layer or an operator is; None where it is none of Keras's."""
+    """The module of a class of network, layer or operator; None if it is not part of Keras."""
     kind = str(part.get("class_name"))
     if kind in PLACES:
         return PLACES[kind]

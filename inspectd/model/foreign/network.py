@@ -1,6 +1,7 @@
-"""Networks that were made elsewhere: `.keras` files, legacy whole-model `.h5`, and the article's weights-only `.h5`.
+"""Loads networks that were made elsewhere: `.keras` files, legacy whole-model `.h5`, and the article's weights-only
+`.h5`.
 
-No code that a file brings along is run. Weights are matched by their order and shapes, because Keras names layers
+No code from a file is run. Weights are matched by their order and shapes, because Keras names layers
 differently in each session (`dense`, `dense_1`, …) and files of Keras 2 and Keras 3 are laid out differently.
 """
 
@@ -34,16 +35,16 @@ def read_network(path: Path, architecture: Architecture | None, size: tuple[int,
     """The network in a file, ending in its activation.
 
     Args:
-        architecture: For a file that holds weights only: the network that they belong to.
+        architecture: The network of a file that holds only weights.
         size: Width and height of that network's input; None for the article's 224×224.
 
     Raises:
-        DataError: it is no such file, or its weights belong to another network.
+        DataError: the file is of another kind, or its weights belong to another network.
         BundleError: Keras cannot load it, or it holds code (a Lambda layer).
     """
     file = look_at(path)
     if file.entry and architecture:
-        raise DataError(f"{path} holds a whole model, with its architecture. Leave --architecture away.")
+        raise DataError(f"{path} holds a whole model, with its architecture. Leave out --architecture.")
     if file.entry:
         refuse_code(file)
         return fitted(_loaded(file), path)
@@ -60,10 +61,10 @@ def read_network(path: Path, architecture: Architecture | None, size: tuple[int,
 
 
 def activation_of(network: Any, anatomy: Anatomy) -> Literal["softmax", "sigmoid"]:
-    """How a network's outputs are to be read, from the last activation. A linear one gives logits already.
+    """The meaning of a network's outputs, by its last activation; a linear one gives logits.
 
     Raises:
-        BundleError: it is another one, or none that can be told apart.
+        BundleError: it is another activation, or not in a layer of its own.
     """
     softmax = isinstance(anatomy.last, keras.layers.Softmax)
     name = "softmax" if softmax else getattr(getattr(anatomy.last, "activation", None), "__name__", None)
@@ -81,22 +82,22 @@ def activation_of(network: Any, anatomy: Anatomy) -> Literal["softmax", "sigmoid
 
 
 def turn_around(anatomy: Anatomy) -> None:
-    """Turns a single output around: sigmoid(−z) = 1 − sigmoid(z), so weights and bias of the last layer are negated.
+    """Inverts a single output by negating the last layer's weights and bias: sigmoid(−z) = 1 − sigmoid(z).
 
     Raises:
-        BundleError: the last layer is no Dense layer.
+        BundleError: the last layer is not a Dense layer.
     """
     last: Any = anatomy.last
     if type(last) is not keras.layers.Dense:
         raise BundleError(
-            "The network's single output stands for the second class, which is OK, and cannot be turned around because "
-            "its last layer is no Dense layer. Train it with the defect as the second class."
+            "The network's single output stands for the second class, which is OK, and cannot be inverted because its "
+            "last layer is not a Dense layer. Train it with the defect as the second class."
         )
     last.set_weights([-array for array in last.get_weights()])
 
 
 def _loaded(file: ModelFile) -> Any:
-    """The network of a file with a whole model."""
+    """Loads the network of a file with a whole model."""
     if file.generation == 1:
         raise BundleError(
             f"{file.path} was saved by Keras 1. Load it with Keras 2.0 to 2.3, and save that with "
@@ -159,7 +160,7 @@ def _current(file: Any) -> list[Any]:
 
 
 def _natural(name: str) -> list[tuple[str, int]]:
-    """So that `conv2d_2` comes before `conv2d_10`, and `conv2d` before both."""
+    """A sort key that puts `conv2d` before `conv2d_2` and `conv2d_2` before `conv2d_10`."""
     return [(text, int(number or 0)) for text, number in re.findall(r"(\D+)(\d*)", name)]
 
 

@@ -1,1 +1,1 @@
-"""The methods of heat: one formula a file, and the table of their names."""
+"""The methods of heat: one formula in each file, and the table of their names."""

@@ -1,7 +1,6 @@
-"""Grad-CAM: where a network looked when it decided (Selvaraju et al. 2017, arXiv:1610.02391).
+"""Grad-CAM: shows where a network looked when it decided (Selvaraju et al. 2017, arXiv:1610.02391).
 
-The formula alone, as in the methods beside it (`methods` lists them). What gradients are taken of and how they are
-reached is the business of `keras_inspector`.
+Each method's file holds only its formula (`methods` lists them). `keras_inspector` computes the gradients.
 """
 
 from typing import Any
@@ -17,7 +16,8 @@ def gradcam(activations: Any, gradients: Any) -> Any:
         gradients: ∂logit/∂A, of the same shape.
 
     Returns:
-        float32 (n, h, w), ≥ 0, in the units of the logit. A sum over many channels needs float32 to be one.
+        float32 (n, h, w), ≥ 0, in the units of the logit. Computed in float32, because a sum over many channels loses
+        too much in 16 bits.
     """
     activations = keras.ops.cast(activations, "float32")
     weights = keras.ops.mean(keras.ops.cast(gradients, "float32"), axis=(1, 2))

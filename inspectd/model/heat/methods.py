@@ -1,4 +1,4 @@
-"""The ways to explain a decision, by the names that configuration, bundles and the ledger know them by."""
+"""The methods of heat by their names in configuration, bundles and ledger."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,1 +1,1 @@
-"""Networks that Keras 2 saved: their description is translated into Keras 3's, and their weights are put into it."""
+"""Loads networks that Keras 2 saved: translates their description to Keras 3, and fills in the weights."""

@@ -1,7 +1,7 @@
-"""Whole networks: the graph that Keras 2 wrote down becomes one that Keras 3 reads, at every depth.
+"""Translates whole networks: turns the graph that Keras 2 saved into one that Keras 3 reads, at every depth.
 
-In both a layer has a list of calls, and a tensor is named by layer, call and output. Keras 2 counts the calls of an
-inner network from 1, puts the outputs of one call into a list, and knows operators as layers.
+In both formats a layer has a list of calls, and a tensor is named by layer, call and output. Keras 2 counts the calls
+of an inner network from 1, puts the outputs of one call into a list, and knows operators as layers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,10 +19,10 @@ NETWORKS = ("Functional", "Model", "Network", "Sequential")
 
 
 def translate_network(entry: Json, name: str | None = None) -> Json:
-    """A network of Keras 3, from one of Keras 2 as the file describes it (`class_name` and `config`).
+    """Translates a Keras 2 network as the file describes it (`class_name` and `config`) to Keras 3.
 
     Args:
-        name: What it is called; None: as the file says.
+        name: Its new name; None keeps the name in the file.
 
     Raises:
         BundleError: part of it has no counterpart in Keras 3.
@@ -30,8 +30,8 @@ def translate_network(entry: Json, name: str | None = None) -> Json:
     config = entry["config"]
     if class_of(entry) not in NETWORKS:
         raise BundleError(
-            f"it is a {class_of(entry)}, a class of its maker's own, no code of which is run. Where it was made, save "
-            "its layers without it: `pixels = keras.Input((height, width, 3)); keras.Model(pixels, "
+            f"it is a {class_of(entry)}, a class that is not part of Keras, and inspectd runs no code from "
+            "files. Where it was made, save its layers without it: `pixels = keras.Input((height, width, 3)); keras.Model(pixels, "
             "model.call(pixels)).save('model.h5')`."
         )
     called = name or _clean(str(config.get("name", "model") if isinstance(config, dict) else "sequential"))
@@ -45,7 +45,7 @@ def translate_network(entry: Json, name: str | None = None) -> Json:
 
 
 def _in_a_row(ends: Any) -> list[Any]:
-    """The inputs or outputs of a network, also where its only one has a name of its own: `{"image": tensor}`."""
+    """The inputs or outputs of a network, also if a single one has a name: `{"image": tensor}`."""
     if isinstance(ends, list):
         return ends
     if len(ends) > 1:
@@ -57,7 +57,7 @@ def _in_a_row(ends: Any) -> list[Any]:
 
 
 def layers_of(entry: Json) -> list[Json] | None:
-    """The layers of a network of Keras 2 in the order of the file; None if it is no network but a single layer."""
+    """The layers of a network of Keras 2 in the order of the file; None if it is a single layer."""
     config = entry["config"]
     found = config if isinstance(config, list) else config.get("layers")
     return found if class_of(entry) in NETWORKS else None
@@ -71,7 +71,7 @@ def name_of(entry: Json) -> str:
 
 
 def new_names(layers: Sequence[Json]) -> dict[str, str]:
-    """For each layer of one network its name in Keras 3, where none holds a slash."""
+    """The names of one network's layers in Keras 3, whose names may not hold a slash."""
     names: dict[str, str] = {}
     for each in layers:
         name = _clean(name_of(each))
@@ -96,7 +96,7 @@ def _network(kind: str, module: str, name: str, **config: Any) -> Json:
 
 
 def _few(values: list[Any]) -> Any:
-    """One value by itself, several as a list."""
+    """A single value as it is, several as a list."""
     return values[0] if len(values) == 1 else values
 
 
@@ -105,7 +105,9 @@ def _steps(entry: Json, name: str) -> list[Json]:
 
 
 def _sequence(entry: Json, outermost: bool) -> list[Json]:
-    """The layers of a Sequential. The outermost one begins with its input, so that Keras 3 builds it at once."""
+    """The layers of a Sequential. The outermost Sequential begins with its input, so that Keras 3 builds it
+    immediately.
+    """
     layers = layers_of(entry) or []
     names = new_names(layers)
     steps = [step for each in layers for step in _steps(each, names[name_of(each)])]
@@ -113,7 +115,7 @@ def _sequence(entry: Json, outermost: bool) -> list[Json]:
     if outermost and steps and steps[0]["class_name"] != "InputLayer":
         if shape is None:
             raise BundleError(
-                "it does not say how large its input is. OperatorCall `model.build((None, height, width, 3))`, "
+                "it does not say how large its input is. Call `model.build((None, height, width, 3))`, "
                 "and save it again."
             )
         return [input_layer({"batch_input_shape": shape}, f"{steps[0]['name']}_input"), *steps]
@@ -121,7 +123,7 @@ def _sequence(entry: Json, outermost: bool) -> list[Json]:
 
 
 def _input_shape(entry: Json) -> Any | None:
-    """The shape of a network's input with the batch, from wherever Keras 2 wrote it down."""
+    """The shape of a network's input with the batch, from the place where this version of Keras 2 wrote it."""
     config = entry["config"]
     own = config if isinstance(config, dict) else {}
     found = own.get("batch_input_shape") or own.get("batch_shape") or own.get("build_input_shape")
@@ -131,7 +133,7 @@ def _input_shape(entry: Json) -> Any | None:
 
 
 class _Graph:
-    """The layers of one functional network, and where each tensor comes from."""
+    """The layers of one functional network, and the source of each tensor."""
 
     def __init__(self, config: Json) -> None:
         layers = config["layers"]
@@ -140,11 +142,11 @@ class _Graph:
         self.first = self._first_calls([config["output_layers"], *(each["inbound_nodes"] for each in layers)])
 
     def _unconnected(self, entry: Json) -> list[Json]:
-        """The layers in place of one; none in place of an operator, which is made when its arguments are known."""
+        """The Keras 3 layers for one layer; none for an operator, which is created when its arguments are known."""
         return [] if class_of(entry) in OPERATORS else _steps(entry, self.names[name_of(entry)])
 
     def _first_calls(self, uses: Any) -> dict[str, int]:
-        """The number of each layer's first call. Every call that was saved is used, so it is the least one used."""
+        """The number of each layer's first call: the least number in use, because every saved call is used."""
         first: dict[str, int] = {}
         for name, call in self._uses(uses):
             first[name] = min(call, first.get(name, call))
@@ -158,7 +160,7 @@ class _Graph:
                 yield from self._uses(each)
 
     def _is_tensor(self, value: Any) -> bool:
-        """Whether this is [layer, call, output], or that with the call's other arguments."""
+        """Whether this is [layer, call, output], with or without the call's other arguments."""
         return (
             isinstance(value, list)
             and len(value) in (3, 4)
@@ -168,7 +170,7 @@ class _Graph:
         )
 
     def history(self, tensor: Any) -> list[Any]:
-        """[layer, call, output] as Keras 3 counts."""
+        """[layer, call, output] in Keras 3's numbering."""
         name, call, output = tensor[:3]
         if name not in self.steps:
             raise BundleError(f"its graph names a layer {name} that it does not hold. Copy or save it again.")
@@ -176,7 +178,7 @@ class _Graph:
         return [last, call - self.first.get(name, call), output]
 
     def described(self, value: Any) -> Any:
-        """An argument with its tensors as Keras 3 describes them. Their shape is that of the layer they come from."""
+        """An argument with its tensors in Keras 3's description."""
         if self._is_tensor(value):
             return _tensor(self.history(value))
         if isinstance(value, list):
@@ -186,7 +188,7 @@ class _Graph:
         return plain(value)
 
     def connected(self, entry: Json) -> list[Json]:
-        """The layers of Keras 3 in place of one, each with its calls."""
+        """The Keras 3 layers for one layer, each with its calls."""
         calls = [self._arguments(node, entry) for node in entry["inbound_nodes"]]
         name = name_of(entry)
         if class_of(entry) not in OPERATORS:
@@ -201,7 +203,7 @@ class _Graph:
         return _chain(_operator(call, self.names[name]), [{"args": list(call.inputs), "kwargs": {}}])
 
     def _arguments(self, node: Any, entry: Json) -> tuple[Any, Json]:
-        """The first argument of a call, a tensor or a list of them, and the others by their names."""
+        """The first argument of a call, a tensor or a list of tensors, and the other arguments by name."""
         if not isinstance(node, list):
             raise BundleError(f"its layer {name_of(entry)} is called with names for its inputs. {WAY_OUT}")
         single = not isinstance(node[0], list)
@@ -216,7 +218,7 @@ class _Graph:
 
 
 def _operator(call: OperatorCall, name: str) -> list[Json]:
-    """An operator as Keras 3 describes it, and what follows it; the last has the name."""
+    """An operator in Keras 3's description, and the layers that follow it; the last one has the name."""
     names = [f"{name}_{number}" for number in range(len(call.following))] + [name]
     steps = [{"module": call.module, "class_name": call.kind, "config": call.options, "registered_name": None}]
     return [
@@ -226,7 +228,7 @@ def _operator(call: OperatorCall, name: str) -> list[Json]:
 
 
 def _chain(steps: Sequence[Json], nodes: list[Json]) -> list[Json]:
-    """Layers that are called one after the other: the first as `nodes` say, each other with the one before."""
+    """A chain of layers: `nodes` gives the first one's input, each later one takes the output before it."""
     chained = []
     for step in steps:
         chained.append(step | {"inbound_nodes": nodes})

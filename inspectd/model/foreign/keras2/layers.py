@@ -1,7 +1,7 @@
-"""Single layers: their configuration in Keras 2 becomes that of Keras 3. Data in, data out; nothing is built here.
+"""Translates the configuration of single layers from Keras 2 to Keras 3. Data in, data out; it builds nothing.
 
-A layer becomes one layer, or a chain of them where Keras 3 needs several to compute the same. An option that Keras 3
-does not have is left out only where it means nothing at the value that it has; otherwise the layer is refused.
+A layer becomes one layer, or a chain if Keras 3 needs several to compute the same. An option that Keras 3 lacks is left
+out only if it has no effect at its value; otherwise the layer is refused.
 """
 
 import inspect
@@ -25,7 +25,7 @@ CLASSES = {  # of Keras 2 → of Keras 3
     "ThresholdedReLU": "ReLU",
     "RandomHeight": "Identity",  # both change images in training only
     "RandomWidth": "Identity",
-    "RandomCrop": "Resizing",  # which is what Keras 2 does with an image that is judged
+    "RandomCrop": "Resizing",  # as Keras 2 does outside training
 }
 ADDED = {"RandomCrop": {"crop_to_aspect_ratio": True}}
 MODULES = {  # Keras's own layers that are not in `keras.layers`
@@ -57,11 +57,11 @@ WRAPPED = ("layer", "backward_layer", "cell")  # options that hold a layer
 
 
 def translate_layer(entry: Json, name: str) -> list[Json]:
-    """The layers of Keras 3 that compute what one of Keras 2 computes, in the order of their calls, not yet connected.
+    """The Keras 3 layers that compute the same as one Keras 2 layer, in the order of their calls, not yet connected.
 
     Args:
         entry: The layer as the file describes it: `class_name` and `config`.
-        name: What the first of them is called; the others' names begin with it.
+        name: The name of the first of them; the other names begin with it.
 
     Raises:
         BundleError: Keras 3 has no such layer, or not with these options.
@@ -76,7 +76,7 @@ def translate_layer(entry: Json, name: str) -> list[Json]:
 
 
 def class_of(entry: Json) -> str:
-    """The class of a layer without the package that it was registered in: `Custom>LayerScale` is a LayerScale."""
+    """The class name of a layer without its registered package: `Custom>LayerScale` is `LayerScale`."""
     return str(entry["class_name"]).rpartition(">")[2]
 
 
@@ -88,16 +88,16 @@ def input_layer(config: Json, name: str) -> Json:
 
 
 def layer(kind: str, name: str, **options: Any) -> Json:
-    """A layer of Keras 3, described."""
+    """The description of a Keras 3 layer."""
     config = {"name": name} | options
     return {"module": LAYERS, "class_name": kind, "config": config, "registered_name": None, "name": name}
 
 
 def plain(value: Any) -> Any:
-    """A value without the wrappings in which Keras 2 put tuples, shapes and arrays.
+    """Unwraps a value: Keras 2 wraps tuples, shapes and arrays.
 
     Raises:
-        BundleError: it is no value but describes an object, which nothing is made of here.
+        BundleError: it describes an object instead of a value.
     """
     if isinstance(value, list):
         return [plain(each) for each in value]
@@ -113,7 +113,7 @@ def plain(value: Any) -> Any:
 
 
 def _options(original: str, kind: str, given: Json, name: str) -> tuple[Json, list[Json]]:
-    """The options of a layer, and the layers that follow it in place of an activation that Keras 3 does not have."""
+    """The options of a layer, and the layers that replace an activation that Keras 3 lacks."""
     taken = _taken(kind, name)
     config: Json = {"name": name, **ADDED.get(original, {})}
     following: list[Json] = []
@@ -137,12 +137,12 @@ def _options(original: str, kind: str, given: Json, name: str) -> tuple[Json, li
 
 
 def _taken(kind: str, name: str) -> set[str]:
-    """The options that a class of Keras 3 takes."""
+    """The options of a Keras 3 class."""
     made = getattr(import_module(MODULES[kind]) if kind in MODULES else keras.layers, kind, None)
     if kind in CODE or not (isinstance(made, type) and issubclass(made, keras.layers.Layer)):
         raise BundleError(
-            f"its layer {name} is of the class {kind}, which Keras does not bring and no code of which is run. "
-            f"{WAY_OUT}"
+            f"its layer {name} is of the class {kind}, which is not part of Keras, and inspectd runs no code from "
+            f"files. f"{WAY_OUT}"
         )
     taken = set(inspect.signature(made).parameters)
     return taken | {"trainable"} if "kwargs" in taken else taken
@@ -168,7 +168,7 @@ def _wrapped(entry: Json, name: str) -> Json:
 
 
 def _activation(value: Any, name: str, option: str, kind: str) -> tuple[Any, list[Json]]:
-    """An activation by its name in Keras 3, and the layers that take its place where it needs some of its own."""
+    """The name of an activation in Keras 3, and the layers that replace it if it needs any."""
     if isinstance(value, dict) and value.get("class_name") == "function":
         value = value["config"]
     following = []
@@ -179,7 +179,7 @@ def _activation(value: Any, name: str, option: str, kind: str) -> tuple[Any, lis
     elif value is not None and not hasattr(keras.activations, str(value)):
         what = value if isinstance(value, str) else "a Python function"
         raise BundleError(
-            f"its layer {name} uses {what}, which Keras does not bring and no code of which is run. {WAY_OUT}"
+            f"its layer {name} uses {what}, which is not part of Keras, and inspectd runs no code from files. {WAY_OUT}"
         )
     if following and (kind in RECURRENT or option != "activation"):
         raise BundleError(f"its layer {name} ({kind}) has an {option} that Keras 3 lacks there. {WAY_OUT}")
@@ -187,5 +187,5 @@ def _activation(value: Any, name: str, option: str, kind: str) -> tuple[Any, lis
 
 
 def hard_sigmoid(name: str) -> list[Json]:
-    """Keras 2's: x / 5 + 0.5, cut off at 0 and 1. Keras 3's function of that name is another one: x / 6 + 0.5."""
+    """Keras 2's hard sigmoid: x / 5 + 0.5, clipped to 0..1. Keras 3's hard sigmoid is x / 6 + 0.5."""
     return [layer("Rescaling", f"{name}_scale", scale=0.2, offset=0.5), layer("ReLU", name, max_value=1.0)]

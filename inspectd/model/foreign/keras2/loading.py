@@ -1,4 +1,4 @@
-"""Opens a network that Keras 2 saved: described, translated, built by Keras 3, and filled with its weights."""
+"""Opens a network that Keras 2 saved: translates its description, has Keras 3 build it, and fills in the weights."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ _COLOURS = re.compile(r"\x1b\[\d*m")  # of terminals, in Keras's messages
 
 
 def load_keras2(file: ModelFile) -> Any:
-    """A live network of Keras 3 that computes what the file's network computed in Keras 2.
+    """The network as a Keras 3 model that computes the same as in Keras 2.
 
     Raises:
         BundleError: part of it has no counterpart in Keras 3, or a weight is missing.
@@ -43,7 +43,7 @@ def _translated(entry: dict[str, Any]) -> dict[str, Any]:
 def _built(entry: dict[str, Any]) -> Any:
     try:
         return keras.saving.deserialize_keras_object(entry, safe_mode=True)
-    except Exception as error:  # Keras raises whatever its parts raise
+    except Exception as error:  # Keras raises any exception
         first = first_cause(error)
         if is_shortage(first):
             raise BundleError(f"it {TOO_LARGE}") from error

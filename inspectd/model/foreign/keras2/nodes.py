@@ -1,4 +1,4 @@
-"""Operators as TensorFlow 2.0 to 2.3 saved them: a node of TensorFlow's own graph, with its constants beside it."""
+"""Translates operators that TensorFlow 2.0 to 2.3 saved as nodes of TensorFlow's graph with their constants."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from inspectd.errors import BundleError
 from inspectd.model.foreign.keras2.layers import WAY_OUT, Json, plain
 from inspectd.model.foreign.keras2.operators import ROWS, OperatorCall
 
-NODES = {  # whose inputs are the arguments of a function in that order
+NODES = {  # nodes whose inputs are the arguments of a function, in that order
     **{"Add": "math.add", "AddV2": "math.add", "Sub": "math.subtract", "Mul": "math.multiply"},
     **{"RealDiv": "math.truediv", "Div": "math.truediv", "Pow": "math.pow", "Maximum": "math.maximum"},
     **{"Minimum": "math.minimum", "Neg": "math.negative", "Abs": "math.abs", "Sqrt": "math.sqrt"},
@@ -21,15 +21,15 @@ DTYPES = {"DT_FLOAT": "float32", "DT_HALF": "float16", "DT_INT32": "int32", "DT_
 
 
 def call_of_node(config: Json, tensors: Any, name: str) -> OperatorCall:
-    """What Keras 3 is to call in place of a node.
+    """The Keras 3 call that replaces a node.
 
     Args:
-        config: `node_def`, and `constants` by the number of the input that each is.
+        config: `node_def`, and `constants` by their input numbers.
         tensors: The other inputs, described: one, or a list of them in order.
-        name: Of the operator in the graph, for messages.
+        name: The operator's name in the graph, for messages.
 
     Raises:
-        BundleError: there is no counterpart.
+        BundleError: Keras 3 has no counterpart.
     """
     node = config["node_def"]
     constants = {int(number): plain(value) for number, value in config.get("constants", {}).items()}
@@ -65,7 +65,7 @@ def _squeeze(inputs: Sequence[Any], attributes: Json) -> OperatorCall:
 
 
 def _strided_slice(inputs: Sequence[Any], attributes: Json) -> OperatorCall:
-    """A slice for each dimension; the bits of the masks say where one is open, `...`, new, or a single index."""
+    """A slice for each dimension; the masks' bits mark dimensions that are open, `...`, new, or a single index."""
 
     def bit(mask: str, at: int) -> bool:
         return bool(int(attributes.get(f"{mask}_mask", {}).get("i", 0)) >> at & 1)

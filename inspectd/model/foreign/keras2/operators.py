@@ -1,7 +1,7 @@
-"""Operators of the graph: functions of TensorFlow that Keras 2 wrote down by name, as Keras 3's operators.
+"""Translates graph operators: TensorFlow functions that Keras 2 saved by name become Keras 3 operators.
 
-The file gives the name and the arguments. What is called is chosen here, from a table: nothing that a file names is
-looked up in TensorFlow. Each row is a function with the parameters of TensorFlow's, which says what Keras 3 is to call.
+The file gives the name and the arguments. A table chooses the call: no name from a file is looked up in TensorFlow.
+Each row is a function with the parameters of TensorFlow's function; it returns the Keras 3 call.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ class OperatorCall:
 
     Attributes:
         kind: Its class.
-        inputs: What it is called with: tensors and constants.
-        options: What it is made with.
-        module: Where the class is.
+        inputs: Its arguments: tensors and constants.
+        options: The options of its constructor.
+        module: The module of the class.
         following: Layers that are called with its output, one after the other.
     """
 
@@ -242,12 +242,12 @@ ROWS: dict[str, Row] = {
 
 
 def call_of(function: str, first: Any, arguments: Json) -> OperatorCall:
-    """What Keras 3 is to call in place of a function of TensorFlow.
+    """The Keras 3 call that replaces a function of TensorFlow.
 
     Args:
-        function: TensorFlow's public name of it, without `tf.`.
-        first: Its first argument, tensors being described already.
-        arguments: The others, by their names in TensorFlow.
+        function: Its public name, without `tf.`.
+        first: Its first argument; tensors are already described for Keras 3.
+        arguments: The other arguments, by their names in TensorFlow.
 
     Raises:
         BundleError: the table has no such function, or not with these arguments.
@@ -264,7 +264,7 @@ def call_of(function: str, first: Any, arguments: Json) -> OperatorCall:
 
 
 def _row(function: str) -> Row | None:
-    """The row of a function, or of TensorFlow's that a function of Keras or of TensorFlow 1 stands for."""
+    """The row of a function; functions of Keras and TensorFlow 1 map to TensorFlow's."""
     names = [function, function.removeprefix("compat.v1.")]
     if function.startswith("keras."):
         name = function.rpartition(".")[2]
@@ -273,7 +273,7 @@ def _row(function: str) -> Row | None:
 
 
 def constant(value: Any) -> Any:
-    """A constant as Keras 3 describes it: numbers as they are, lists of them as an array."""
+    """A constant in Keras 3's description: a number as it is, a list of numbers as an array."""
     if not isinstance(value, list):
         return value
     kinds = {type(each) for each in _flat(value)}

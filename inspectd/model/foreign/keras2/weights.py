@@ -1,9 +1,9 @@
-"""The weights of a file of Keras 2, put into the same network of Keras 3.
+"""Puts the weights of a Keras 2 file into the translated network.
 
 Both layouts follow the order of the layers in the file's description. `.h5` has a group for each outermost layer, and
-the weights of an inner network stand in it one after the other, those that are trained first. `.keras` has a group for
-each layer at every depth, named by its class. Nothing is loaded in part: every array must fit its weight, every weight
-must get one, and else the network is refused.
+holds the weights of an inner network one after the other, trained ones first. `.keras` has a group for
+each layer at every depth, named by its class. Every array must fit its weight and every weight must get an
+array; otherwise the network is refused.
 """
 
 import re
@@ -24,12 +24,12 @@ _STATES = ("StateVar", "Variable", "seed_generator_state")
 
 @dataclass(frozen=True)
 class Leaf:
-    """A layer that is no network.
+    """A layer that is not a network.
 
     Attributes:
         layer: The layer of Keras 3.
-        outermost: The number of the outermost layer that it is in.
-        group: Where a `.keras` file has its weights.
+        outermost: The number of the outermost layer that holds it.
+        group: The group of a `.keras` file with its weights.
     """
 
     layer: Any
@@ -39,24 +39,24 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Array:
-    """An array of the file, which is not read yet.
+    """An array in the file, not read yet.
 
     Attributes:
-        name: What its weight is called, such as `kernel`; None where the file does not say.
-        data: HDF5's data set.
+        name: The name of its weight, such as `kernel`; None if the file does not tell.
+        data: The HDF5 data set.
     """
 
     name: str | None
     data: Any
 
     def fits(self, weight: Any) -> bool:
-        """Whether a weight has its shape, and its name where both have one: `depthwise_kernel` is a `kernel`."""
+        """Whether a weight has the same shape and name, if both have one: `depthwise_kernel` counts as `kernel`."""
         name = re.sub(r"_\d+$", "", self.name or "Variable")
         unnamed = name == "Variable" or weight.name.startswith("variable")
         return tuple(self.data.shape) == tuple(weight.shape) and (unnamed or name.endswith(weight.name))
 
     def is_random_state(self) -> bool:
-        """Whether it is the state of random numbers, which Keras 2 keeps among the weights."""
+        """Whether it is the state of a random generator, which Keras 2 keeps among the weights."""
         return self.name is not None and self.name.startswith(_STATES) and np.issubdtype(self.data.dtype, np.integer)
 
 
@@ -64,7 +64,7 @@ def fill(network: Any, entry: Json, file: Any) -> None:
     """Puts the weights of an open HDF5 file (an `.h5` with the whole model, or a `.keras`'s weights) into a network.
 
     Args:
-        network: Of Keras 3, as `translate_network` made it of `entry`.
+        network: The Keras 3 network that `translate_network` made from `entry`.
         entry: The network as the file describes it.
 
     Raises:
@@ -78,7 +78,7 @@ def fill(network: Any, entry: Json, file: Any) -> None:
     if empty := [weight.path for weight in network.weights if id(weight) not in filled]:
         raise BundleError(f"it holds no weights for {', '.join(empty[:3])}. Save it again, or copy it again.")
     for leaf in leaves:
-        if hasattr(leaf.layer, "finalize_state"):  # a Normalization computes with what it makes of its weights
+        if hasattr(leaf.layer, "finalize_state"):  # a Normalization derives values from its weights
             leaf.layer.finalize_state()
 
 
@@ -153,12 +153,12 @@ def _leaves(network: Any, entry: Json, outermost: int | None = None, group: str 
 
 
 def _snake_case(name: str) -> str:
-    """As Keras 2 names the groups of a `.keras` file."""
+    """The name of a class as Keras 2 names groups in a `.keras` file."""
     return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
 
 
 def _texts(attributes: Any, name: str) -> list[str]:
-    """A list of names, which Keras cuts into pieces where it is long: `name0`, `name1`, …"""
+    """A list of names; Keras splits long lists into `name0`, `name1`, …"""
     pieces = [name] if name in attributes else takewhile(attributes.__contains__, (f"{name}{i}" for i in count()))
     found = [text for piece in pieces for text in attributes[piece]]
     return [text.decode() if isinstance(text, bytes) else str(text) for text in found]
