@@ -1,1 +1,3 @@
-"""Images of known class: found, hashed, split into training, validation and test, and read as a network takes them."""
+"""Finds images of known class, hashes them, splits them into training, validation and test, and reads them for a
+network.
+"""

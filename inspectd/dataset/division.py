@@ -1,8 +1,8 @@
-"""Images into train, validation and test. Pure: the same images, shares and seed give the same split.
+"""Divides images into train, validation and test. Pure: the same images, shares and seed give the same split.
 
-What belongs together is a *unit* and is never torn apart: copies of one content, and images of one part. The splits are
-stratified: of each class about the asked share goes into each. With units of several images or classes that is done
-greedily, the largest unit first, each to the split that lacks most of its classes (as Sechidis, Tsoumakas & Vlahavas
+Images that belong together form a *unit*, which stays in one split: copies of one content, and images of one part. The
+splits are stratified: each gets about its share of each class. Units of several images or classes are placed greedily,
+the largest unit first, each into the split that lacks most of its classes (as Sechidis, Tsoumakas & Vlahavas
 2011 do for images of several labels, "On the stratification of multi-label data").
 """
 
@@ -17,11 +17,11 @@ from inspectd.dataset.manifest import SPLITS, Split
 
 @dataclass(frozen=True)
 class Wish:
-    """How images are to be split.
+    """The wish for a division of images.
 
     Attributes:
-        validation, test: Shares of each class, 0 for none; the rest is learned from, so both must leave something.
-        seed: Of the choice.
+        validation, test: Shares of each class, 0 for none; the rest is for training, so both must leave something.
+        seed: The seed of the random choice.
         group: A regular expression with at least one group, searched in each image's path below the data's folder;
             images for which its groups are equal show one part.
     """
@@ -33,14 +33,14 @@ class Wish:
 
     @property
     def shares(self) -> dict[Split, float]:
-        """Of every split, adding up to 1."""
+        """The share of each split; they add up to 1."""
         return {"train": 1 - self.validation - self.test, "validation": self.validation, "test": self.test}
 
 
 def quotas(units: int, shares: Mapping[Split, float]) -> dict[Split, int]:
-    """How many of `units` indivisible things each split gets, as near to `shares` as whole numbers allow.
+    """The number of units for each split, as near to `shares` as whole numbers allow.
 
-    A split whose share is above 0 gets at least one where there are enough: `train` first, `test` last.
+    A split with a share above 0 gets at least one unit if there are enough: `train` first, `test` last.
     """
     wanted = [split for split in SPLITS if shares[split] > 0]
     found: dict[Split, int] = dict.fromkeys(SPLITS, 0)
@@ -59,11 +59,11 @@ def divide(targets: Sequence[int], units: Sequence[int], shares: Mapping[Split, 
     Args:
         targets: The class of each image.
         units: The unit of each image, any numbers.
-        shares: Of each split, adding up to 1; 0 for a split that is not wanted.
+        shares: The share of each split, adding up to 1; 0 for an unwanted split.
 
     Returns:
         A split for each image. Every class is in `train` if it has one unit, in `validation` too if it has two, and in
-        every wanted split if it has as many, as far as its units do not hold other classes as well.
+        every wanted split if it has as many, unless its units hold other classes too.
     """
     classes = max(targets) + 1
     names, of_image = np.unique(np.array(units), return_inverse=True)
@@ -71,7 +71,7 @@ def divide(targets: Sequence[int], units: Sequence[int], shares: Mapping[Split, 
     np.add.at(contents, (of_image, np.array(targets)), 1)
     wanted = [split for split in SPLITS if shares[split] > 0]
     lacking = np.array([[quotas(int(total), shares)[split] for total in contents.sum(axis=0)] for split in wanted])
-    holders = (contents > 0).sum(axis=0)  # units that are still to be placed, by class
+    holders = (contents > 0).sum(axis=0)  # units not yet placed, by class
     placed = np.zeros((len(wanted), classes), bool)
     chosen = np.zeros(len(names), int)
     shuffled = np.random.default_rng(seed).permutation(len(names))
@@ -88,7 +88,7 @@ def divide(targets: Sequence[int], units: Sequence[int], shares: Mapping[Split, 
 
 
 def _in_need(placed: NDArray[np.bool_], holders: NDArray[np.int64], content: NDArray[np.int64]) -> list[int]:
-    """The splits that may take a unit: all, or those without one of its classes that has hardly any units left."""
+    """The splits that may take a unit: all, or only those that lack a class of which few units are left."""
     for target in sorted(np.flatnonzero(content), key=lambda target: holders[target]):
         without = [int(split) for split in np.flatnonzero(~placed[:, target])]
         if without and holders[target] <= len(without):

@@ -1,8 +1,8 @@
-"""A folder of images for each class: which classes there are, and which files belong to them.
+"""Reads a folder that has one folder of images for each class.
 
-Files at any depth below a class's folder belong to it; names that begin with a dot, names that a NAS or a system keeps
-for itself, and masks do not. Links to files are followed, links to folders below a class's are not. Only what is named
-as a mask is opened here.
+Files at any depth below a class's folder belong to it; names that begin with a dot, names that a NAS or a system
+reserves, and masks do not. Links to files are followed, links to folders below a class's are not. Only files that are
+named like masks are opened.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from inspectd.paths import to_text
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file that claims to be an image of a class.
+    """A file in a class's folder with the name of an image.
 
     Attributes:
         path: Relative to the data's folder, with `/`, as text (see `inspectd.paths`).
@@ -34,16 +34,15 @@ class FoundFile:
 
 @dataclass(frozen=True)
 class Folder:
-    """What lies in a folder that has a folder for each class.
+    """The content of a folder that has a folder for each class.
 
     Attributes:
-        names: Of the folders that may be classes, sorted. One that is named as a folder of masks and holds no image is
-            none.
-        images: By such a name, the paths of its images relative to `root`, sorted.
-        others: The paths of what lies in these folders and does not claim to be an image: other endings, and links to
-            folders.
-        system: The paths of the files and folders that a system keeps for itself, where those are left alone.
-        masks: The paths of the pictures that are left out because they are masks.
+        names: The names of the folders that may be classes, sorted; without folders that are named like masks and hold
+            no image.
+        images: By name of the folder, the paths of its images relative to `root`, sorted.
+        others: The paths of other things in these folders: files with other endings, and links to folders.
+        system: The paths of reserved files and folders, if they are left out.
+        masks: The paths of pictures that are left out as masks.
         remarks: Sentences about masks that a user should read.
     """
 
@@ -60,7 +59,7 @@ class Folder:
         return [path for path in self.masks if path.startswith(f"{to_text(name)}/")]
 
     def layout(self) -> str | None:
-        """How to lay the folder out, where it is a public data set's rather than a folder for each class."""
+        """Advice if the folder is a public data set instead of one folder for each class."""
         loose = [to_text(path.name) for path in self.root.iterdir() if is_shown(path.name) and is_image(path)]
         return layout(
             self.root, [*loose, *self.masks, *(path for of_class in self.images.values() for path in of_class)]
@@ -68,13 +67,13 @@ class Folder:
 
 
 def open_folder(root: Path, system_files: bool = False) -> Folder:
-    """Looks at everything below a folder, and leaves masks out.
+    """Reads everything below a folder, and leaves out masks.
 
     Args:
-        system_files: Whether what a NAS or an operating system keeps for itself belongs to the images too.
+        system_files: Whether files that a NAS or an operating system reserves count as images too.
 
     Raises:
-        DataError: it is no folder, or one below it cannot be read.
+        DataError: it is not a folder, or a folder below it cannot be read.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder. Give a folder that has one folder of images for each class.")
@@ -103,14 +102,14 @@ def find_classes(folder: Folder, ok: Sequence[str]) -> tuple[ImageClass, ...]:
         ok: The names of the classes that pass.
 
     Raises:
-        DataError: there are none, one's name is no name of a class, an OK name is not among them, or nothing is left
-            to tell apart.
+        DataError: there is no class, a name cannot be that of a class, an OK class does not exist, or only one kind of
+            class is left.
     """
     root, names = folder.root, folder.names
     unknown = [name for name in ok if name not in names]
     if (not names or unknown) and (advice := folder.layout()):
         raise DataError(advice)
-    remarks = "".join(f" {remark}" for remark in folder.remarks)  # a folder of masks alone is no class
+    remarks = "".join(f" {remark}" for remark in folder.remarks)  # a folder of only masks is not a class
     if not names:
         raise DataError(f"{root} has no folders. Put the images of each class into a folder of its own.{remarks}")
     if unknown:
@@ -126,10 +125,10 @@ def find_classes(folder: Folder, ok: Sequence[str]) -> tuple[ImageClass, ...]:
 
 
 def find_images(folder: Folder, classes: Sequence[ImageClass]) -> list[FoundFile]:
-    """The images of every class, class by class, each by path; a class without a folder has none.
+    """The images of every class, class by class, each by path; a class without a folder has no images.
 
     Raises:
-        DataError: there is no image at all, or a folder that is none of the classes.
+        DataError: there is no image, or a folder is not one of the classes.
     """
     root, names = folder.root, [each.name for each in classes]
     unknown = [name for name in folder.names if name not in names]
@@ -138,8 +137,8 @@ def find_images(folder: Folder, classes: Sequence[ImageClass]) -> list[FoundFile
         raise DataError(advice)
     if unknown:
         raise DataError(
-            f"{root / unknown[0]} is none of the classes {', '.join(names)}. Move the folder away, or give it the name "
-            "of the class that it holds."
+            f"{root / unknown[0]} is not one of the classes {', '.join(names)}. Move the folder away, or give it the "
+            "name of the class that it holds."
         )
     if not found:
         raise DataError(

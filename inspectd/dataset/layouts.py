@@ -1,6 +1,6 @@
-"""How public data sets lay out their images, and what to do so that a folder for each class comes of it.
+"""Recognises the layouts of public data sets, and advises how to get one folder for each class.
 
-Only names are looked at. MVTec AD and BTAD divide a product into `train` and `test` with the classes below; VisA keeps
+Only names are read. MVTec AD and BTAD divide a product into `train` and `test` with the classes below; VisA keeps
 images and masks in a folder each; DAGM and KolektorSDD2 put defects, good images and masks beside one another.
 """
 
@@ -17,12 +17,12 @@ _HOLDERS = {"images", "image", "imgs", "img", "pictures", "jpegimages", "data", 
 
 @dataclass(frozen=True)
 class _Layout:
-    """What is known of one data set.
+    """A recognised data set.
 
     Attributes:
-        advice: What lies there and what to do, as the rest of a sentence that begins with the folder.
-        certain: Whether a folder of such folders holds data sets, rather than a folder for each class.
-        count: How many such data sets lie beside it, with itself.
+        advice: Its layout and what to do, as the rest of a sentence that begins with the folder.
+        certain: Whether the layout is certain, so that a folder of such folders holds data sets and not classes.
+        count: The number of such data sets side by side, itself included.
     """
 
     folder: Path
@@ -32,13 +32,13 @@ class _Layout:
 
 
 def layout(root: Path, pictures: Sequence[str]) -> str | None:
-    """What a folder holds instead of a folder for each class, and how to lay it out, in one sentence.
+    """One sentence: which layout the folder has, and how to get one folder for each class.
 
     Args:
         pictures: All pictures below it, relative to it.
 
     Returns:
-        None where nothing is recognised, as with a folder for each class.
+        None if no layout is recognised, as with one folder for each class.
     """
     found = _recognise(root, [PurePosixPath(path) for path in sorted(pictures)])
     if found is None:
@@ -54,7 +54,7 @@ def _recognise(folder: Path, paths: Sequence[PurePosixPath]) -> _Layout | None:
     tops = {path.parts[0] for path in images if len(path.parts) > 1}
     if not all(map(_is_general, tops)):
         return _of_many(folder, paths, sorted(tops)) if all(len(path.parts) > 1 for path in images) else None
-    places: dict[str, set[PurePosixPath]] = {}  # of every class, the folders that hold its images
+    places: dict[str, set[PurePosixPath]] = {}  # for each class, the folders of its images
     for path in images:
         if place := _class_folder(path):
             places.setdefault(place.name, set()).add(place)

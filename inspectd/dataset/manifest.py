@@ -1,6 +1,6 @@
-"""The frozen list of images that a model was made with: which files, their content, their class, and their split.
+"""The list of the images that a model was trained with: paths, content, classes and splits.
 
-It lies in the bundle as `data.csv`, so that years later anybody can tell what a model has seen and what it has not.
+The bundle keeps it as `data.csv`, so that years later anyone can tell which images a model has seen.
 """
 
 import csv
@@ -27,9 +27,9 @@ class Sample:
 
     Attributes:
         path: Relative to the data's folder, with `/`, as text (see `inspectd.paths`).
-        sha256: Of the file's bytes, 64 hexadecimal digits.
+        sha256: The SHA-256 of the file's bytes, 64 hexadecimal digits.
         target: The index of its class.
-        split: `train` is learned from, `validation` chooses epoch and threshold, `test` is only ever measured.
+        split: `train`: for training; `validation`: chooses epoch and threshold; `test`: only measured.
     """
 
     path: str
@@ -43,11 +43,11 @@ class Manifest:
     """Images of known class, split.
 
     Attributes:
-        classes: In the order of the network's outputs.
-        samples: By class, then by path.
-        skipped: For each file that was left out, its path and the reason.
+        classes: The classes in the order of the network's outputs.
+        samples: The samples by class, then by path.
+        skipped: The path of each file that was left out, and the reason.
         remarks: Sentences that a user should read about the data.
-        depths: The bits that the values of 16-bit files take, where the images were read for it.
+        depths: The used bits of 16-bit files, if they were read.
     """
 
     classes: tuple[ImageClass, ...]
@@ -61,7 +61,7 @@ class Manifest:
         return tuple(sample for sample in self.samples if sample.split == split)
 
     def counts(self, split: Split) -> dict[str, int]:
-        """How many images each class has in a split."""
+        """The number of images of each class in a split."""
         targets = [sample.target for sample in self.of(split)]
         return {each.name: targets.count(index) for index, each in enumerate(self.classes)}
 
@@ -76,10 +76,10 @@ class Manifest:
 
 
 def read_manifest(content: bytes, classes: Sequence[ImageClass]) -> Manifest:
-    """What `Manifest.as_csv` wrote, for the bundle's classes.
+    """Reads the text of `Manifest.as_csv`, for the bundle's classes.
 
     Raises:
-        BundleError: it is no such table.
+        BundleError: it is not such a table.
     """
     index = {each.name: number for number, each in enumerate(classes)}
     try:
@@ -95,5 +95,5 @@ def read_manifest(content: bytes, classes: Sequence[ImageClass]) -> Manifest:
 def _split(text: str) -> Split:
     found = next((split for split in SPLITS if split == text), None)
     if found is None:
-        raise ValueError(f"{text} is no split")
+        raise ValueError(f"{text} is not a split")
     return found

@@ -1,8 +1,8 @@
-"""Masks among images: pictures that only mark where the defect of another picture is. They must never pass for images.
+"""Finds masks among images: pictures that only mark a defect of another picture. A mask must never count as an image.
 
-A name makes a picture suspicious: it lies below a folder such as `ground_truth` or `Label`, it is another's name with
-`_mask`, `_label`, `_gt` or their like behind it or `mask_` before it, or it differs from another's only in its ending.
-The content then decides: a mask has a few levels, a photograph has many. Only suspicious pictures are decoded.
+A picture is suspicious by its name if it lies below a folder such as `ground_truth` or `Label`, if its name is that of
+another picture plus `_mask`, `_label`, `_gt` or the like, or `mask_` before it, or if the names differ only in the
+ending. Then the content decides: a mask has a few levels, a photograph has many. Only suspicious pictures are decoded.
 """
 
 import re
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from inspectd.paths import from_text
 
-MOST_LEVELS = 4  # of a mask: nothing, the defect, and perhaps two more kinds or an uncertain border
-_COARSE = 7  # every so many rows and columns are looked at first, which is enough to know a photograph
+MOST_LEVELS = 4  # levels of a mask: background, defect, and perhaps two more kinds or an uncertain border
+_COARSE = 7  # the step of rows and columns of a first look, which suffices to recognise a photograph
 _THREADS = 4
 _LOSSY = {".jpg", ".jpeg", ".jfif", ".jpe"}
 

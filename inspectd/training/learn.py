@@ -1,7 +1,7 @@
-"""Learning: a network fitted to batches, epoch by epoch, the best one kept. Files are the business of `train`.
+"""Fits a network to batches, epoch by epoch, and keeps the best epoch. `train` handles the files.
 
-A training has one stage or two: the head alone, on features that the backbone gave once; then the network itself.
-Every epoch ends in a `Course` from which the next one begins, whether it was just made or read from a disk.
+A training has one or two stages: first the head alone, on features that the backbone computed once; then the network.
+Every epoch ends in a `Course`, from which the next epoch starts, also after a restart.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,23 +20,23 @@ from inspectd.training.report import Epoch
 
 
 class Witness(Protocol):
-    """Who watches a training."""
+    """The receiver of a training's progress."""
 
     def say(self, sentence: str) -> None:
-        """Something a user should know."""
+        """Reports a sentence that a user should know."""
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """How far a stage (reading, an epoch, measuring) has come."""
+        """Reports the progress of a stage (reading, an epoch, measuring)."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a training.
+    """One stage of a training.
 
     Attributes:
-        name: What its epochs are called.
-        model: Shares its layers with the network, and ends in logits.
-        epochs: How many at most.
+        name: The name of its epochs in messages.
+        model: The Keras model; it shares its layers with the network and ends in logits.
+        epochs: The most epochs.
     """
 
     name: str
@@ -56,18 +56,18 @@ def learn(
     save: Callable[[Course], None],
     witness: Witness,
 ) -> None:
-    """Takes a training through its stages and leaves the network with the weights of the epoch that is kept.
+    """Runs the stages of a training and leaves the network with the weights of the kept epoch.
 
-    That is the best; or the last, where the recipe has no validation images to choose one by. A batch for which there
-    is no memory is halved and the epoch begun again.
+    The kept epoch is the best one, or the last if the recipe has no validation images. If memory does not suffice for a
+    batch, its size is halved and the epoch starts again.
 
     Args:
-        stages: Each is made when its turn comes, from the network as the one before left it.
-        course: Where to begin; it goes along.
-        save: Is called after each epoch.
+        stages: Each is created when its turn comes, from the network that the stage before left.
+        course: The course so far; updated in place.
+        save: Called after each epoch.
 
     Raises:
-        DataError: learning diverged, or not even one image fits into memory.
+        DataError: training diverged, or not even one image fits into memory.
     """
     _put(network.variables, course.weights)
     course.weights = course.weights or _get(network.variables)
@@ -80,7 +80,7 @@ def learn(
 
 
 class _Run:
-    """A stage on its way."""
+    """A running stage."""
 
     def __init__(self, network: Any, stage: Stage, recipe: Recipe, course: Course, witness: Witness) -> None:
         self.network, self.stage, self.recipe, self.course, self.witness = network, stage, recipe, course, witness
@@ -101,7 +101,7 @@ class _Run:
             save(course)
 
     def _begin(self) -> None:
-        """Sets the model up for the course: its state, and a schedule for its size of batch."""
+        """Restores the model's state from the course, and sets the schedule for its batch size."""
         stage, course = self.stage, self.course
         stage.training.begin(course.done, course.batch)
         stage.validation.begin(0, course.batch)
@@ -122,12 +122,12 @@ class _Run:
         stage, course = self.stage, self.course
         stage.training.begin(course.done, course.batch)
         watch = _Watch(self.witness, f"{stage.name} {course.done + 1} of {stage.epochs}", len(stage.training))
-        # Keras would shuffle the batches once more, by chance that nobody could resume.
+        # Keras would shuffle the batches once more, in a random order that cannot be resumed.
         stage.model.fit(stage.training, validation_data=stage.validation, callbacks=[watch], shuffle=False, verbose=0)
         return Epoch(**watch.figures)
 
     def _take(self, now: Epoch) -> None:
-        """Makes an epoch part of the course."""
+        """Adds an epoch to the course."""
         course = self.course
         course.epochs.append(now)
         course.done += 1
@@ -141,20 +141,20 @@ class _Run:
         )
 
     def _has_waited(self) -> bool:
-        """Whether the recipe's patience with this stage is at its end."""
+        """Whether this stage had no better epoch for as long as the recipe's patience."""
         waited = len(self.course.epochs) - max(self.course.best + 1, self.before)
         if not 0 < self.recipe.patience <= waited:
             return False
-        self.witness.say(f"No better for {waited} epochs: enough of this.")
+        self.witness.say(f"Stopping early: no improvement for {waited} epochs.")
         return True
 
     def _halve(self) -> None:
         course = self.course
         if course.batch == 1:
-            raise DataError("There is not enough memory to learn from a single image. Lower size, or cut earlier.")
+            raise DataError("Memory does not suffice to train with a single image. Lower size, or cut earlier.")
         course.batch //= 2
         self.witness.say(
-            f"Not enough memory for {self.stage.training.batch} images in a step: {course.batch} from here on."
+            f"Not enough memory for {self.stage.training.batch} images in a step: it continues with {course.batch}."
         )
         self._begin()
 
@@ -178,7 +178,7 @@ def _accuracy(units: int) -> Any:
 
 
 def _lacks_memory(error: Exception) -> bool:
-    """Whether it is that; oneDNN's kernels say so in words alone."""
+    """Whether the error is a lack of memory; oneDNN's kernels tell so only in their message."""
     return not isinstance(error, tf.errors.AbortedError) or "could not create a memory object" in str(error)
 
 
@@ -187,14 +187,14 @@ def _get(variables: Sequence[Any]) -> Values:
 
 
 def _put(variables: Sequence[Any], values: Values) -> None:
-    """Into as many variables as there are values; none: they stay as they are."""
+    """Assigns the values to the variables; without values they stay unchanged."""
     if values:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras ships no types
-    """Reports each step, stops at the first loss that is no number, and keeps the epoch's figures."""
+    """Reports each step, stops at the first loss that is not a number, and keeps the epoch's figures."""
 
     def __init__(self, witness: Witness, name: str, steps: int) -> None:
         super().__init__()
@@ -203,7 +203,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras ships no t
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not np.isfinite(logs["loss"]):
-            raise DataError(f"Learning diverged in {self.name}: the loss is no number any more. Lower --rate.")
+            raise DataError(f"Training diverged in {self.name}: the loss is not a number. Lower --rate.")
         self.witness.progress(self.name, batch + 1, self.steps)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002

@@ -1,6 +1,6 @@
-"""What a draft takes from images that its network has not learned from, by the inspector that will run it.
+"""Measures a draft bundle on images that its network was not trained with, with the inspector that will run it.
 
-Training and import share it, so that threshold, calibration, heat scale and golden images come about in one way.
+Training and import share this module, so both determine threshold, calibration, heat scale and golden images alike.
 """
 
 import math
@@ -26,7 +26,7 @@ from inspectd.paths import from_text
 
 @dataclass(frozen=True)
 class Seen:
-    """What a network says of images of known class: a case and a finding for each, in the same order."""
+    """A network's answers for images of known class: a case and a finding for each, in the same order."""
 
     cases: list[Case]
     findings: list[Finding]
@@ -34,11 +34,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Measured:
-    """What follows from it.
+    """The measured draft.
 
     Attributes:
-        spec: The draft's, with all that is measured in it.
-        golden: The content of the golden images' files by their path in the bundle.
+        spec: The draft's description with all measured values.
+        golden: The contents of the golden images' files by their paths in the bundle.
         remarks: Sentences that a user should read.
     """
 
@@ -48,15 +48,15 @@ class Measured:
 
 
 def unmeasured(classes: Sequence[ImageClass]) -> HeatScales:
-    """The heat scales of a draft, which mean nothing yet."""
+    """Placeholder heat scales of a draft."""
     return {method: {each.name: HeatScale(0.0, 1.0) for each in classes if not each.ok} for method in METHOD_NAMES}
 
 
 def see(inspector: Inspector, pictures: Iterable[Picture], split: Split) -> Seen:
-    """What the network finds in pictures whose pixels the inspector has prepared, heat by every method.
+    """Runs the network on prepared pictures, with heat by every method.
 
     Raises:
-        DataError: it gives no numbers.
+        DataError: an answer is not a number.
     """
     seen = Seen([], [])
     for batch in in_batches(pictures, warm_up(inspector)):
@@ -66,7 +66,7 @@ def see(inspector: Inspector, pictures: Iterable[Picture], split: Split) -> Seen
             seen.findings.append(finding)
     if silent := [each.path for each in seen.cases if not math.isfinite(each.margin)]:
         raise DataError(
-            f"The network gives no finite number for {silent[0]}: learning diverged, or its weights are damaged. Lower "
+            f"The network gives no finite number for {silent[0]}: training diverged, or its weights are damaged. Lower "
             "--rate, or take a whole file."
         )
     return seen
@@ -77,7 +77,7 @@ def measure(inspector: Inspector, root: Path, seen: Seen, threshold: float | Non
 
     Args:
         root: The folder of the images.
-        threshold: Where a margin is a defect, if these images are not to choose it.
+        threshold: The threshold, if these images must not choose it.
     """
     spec = inspector.bundle.spec
     targets = np.array([each.target for each in seen.cases])

@@ -1,7 +1,7 @@
-"""Which preparation of pixels a network from elsewhere was trained with, which its file does not say.
+"""Finds out how pixels were prepared for the training of an imported network; its file does not tell.
 
-What the network does to pixels itself rules some out (`model.front`). Golden images, where there are some, choose
-among all of them: by the right one the network tells good images from defects best.
+The network's own scaling rules some preparations out (`model.foreign.front`). Golden images, if given, choose among
+all: with the right preparation the network separates good images from defects best.
 """
 
 import re
@@ -26,17 +26,17 @@ from inspectd.model.verdict import margin
 from inspectd.training.learn import Witness
 
 MOST_IMAGES = 40  # of each class
-CLEARLY = 0.05  # of `Separation.merit`: what a preparation must be better by if the network contradicts it
+CLEARLY = 0.05  # of `Separation.merit`: the lead that a preparation needs if the network contradicts it
 TAKES = {"scale": "0..1", "none": "0..255", "backbone": "the backbone's scale"}
 
 
 @dataclass(frozen=True)
 class Separation:
-    """How well a network tells golden images apart under one preparation.
+    """How well a network separates golden images under one preparation.
 
     Attributes:
-        auc: That of the margins.
-        right: The share that its own decision judges right, the mean of good images and defects.
+        auc: The AUC of the margins.
+        right: The share of right decisions, the mean of good images and defects.
     """
 
     auc: float
@@ -44,7 +44,7 @@ class Separation:
 
     @property
     def merit(self) -> float:
-        """Of a wrong scale the network may rank images well and still take all of them for the same, or neither."""
+        """The sum of both: with a wrong scale a network may rank images well and still call all of them the same."""
         return (self.auc + self.right) / 2
 
     def __str__(self) -> str:
@@ -52,10 +52,10 @@ class Separation:
 
 
 def alternatives(to: Preparation, network: Any) -> list[Preparation]:
-    """The preparations that there are for a network, the usual one first.
+    """The possible preparations for a network, the usual one first.
 
     Args:
-        to: With the backbone that the user named, if any.
+        to: The preparation so far, with the backbone that the user named, if any.
     """
     backbone = to.backbone or _backbone_within(network)
     scale = backbone and SCALES[backbone]
@@ -68,7 +68,7 @@ def alternatives(to: Preparation, network: Any) -> list[Preparation]:
 
 
 def as_seen(front: Front, among: Sequence[Preparation]) -> tuple[Preparation, str | None]:
-    """The first of some preparations that the network can have been trained with, and what a user should know."""
+    """The first preparation that the network can have been trained with, and sentences for the user."""
     fitting = next((each for each in among if front.can_be(each)), None)
     if fitting is None:
         return among[0], (
@@ -84,15 +84,15 @@ def as_seen(front: Front, among: Sequence[Preparation]) -> tuple[Preparation, st
 
 
 def contradiction(front: Front, said: Preparation, among: Sequence[Preparation]) -> str | None:
-    """A sentence where the network cannot have been trained with the preparation that the user said."""
+    """A sentence if the network cannot have been trained with the user's preparation."""
     if front.can_be(said):
         return None
     fitting = next((each for each in among if front.can_be(each)), None)
     shown = [said, *([fitting] if fitting else [])]
     advice = f"If it was trained so, give {option(fitting)}" if fitting else "No other fits better"
     return (
-        f"{option(said)} contradicts the network, which scales pixels itself: {_reached(front, shown)}. {advice}. It "
-        "stays as you said."
+        f"{option(said)} contradicts the network, which scales pixels itself: {_reached(front, shown)}. {advice}. Your "
+        "choice stays."
     )
 
 
@@ -103,10 +103,10 @@ def as_measured(
     root: Path,
     witness: Witness,
 ) -> Preparation:
-    """The one of some preparations by which the network tells golden images apart best; says which, and why.
+    """The preparation with which the network separates golden images best; reports it and the reason.
 
-    One that the network contradicts must be clearly better. It is the first where there is no choice, or where there
-    are images of one side alone.
+    A preparation that the network contradicts must be clearly better. Returns the first preparation if there is no
+    choice, or if one side has no images.
     """
     if len(among) == 1:
         return among[0]
@@ -124,7 +124,7 @@ def as_measured(
 
 
 def option(to: Preparation) -> str:
-    """The options of the command line that say this preparation."""
+    """This preparation as options of the command line."""
     backbone = f" --backbone {to.backbone}" if to.preprocess == "backbone" else ""
     return f"--preprocess {to.preprocess}{backbone}"
 
@@ -141,7 +141,7 @@ def _reached(front: Front, among: Sequence[Preparation]) -> str:
 
 
 def _separation(inspector: Inspector, folder: Folder) -> Separation | None:
-    """None where there are no usable images of one side."""
+    """None if one side has no usable images."""
     spec = inspector.bundle.spec
     margins: dict[bool, list[float]] = {True: [], False: []}
     files = _some(find_images(folder, spec.classes))
@@ -157,7 +157,7 @@ def _separation(inspector: Inspector, folder: Folder) -> Separation | None:
 
 
 def _some(files: Sequence[FoundFile]) -> Iterator[FoundFile]:
-    """As many of every class as are needed, from all over its list."""
+    """The needed number of images of each class, spread over its list."""
     for target in sorted({each.target for each in files}):
         of_class = [each for each in files if each.target == target]
         count = min(len(of_class), MOST_IMAGES)
@@ -165,7 +165,7 @@ def _some(files: Sequence[FoundFile]) -> Iterator[FoundFile]:
 
 
 def _backbone_within(network: Any) -> str | None:
-    """The backbone that a network is, or has nested in it, by its name: Keras calls them `mobilenetv2_1.00_224`."""
+    """The backbone that a network is or contains, by its name: Keras calls them `mobilenetv2_1.00_224`."""
     for each in (network, *inner_layers(network)):
         if isinstance(each, keras.Model):
             name = re.sub("[^a-z0-9]", "", each.name.lower())

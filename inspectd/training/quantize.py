@@ -1,5 +1,5 @@
-"""A version of a model that has an int8 part: made with some of its training images, measured on those that it has not
-learned from, and published only where its golden images keep their verdicts.
+"""Creates a version of a model with an int8 part: calibrates with training images, measures on other images, and
+publishes the version only if its golden images keep their verdicts.
 """
 
 import tempfile
@@ -29,28 +29,29 @@ from inspectd.model.spec import Quantised, Spec
 from inspectd.model.versions import folder_of, publish
 from inspectd.training.learn import Witness
 
-CALIBRATION = 32  # images, of every class as many
-TILES = 4  # of each, where images come in tiles
+CALIBRATION = 32  # images, the same number of each class
+TILES = 4  # of each image, if images come in tiles
 CARD = "card.md"
 
 Item = TypeVar("Item")
 
 
 def quantize(bundle: Bundle, data: Path, witness: Witness) -> Bundle:
-    """Writes the next version of a bundle's model: the same network, and its part up to the target layer in int8.
+    """Writes the next version of a bundle's model: the same network plus its int8 part.
 
     Args:
-        data: The folder that the network was trained from.
+        data: The folder of the training images.
 
     Raises:
-        DataError: the images are not those that the bundle lists, or it lists none.
-        BundleError: the network cannot be had in int8, a golden image changes its verdict, or nothing can be written.
+        DataError: the images differ from those that the bundle lists, or it lists none.
+        BundleError: int8 does not support the network, a golden image changes its verdict, or the disk refuses the
+            files.
     """
     folder, spec = folder_of(bundle), bundle.spec
     if folder is None:
-        raise BundleError(f"{bundle.path} is no version of a model: copy it to MODEL/1 and quantise MODEL.")
+        raise BundleError(f"{bundle.path} is not a version of a model: copy it to MODEL/1 and quantise MODEL.")
     if spec.network == "null":
-        raise BundleError(f"{bundle.path} has no network that could be quantised.")
+        raise BundleError(f"{bundle.path} has no network to quantise.")
     learned, known = _listed(bundle)
     chosen = spread(learned, CALIBRATION)
     samples = _prepared(data, chosen, spec)
@@ -73,7 +74,7 @@ def quantize(bundle: Bundle, data: Path, witness: Witness) -> Bundle:
 
 
 def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """Some `count` of the samples: of every class as many, where it has them, from all over its list."""
+    """A choice of `count` samples: the same number of each class, if it has them, spread over its list."""
     classes = sorted({each.target for each in samples})
     chosen: list[Sample] = []
     for target in classes:
@@ -82,16 +83,16 @@ def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
 
 
 def _evenly(items: Sequence[Item], most: int) -> list[Item]:
-    """At most so many of the items, from all over them."""
+    """At most `count` of the items, spread evenly."""
     count = min(len(items), most)
     return [items[index * len(items) // count] for index in range(count)]
 
 
 def _listed(bundle: Bundle) -> tuple[Sequence[Sample], list[Case]]:
-    """The images that the network learned from, and what it says in float32 of those that chose the threshold."""
+    """The training images, and the float32 findings of the images that chose the threshold."""
     if not {DATA, FINDINGS} <= bundle.files:
         raise DataError(
-            f"{bundle.path} does not list the images that it learned from ({DATA}) and what it says of others "
+            f"{bundle.path} lists neither its training images ({DATA}) nor its findings on others "
             f"({FINDINGS}): only a model that `inspectd train` made can be quantised."
         )
     manifest: Manifest = read_manifest((bundle.path / DATA).read_bytes(), bundle.spec.classes)
@@ -100,7 +101,7 @@ def _listed(bundle: Bundle) -> tuple[Sequence[Sample], list[Case]]:
 
 
 def _prepared(data: Path, samples: Sequence[Sample], spec: Spec) -> list[NDArray[np.uint8]]:
-    """The samples as the network takes them: whole, or some tiles of each."""
+    """The samples prepared for the network: whole, or some tiles of each."""
     found: list[NDArray[np.uint8]] = []
     to, tiles = spec.preparation, spec.tiles
     for sample, picture in zip(samples, read_pictures(data, samples, bits=spec.preparation.bits), strict=True):
@@ -115,7 +116,7 @@ def _prepared(data: Path, samples: Sequence[Sample], spec: Spec) -> list[NDArray
 
 
 def _judged(inspector: Inspector, data: Path, known: Sequence[Case], witness: Witness) -> list[Case]:
-    """The cases of the same images, in their order, by another inspector."""
+    """The cases of the same images, in order, by another inspector."""
     samples = [Sample(each.path, each.sha256, each.target, each.split) for each in known]
     splits = {each.sha256: each.split for each in known}
     found = judge(inspector, data, samples, splits, None, lambda *done: witness.progress("measuring", *done))
@@ -133,14 +134,14 @@ def _other(data: Path, path: str) -> DataError:
 def _refuse_changed(inspector: Inspector) -> None:
     golden = read_golden(inspector.bundle)
     if golden is None:
-        raise BundleError(f"{inspector.bundle.title} has no golden images, so that nothing proves it in int8.")
+        raise BundleError(f"{inspector.bundle.title} has no golden images, so nothing can prove it in int8.")
     proof = prove(inspector, golden, lambda: None)
     if not proof.passed:
         raise BundleError(f"{proof}. Nothing was written: it stays in float32 or bfloat16.")
 
 
 def _card(bundle: Bundle, found: Quantised, sentences: Sequence[str]) -> bytes:
-    """The card of the bundle before, with what int8 does on top."""
+    """The earlier bundle's card, with the figures of int8 at its top."""
     before = (bundle.path / CARD).read_text() if CARD in bundle.files else ""
     lines = [
         f"# {bundle.spec.name}, with an int8 part",

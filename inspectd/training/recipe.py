@@ -1,7 +1,7 @@
-"""How a network is trained: every choice in one place, checked before anything is read or built. No TensorFlow here.
+"""Recipes: all choices of a training, checked before anything is read or built. Does not import TensorFlow.
 
-Recipes are short YAML files. `article`, `transfer`, `fine` and `compact` lie in the package; a user's own file may name
-a few keys only, the others are as in `fine`.
+Recipes are short YAML files. The package has `article`, `transfer`, `fine` and `compact`; a user's own file may set
+only some keys, the others are as in `fine`.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ Depth = Annotated[Bits | None, BeforeValidator(lambda bits: None if bits == "aut
 
 
 def _no_boolean(value: Any) -> Any:
-    """Python counts with booleans: True would be 1."""
+    """Refuses booleans, which Python counts as 0 and 1."""
     if isinstance(value, bool):
         raise PydanticKnownError("float_type")
     return value
@@ -47,36 +47,37 @@ Side = Annotated[Whole, Field(ge=SIDE[0], le=SIDE[-1])]
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Recipe:
-    """The choices of a training. All of them end up in the bundle.
+    """The choices of a training. The bundle records all of them.
 
     Attributes:
-        name: Of the recipe, as the bundle keeps it.
-        ok: Names of the classes that pass.
+        name: The recipe's name, recorded in the bundle.
+        ok: The names of the OK classes.
         cut: The backbone's last layer that is used; None (`all` in a file) for all of it.
         width, height: The network's input in pixels; a recipe file gives both as `size`.
-        tiles: Pixels that tiles of large images share, which are cut at their own resolution; None: each image is
-            resized as a whole.
+        tiles: The overlap in pixels of tiles, into which large images are cut at their own resolution; None: each
+            image is resized as a whole.
         weights: `imagenet`, `none`, or a file.
-        bits: Of the values in 16-bit files; None (`auto` in a file): as many as the largest value in all images takes.
-        head_epochs: Passes over what the backbone, held still, makes of the training images; the head alone learns.
-        head_rate: The learning rate meanwhile; it stays.
-        train_from: The first layer that learns in the epochs that follow; None (`all` in a file) for all of them.
-        epochs: Passes over the training images.
-        batch: Images in a step.
+        bits: The bits of the values in 16-bit files; None (`auto` in a file): those of the largest value in all images.
+        head_epochs: Epochs in which only the head is trained, on the features of the frozen backbone.
+        head_rate: The constant learning rate of these epochs.
+        train_from: The first layer that is trained in the later epochs; None (`all` in a file) for all layers.
+        epochs: Epochs over the training images.
+        batch: Images per step.
         rate: The learning rate at the start.
-        schedule: Whether the rate stays, or falls to zero along a cosine.
-        momentum: Of `sgd`.
-        patience: Epochs without a better one after which head or network have learned enough; 0: all are gone through.
-        class_weights: `balanced`: every class counts the same, however few images it has.
-        flips, rotations: Whether to mirror images at random, and to turn them by 90° where direction means nothing.
-        test: Share of each class that nothing is chosen by: it is only measured.
-        validation: Share of each class that is kept from learning, to choose epoch and threshold. 0: nothing is chosen,
-            the last epoch is kept, and the test images are watched during training as the article does.
-        group: A regular expression with a group, searched in each image's path; images for which it finds the same show
-            one part and stay in one split.
-        system_files: Whether what a NAS or an operating system keeps for itself among the images is learned too.
-        precision: `auto` is bfloat16 where the device computes in it, else float32.
-        seed: Of the split, the order and the weights.
+        schedule: Whether the rate is constant, or falls to zero along a cosine.
+        momentum: The momentum of `sgd`.
+        patience: The number of epochs without improvement that ends a stage; 0: all epochs run.
+        class_weights: `balanced`: every class has the same weight, even with few images.
+        flips, rotations: Whether to mirror images at random, and to turn them by multiples of 90° (if direction has no
+            meaning).
+        test: The share of each class that is only measured.
+        validation: The share of each class that chooses epoch and threshold. 0: nothing is chosen, the last epoch is
+            kept, and training reports the test images' figures, as the article does.
+        group: A regular expression with a group, searched in each image's path; images with the same match show one
+            part and stay in one split.
+        system_files: Whether reserved files of a NAS or an operating system count as images too.
+        precision: `auto` is bfloat16 if the device computes in it, otherwise float32.
+        seed: The seed of the split, the order and the weights.
     """
 
     name: str = "fine"
@@ -113,29 +114,31 @@ class Recipe:
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.optimizer == "adam" and self.momentum:
-            raise ValueError("momentum: adam has none of its own to set; use optimizer: sgd, or momentum: 0")
+            raise ValueError("momentum: adam has no such setting; use optimizer: sgd, or momentum: 0")
         if self.epochs == self.head_epochs == 0:
-            raise ValueError("epochs: one of epochs and head_epochs must be above 0, or nothing is learned")
+            raise ValueError("epochs: one of epochs and head_epochs must be above 0, or nothing is trained")
         if self.patience and not self.validation:
-            raise ValueError("patience: without validation images nobody sees which epoch is better; use patience: 0")
+            raise ValueError("patience: without validation images no epoch can be called better; use patience: 0")
         if self.preprocess == "scale" and SCALES[self.backbone] == "own":
-            raise ValueError(f"preprocess: scale is not for {self.backbone}, which scales pixels itself; use backbone")
+            raise ValueError(
+                f"preprocess: scale does not fit {self.backbone}, which scales pixels itself; use backbone"
+            )
         if self.tiles is not None and 2 * self.tiles > min(self.width, self.height):
-            raise ValueError("tiles: they may share half of the network's input at most, which `size` gives")
+            raise ValueError("tiles: the overlap may be at most half of the network's input, which `size` gives")
         if self.validation == self.test == 0:
             raise ValueError("validation: one of validation and test must be above 0, or nothing is measured")
         if self.validation + self.test > 0.9:
-            raise ValueError("validation: with test it leaves less than a tenth of the images to learn from")
+            raise ValueError("validation: validation and test leave less than a tenth of the images for training")
         return self
 
     @property
     def preparation(self) -> Preparation:
-        """How images are brought to the network, in training as in inspection; 16 bits until they are decided."""
+        """The preparation of images, in training as in inspection; 16 bits until they are decided."""
         return Preparation(self.width, self.height, 3, self.preprocess, self.backbone, self.bits or FULL)
 
     @property
     def wish(self) -> Wish:
-        """How the images are split."""
+        """The division of the images."""
         return Wish(self.validation, self.test, self.seed, self.group)
 
 
@@ -148,13 +151,12 @@ def shipped() -> list[str]:
 
 
 def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """A recipe of the package by its name, or the user's own file, with some of its keys changed.
+    """Loads a recipe of the package by its name, or the user's own file, and changes some keys.
 
-    A layer's name belongs to its backbone: where `changes` name another backbone and no `cut`, the whole is used.
+    A layer's name belongs to its backbone: if `changes` name another backbone and no `cut`, the whole backbone is used.
 
     Args:
-        changes: Values by key, as in a file; `size` (`512` or `640x480`) stands for `width` and `height`, and is not
-            given beside them.
+        changes: Values by key, as in a file; `size` (`512` or `640x480`) replaces `width` and `height`.
 
     Raises:
         DataError: there is no such recipe; or a line for each mistake: which key, what is wrong, what is allowed.
@@ -176,7 +178,7 @@ def read_size(text: str) -> tuple[int, int]:
     """Width and height from `N` or `WxH`.
 
     Raises:
-        DataError: they are none, or out of range.
+        DataError: the text is something else, or out of range.
     """
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) in SIDE for part in parts):
@@ -185,7 +187,7 @@ def read_size(text: str) -> tuple[int, int]:
 
 
 def _sides(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with `size` taken apart: what is given later may change one side of it."""
+    """Replaces `size` by width and height, so that a later change may set one of them."""
     others = {key: value for key, value in values.items() if key != "size"}
     if "size" not in values:
         return others

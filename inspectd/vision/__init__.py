@@ -1,1 +1,1 @@
-"""Seeing: bytes become pixels, heat becomes regions and a picture. Networks, ledger and folders are unknown here."""
+"""Decodes image files, finds hot regions and draws overlays. Imports neither networks nor ledger nor folders."""

@@ -1,4 +1,4 @@
-"""Where a BMP file's pixels lie, whatever sizes its header names: `bfSize` and `bfOffBits` are often false.
+"""Finds the pixels in a BMP file, even if its header is false: `bfSize` and `bfOffBits` often are.
 
 Source: Microsoft, "Bitmap Storage" and "Bitmap Compression"; OS/2 headers as in the IBM OS/2 2.0 Technical Library.
 """
@@ -16,8 +16,8 @@ class BmpExtent:
     """The bytes from the first pixel to the end of the last.
 
     Attributes:
-        said: Where the header says that they begin.
-        end: None where run lengths have no end mark; a decoder then misses the pixels that are missing.
+        said: The beginning of the pixels according to the header.
+        end: The end of the pixels; None if run lengths have no end mark, and a decoder then finds pixels missing.
         is_ambiguous: The file is too long for pixels that begin where they are said to, within the palette, and too
             short for pixels behind it.
     """
@@ -29,9 +29,9 @@ class BmpExtent:
 
 
 def bmp_extent(data: bytes) -> BmpExtent:
-    """Where the pixels lie, in the file or beyond it.
+    """The extent of the pixels, in the file or beyond its end.
 
-    They begin where `bfOffBits` says unless that is within the header, or within the palette of a file that is long
+    The pixels begin at `bfOffBits` unless that is within the header, or within the palette of a file that is long
     enough for pixels behind it.
 
     Raises:
@@ -56,7 +56,7 @@ def bmp_extent(data: bytes) -> BmpExtent:
 
 
 def _between(header: int, bits: int, compression: int, colours: int) -> int:
-    """How many bytes of colour masks and palette lie between the header and the pixels."""
+    """The bytes of colour masks and palette between the header and the pixels."""
     masks = {_MASKS: 12, _MASKS_ALPHA: 16}.get(compression, 0) if header == _WINDOWS else 0
     if bits > 8:
         return masks
@@ -65,7 +65,7 @@ def _between(header: int, bits: int, compression: int, colours: int) -> int:
 
 
 def _run_length_end(data: bytes, start: int, compression: int) -> int | None:
-    """Behind the end mark of run lengths; None where the file ends before it."""
+    """The position after the end mark of run lengths; None if the file ends before it."""
     place = start
     while place + 2 <= len(data):
         count, value = data[place], data[place + 1]

@@ -1,4 +1,4 @@
-"""The contact sheet: many overlays on one picture, each with two lines below it. It draws; what to show is given."""
+"""Draws the contact sheet: many overlays on one picture, each with two lines of text below it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ HEADER = 64
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of the sheet; `picture` uint8 (H, W, 3) RGB, `colour` of the bar that marks the title."""
+    """One tile of the sheet: `picture` is uint8 (H, W, 3) RGB, `colour` that of the bar beside the title."""
 
     picture: Picture
     title: str
@@ -40,7 +40,7 @@ class Tile:
 
 
 def contact_sheet(title: str, note: str, tiles: Sequence[Tile], columns: int = 5, look: Look = DARK) -> Picture:
-    """The tiles row by row under a headline, uint8 (H, W, 3) RGB. Lines too long for their tile are cut off."""
+    """The tiles row by row under a headline, uint8 (H, W, 3) RGB. Lines too long for their tile are cut."""
     columns = max(1, min(columns, len(tiles)))
     rows = -(-len(tiles) // columns)
     width, height = GAP + columns * (TILE + GAP), max((_fitted(tile.picture)[1] for tile in tiles), default=0)
@@ -59,7 +59,7 @@ def contact_sheet(title: str, note: str, tiles: Sequence[Tile], columns: int = 5
 
 
 def _fitted(picture: Picture) -> tuple[int, int]:
-    """Width and height as shown: shrunk if it is larger than a tile, its proportions kept."""
+    """The displayed width and height: a picture larger than a tile shrinks in proportion."""
     scale = min(1.0, TILE / max(picture.shape[:2]))
     return max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
 
@@ -72,7 +72,7 @@ def _place(cell: Picture, picture: Picture) -> None:
 
 
 def _write(on: Picture, text: str, at: tuple[int, int], size: int, colour: Colour, weight: int = 400) -> None:
-    """One line of text; `at` is the left end of its base line. What does not fit is cut by the picture's edge."""
+    """One line of text; `at` is the left end of its base line. The picture's edge cuts what does not fit."""
     line = np.ascontiguousarray(on)
     cv2.putText(line, text, at, colour, cv2.FontFace("sans"), size, weight)
     on[:] = line

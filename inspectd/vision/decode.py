@@ -1,21 +1,21 @@
-"""Bytes become pixels: PNG, JPEG, BMP, TIFF and WebP, and nothing else.
+"""Decodes image files to pixels: PNG, JPEG, BMP, TIFF and WebP, and nothing else.
 
-Pillow decodes, behind three guards of our own: the header's size is compared with the limit before any pixel memory is
-spent, `wholeness` proves that the file is all there, and whatever a decoder raises becomes a `DecodeError` of that one
-file. Must never hand out half a picture, nor guess at values that have no fixed scale.
+Pillow decodes, behind three guards: the size in the header is compared with the limit before pixel memory is allocated,
+`wholeness` proves that the file is complete, and every exception of a decoder becomes a `DecodeError` of that file.
+This module must never return half a picture, nor guess at values that have no fixed scale.
 
-How source values become 8-bit RGB, the same for training and inspection:
+Source values become 8-bit RGB by these rules, in training as in inspection:
 
 - the pages of a TIFF are pictures of their own, and `limits.pixels` counts them all; smaller copies and masks of a page
-  are passed over; of a JPEG with several pictures (MPO) the first counts; an animation is `unsupported`, and so is
+  are skipped; of a JPEG with several pictures (MPO) the first counts; an animation is `unsupported`, and so is
   a stack of ImageJ with one directory for all its images;
 - 16-bit values keep their upper eight bits, so a ramp stays a ramp (12-bit TIFF likewise);
 - values of fewer `bits` that lie unshifted in a 16-bit file keep the upper eight of these; larger ones become white. A
-  TIFF is believed where its MaxSampleValue says how many bits there are. PNG's `sBIT` changes nothing: its writers
+  TIFF's MaxSampleValue overrides `bits`. PNG's `sBIT` changes nothing: its writers
   scale the values up;
 - transparency is dropped and the colours beneath it are kept: nothing can hide behind it;
 - float TIFF must lie within 0..1; other floats, signed or 32-bit integers have no fixed scale and are `unsupported`;
-- turned upright by EXIF (or XMP, or TIFF) orientation.
+- the EXIF (or XMP, or TIFF) orientation turns the picture upright.
 """
 
 import io
@@ -42,12 +42,12 @@ from inspectd.vision.wholeness import WHOLE, Kind, check, check_tiff, identify, 
 
 __all__ = ["DecodeError", "Decoded", "Pages", "decode"]
 
-_FILLER = 128  # what libjpeg shows where coded data is missing
+_FILLER = 128  # the grey that libjpeg shows for missing coded data
 _ORIENTATION = 274
 
 Samples = NDArray[np.uint8]
 
-# By EXIF orientation: how rows and columns as stored become upright.
+# By EXIF orientation: the operation that turns stored rows and columns upright.
 _UPRIGHT: dict[object, Callable[[Samples], Samples]] = {
     2: lambda stored: stored[:, ::-1],
     3: lambda stored: stored[::-1, ::-1],
@@ -61,16 +61,16 @@ _UPRIGHT: dict[object, Callable[[Samples], Samples]] = {
 
 @dataclass(frozen=True)
 class Decoded:
-    """An upright picture.
+    """A decoded picture, upright.
 
     Attributes:
         samples: uint8, read-only: (height, width) of a grey picture, (height, width, 3) RGB of any other.
         bits: bits per sample (or palette index) in the file: 1, 2, 4, 8, 12, 16 or 32.
         doubt: why the file may not be what the camera wrote, as the rest of "The file …"; the verdict must be `review`.
-        unproven: it ends in zeros, as a black background does and a copy that is not finished; it is whole if it stays
-            as it is.
-        used: of a file of 16 bits, how many of them its values take (`bits_used`); None of any other file, and of one
-            that says by itself how many bits it has.
+        unproven: the file ends in zeros, like a black background or an unfinished copy; it is complete if it does not
+            change any more.
+        used: for a 16-bit file, the number of bits that its values use (`bits_used`); None for other files, and for
+            files that state their bits.
     """
 
     samples: Samples
@@ -86,7 +86,7 @@ class Decoded:
 
     @property
     def pixels(self) -> Samples:
-        """uint8 (height, width, 3), RGB, read-only. Of a grey picture they are made anew each time."""
+        """uint8 (height, width, 3), RGB, read-only. A grey picture is converted at each access."""
         if self.samples.ndim == 3:
             return self.samples
         pixels = cv2.cvtColor(self.samples, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
@@ -95,15 +95,15 @@ class Decoded:
 
 
 def decode(data: bytes, max_pixels: int, bits: int = FULL) -> Decoded:
-    """The picture in `data`, the bytes of one whole image file of one page.
+    """Decodes `data`, the bytes of an image file with one page.
 
     Args:
-        bits: how many bits the values of a 16-bit file have, 8 to 16, where the file does not say so.
+        bits: the number of bits of the values in a 16-bit file that does not state it, 8 to 16.
 
     Raises:
-        DecodeError: the file gives no trustworthy pixels. `too large` means more pixels than `max_pixels`, or than this
-            machine's memory holds; its header alone was read.
-        MemoryError: this machine lacks the memory just now.
+        DecodeError: the file has no trustworthy pixels. `too large`: more than `max_pixels`, or than this machine's
+            memory holds; then only the header was read.
+        MemoryError: memory does not suffice at the moment.
     """
     pages = Pages(data, max_pixels, bits)
     if len(pages) > 1:
@@ -115,16 +115,16 @@ def decode(data: bytes, max_pixels: int, bits: int = FULL) -> Decoded:
 
 
 class Pages:
-    """The pages of one whole image file. Each is decoded when it is asked for, and none is kept.
+    """The pages of an image file. Each access decodes a page; none is kept.
 
     Args:
         data: The file's bytes.
         max_pixels: The most pixels of all pages together.
-        bits: How many bits the values of a 16-bit file have, 8 to 16, where the file does not say so.
+        bits: The number of bits of the values in a 16-bit file that does not state it, 8 to 16.
 
     Raises:
-        DecodeError: the file gives no trustworthy pixels.
-        MemoryError: this machine lacks the memory just now.
+        DecodeError: the file has no trustworthy pixels.
+        MemoryError: memory does not suffice at the moment.
     """
 
     def __init__(self, data: bytes, max_pixels: int, bits: int = FULL) -> None:
@@ -150,10 +150,11 @@ class Pages:
         return (self.decode(number) for number in range(1, len(self) + 1))
 
     def decode(self, number: int) -> Decoded:
-        """The page with this number, from 1 on.
+        """Decodes the page with this number, from 1 on.
 
         Raises:
-            DecodeError: it gives no trustworthy pixels, or the file is not whole. Of several pages it names the one.
+            DecodeError: the page has no trustworthy pixels, or the file is incomplete. Names the page, if there are
+                several.
         """
         try:
             with _explained(self._kind, self._data):
@@ -191,7 +192,7 @@ class Pages:
             )
 
     def _as_read(self, number: int) -> io.BytesIO:
-        """The file as a decoder finds that page in it. Only what must be changed is copied, and only once."""
+        """The file's bytes, changed so that a decoder finds that page. Copies the file at most once."""
         for position, changed in self._changes(number):
             self._file.seek(position)
             self._file.write(changed)
@@ -199,7 +200,7 @@ class Pages:
         return self._file
 
     def _changes(self, number: int) -> Iterator[tuple[int, bytes]]:
-        """Places and bytes: what points to the page, and sizes that are false."""
+        """The changes, as positions and bytes: the pointer to the page, and corrected sizes."""
         data = self._data
         if self._kind == "BMP" and (extent := bmp_extent(data)).start != extent.said:
             yield 10, extent.start.to_bytes(4, "little")
@@ -215,7 +216,9 @@ class Pages:
 
 @contextmanager
 def _explained(kind: Kind, data: bytes) -> Iterator[None]:
-    """Whatever a decoder raises becomes a `DecodeError`, but for a shortage of memory: the file is not at fault."""
+    """Turns every exception of a decoder into a `DecodeError`, except a shortage of memory, which is not the file's
+    fault.
+    """
     try:
         yield
     except (DecodeError, MemoryError):
@@ -225,21 +228,21 @@ def _explained(kind: Kind, data: bytes) -> Iterator[None]:
 
 
 def _orientation(kind: Kind, image: ImageFile) -> object:
-    """EXIF orientation, of which 2..8 mean something. Pillow turns TIFF itself; EXIF that is rubbish turns nothing."""
+    """The EXIF orientation, 2..8 if the picture must be turned. Pillow turns TIFF itself; damaged EXIF is ignored."""
     if kind == "TIFF":
         return None
     try:
         return image.getexif().get(_ORIENTATION)
-    except Exception:  # as any viewer does: the pixels are sound
+    except Exception:  # as every viewer does, because the pixels are intact
         return None
 
 
 def _jpeg_doubt(data: bytes, image: ImageFile, stored: Samples) -> str | None:
-    """Doubt about a JPEG whose end marker is there and whose coded data ends before its picture does.
+    """The doubt about a JPEG that has an end marker, but too little coded data for its picture.
 
-    libjpeg shows even mid-grey where nothing was coded, and less detail in a progressive file. So where the last pixel
-    is such grey, the file is decoded again with other bits after its data: a whole one stays the same. What was lost
-    within the very last block of 8 or 16 pixels a side is not seen.
+    libjpeg shows mid-grey for missing data, and less detail in a progressive file. If the last pixel is that grey, the
+    file is decoded again with other bits after its data: a complete file gives the same picture. A loss within the last
+    block of 8 or 16 pixels a side is not noticed.
     """
     if image.mode in ("L", "RGB") and "progressive" not in image.info and (stored[-1, -1] != _FILLER).any():
         return None
@@ -253,7 +256,7 @@ _UNSUPPORTED = ("unsupported", "not supported", "not yet supported", "unknown pi
 
 
 def _explain(kind: Kind, data: bytes, error: Exception) -> DecodeError:
-    """What a decoder's exception means to the person who reads the record."""
+    """Turns a decoder's exception into a sentence for the person who reads the record."""
     try:
         check(kind, data)
     except DecodeError as known:

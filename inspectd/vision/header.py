@@ -1,4 +1,4 @@
-"""An image's header read by Pillow: nothing of it is decoded before its size is known to be within the limit."""
+"""Reads an image's header with Pillow, and compares its size with the limit before anything is decoded."""
 
 import io
 import logging
@@ -38,11 +38,11 @@ _SEPARATE = 2  # planes, of PlanarConfiguration
 
 
 def open_image(kind: Kind, file: io.BytesIO, max_pixels: int) -> ImageFile:
-    """The image with its header read, once its size is known to be within the limit.
+    """Opens an image, reads its header and checks its size.
 
     Raises:
         DecodeError: ``too large``.
-        Exception: whatever Pillow raises.
+        Exception: any exception of Pillow.
     """
     if kind == "WEBP":  # Pillow allocates a WebP's canvas as soon as it is opened
         check_size(_webp_canvas(file.getvalue()), max_pixels)
@@ -56,7 +56,7 @@ def open_image(kind: Kind, file: io.BytesIO, max_pixels: int) -> ImageFile:
 
 
 def _read_by_libtiff(image: TiffImageFile) -> None:
-    """Lets libtiff read planes of 16 bits that are not compressed: Pillow takes them for planes of 8."""
+    """Makes libtiff read uncompressed planes of 16 bits, which Pillow takes for planes of 8 bits."""
     extents = (0, 0, int(image.tag_v2[_WIDTH]), int(image.tag_v2[_LENGTH]))
     whole = (f"{image.mode};16N", False, image.tag_v2.offset)
     image.tile = [image.tile[0]._replace(codec_name="libtiff", extents=extents, offset=0, args=whole)]
@@ -81,14 +81,16 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 @cache
 def memory() -> int:
-    """Bytes of memory that a process can have at most: the machine's, or fewer where its limits say so."""
+    """The most bytes of memory that a process can have: the machine's memory or the process's limit."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     return machine if limit == resource.RLIM_INFINITY else min(machine, limit)
 
 
 def _webp_canvas(data: bytes) -> tuple[int, int]:
-    """Width and height from a WebP's first chunk (WebP container specification); 0 × 0 for what Pillow will refuse."""
+    """Width and height from a WebP's first chunk (WebP container specification); 0 × 0 for a file that Pillow will
+    refuse.
+    """
     name, header = data[12:16], data[20:30]
     if name == b"VP8X":
         return int.from_bytes(header[4:7], "little") + 1, int.from_bytes(header[7:10], "little") + 1
@@ -115,5 +117,5 @@ def bits_in_file(kind: Kind, image: ImageFile, data: bytes) -> int:
 
 
 def white_is_zero(image: ImageFile) -> bool:
-    """Whether small values are bright. Pillow inverts such TIFFs up to 8 bits and leaves deeper ones to us."""
+    """Whether small values are bright. Pillow inverts such TIFFs up to 8 bits; inspectd inverts deeper ones."""
     return isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0

@@ -1,9 +1,9 @@
-"""The reason for a verdict as a picture: heat laid over the image at the image's own resolution, regions outlined.
+"""Draws the overlay: heat over the image at the image's own resolution, with outlined regions.
 
-On the fixed scale colour grows with the heat's strength and the surface stays visible beneath it; where the heat is
-below `low` not one pixel is changed, so a good part looks as it is. `scale: image` is the article's way instead: every
-image on its own scale, which shows something everywhere. Must never hide what it explains: the caption moves out of the
-way of the regions, and is left out of a picture too small for it.
+On the fixed scale the colour grows with the heat and the surface stays visible beneath it. Heat below `low` changes no
+pixel, so a good part looks as it is. With `scale: image`, as in the article, each image has its own scale, and every
+image shows some heat. An overlay must never hide what it explains: the caption avoids the regions, and is left out if
+the picture is too small.
 """
 
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ _COLORMAPS = {
     "inferno": cv2.COLORMAP_INFERNO,
     "viridis": cv2.COLORMAP_VIRIDIS,
 }
-_OPACITY = 0.55  # of full heat: the crack beneath it can still be seen
-_JPEG_SIDE = 65_500  # what a JPEG can hold
+_OPACITY = 0.55  # of full heat: a crack beneath it stays visible
+_JPEG_SIDE = 65_500  # the longest side of a JPEG
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
-_WEIGHT = 500  # of the caption's letters: a little heavier than book type, to carry on a dark strip
+_WEIGHT = 500  # of the caption's letters: a little heavier than book type, to be legible on a dark strip
 
 
 @dataclass(frozen=True)
 class Style:
-    """How overlays look; the same names as in the configuration's `overlay` section."""
+    """The style of overlays; the names are those of the configuration's `overlay` section."""
 
     format: Literal["jpeg", "png"] = "jpeg"
     colormap: Literal["jet", "turbo", "inferno", "viridis"] = "jet"
@@ -56,9 +56,9 @@ def draw(
         pixels: uint8 (H, W, 3) RGB, as decoded.
         heat: float (h, w) of any size and range; NaN counts as cold.
         low: heat below which nothing is drawn.
-        high: heat at which colour is fullest.
-        regions: as `inspectd.vision.regions.regions` finds them on the same heat and scale.
-        caption: one line of text, cut to fit; None for none, as when the style turns captions off.
+        high: heat from which on the colour is full.
+        regions: the result of `inspectd.vision.regions.regions` on the same heat and scale.
+        caption: one line of text, cut to fit; None for no caption.
         style: colours and scale.
     """
     size = (pixels.shape[1], pixels.shape[0])
@@ -94,7 +94,7 @@ def _enlarge(small: NDArray[np.float32], size: tuple[int, int]) -> Picture:
 
 
 def _blend(pixels: Picture, levels: Picture, colormap: str) -> Picture:
-    """The image with coloured heat over it, worked only where there is heat: usually a small part."""
+    """The image with coloured heat over it; computes only the part with heat, which is usually small."""
     picture = pixels.copy()
     x, y, width, height = cv2.boundingRect(levels)
     if width:
@@ -108,7 +108,7 @@ def _blend(pixels: Picture, levels: Picture, colormap: str) -> Picture:
 
 @lru_cache
 def _tables(colormap: str) -> tuple[Picture, Picture]:
-    """Per level 0..255, in RGB: the colour times its opacity, and 255 times what is kept of the surface."""
+    """For each level 0..255, in RGB: the colour times its opacity, and 255 times the share of the surface."""
     steps = np.arange(256, dtype=np.uint8).reshape(256, 1)
     colours = cv2.applyColorMap(steps, _COLORMAPS[colormap])[..., ::-1].astype(np.float32)
     opacity = (_OPACITY * np.sqrt(steps / 255, dtype=np.float32))[..., np.newaxis]
@@ -117,7 +117,7 @@ def _tables(colormap: str) -> tuple[Picture, Picture]:
 
 
 def _article(pixels: Picture, heat: NDArray[np.floating], colormap: str) -> Picture:
-    """Heat by its own maximum, coloured, plus half the image."""
+    """Heat scaled to its own maximum and coloured, plus half the image."""
     finite = np.nan_to_num(heat.astype(np.float32), posinf=0.0, neginf=0.0)
     levels = _enlarge(strength(finite, 0.0, float(finite.max())), (pixels.shape[1], pixels.shape[0]))
     colours = cv2.cvtColor(cv2.applyColorMap(levels, _COLORMAPS[colormap]), cv2.COLOR_BGR2RGB)
@@ -125,9 +125,9 @@ def _article(pixels: Picture, heat: NDArray[np.floating], colormap: str) -> Pict
 
 
 def _outline(picture: Picture, levels: Picture) -> None:
-    """The midpoint's contours, white within black so that they show on any colour.
+    """Draws the contours at the midpoint, white within black, visible on any colour.
 
-    What is too small to stay visible inside a line gets a frame at a distance instead.
+    A region too small to stay visible inside a line gets a frame at a distance.
     """
     long_side = max(levels.shape)
     line = max(1, round(long_side / 640))
@@ -151,7 +151,7 @@ def _framed(contour: Contour, gap: int, tiny: int) -> Contour:
 
 
 def _write(picture: Picture, caption: str, regions: list[Region]) -> None:
-    """One line of text on a darkened strip in a corner, clear of the regions; none where it would not leave a view."""
+    """One line of text on a darkened strip in a corner, clear of the regions; none if it would hide too much."""
     height, width = picture.shape[:2]
     font = cv2.FontFace("sans")
     size = max(10, round(min(width, height) / 32))
@@ -166,7 +166,7 @@ def _write(picture: Picture, caption: str, regions: list[Region]) -> None:
 
 
 def _fit(caption: str, font: cv2.FontFace, size: int, width: int) -> tuple[str, int]:
-    """As much of the caption as fits into `width`, and its own width; empty where not even four characters do."""
+    """The part of the caption that fits into `width`, and its width; empty if fewer than four characters fit."""
     text = " ".join(caption[:200].split())
     for end in range(len(text), 3, -1):
         shown = text if end == len(text) else text[: end - 1].rstrip() + "…"
@@ -177,7 +177,7 @@ def _fit(caption: str, font: cv2.FontFace, size: int, width: int) -> tuple[str, 
 
 
 def _clear_corner(size: tuple[int, int], strip: tuple[int, int], regions: list[Region]) -> tuple[int, int]:
-    """Where the strip's upper left goes: the first corner, from the lower left on, that covers least of the regions."""
+    """The strip's upper left corner: the first place, from the lower left on, that covers least of the regions."""
     right, bottom = size[0] - strip[0], size[1] - strip[1]
 
     def covered(corner: tuple[int, int]) -> int:

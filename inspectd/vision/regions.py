@@ -1,6 +1,6 @@
-"""Heat becomes regions: the parts of an image that are hotter than the middle of the bundle's fixed scale.
+"""Finds regions: the parts of an image that are hotter than the middle of the bundle's fixed scale.
 
-A scale that is the same for every image makes regions comparable, and makes "none" a valid answer: a good part is dark.
+The fixed scale makes the regions of different images comparable. An image may have no region, as a good part should.
 """
 
 import cv2
@@ -15,7 +15,9 @@ Strength = NDArray[np.float32]
 
 MIDPOINT = 0.5
 _MOST = 32
-_GRID = 1024  # the long side of the grid on which regions are found: heat is coarse, and huge images must cost no more
+_GRID = (
+    1024  # the long side of the grid on which regions are found: heat is coarse, so a finer grid would only cost time
+)
 
 
 def strength(heat: NDArray[np.floating], low: float, high: float) -> Strength:
@@ -29,13 +31,13 @@ def regions(heat: NDArray[np.floating], low: float, high: float, size: tuple[int
     """Connected parts (8 neighbours) of the enlarged heat above the midpoint, hottest first, then largest; at most 32.
 
     Args:
-        heat: float (h, w), any range, as the network's layer gives it.
-        low: heat that counts as none.
-        high: heat that counts as full.
+        heat: float (h, w), any range, from the network's layer.
+        low: heat that counts as no heat.
+        high: heat that counts as full heat.
         size: the original image's (width, height) in pixels.
     """
     small = strength(heat, low, high)
-    if small.max() <= MIDPOINT:  # enlarging invents no heat
+    if small.max() <= MIDPOINT:  # enlarging adds no heat
         return []
     grid = _grid(size, small.shape)
     large = np.asarray(cv2.resize(small, grid, interpolation=cv2.INTER_LINEAR), np.float32)

@@ -1,4 +1,4 @@
-"""The samples of a picture that Pillow has loaded, brought to 8 bits; `deep` does it for files of 16 bits."""
+"""Converts the samples of a picture that Pillow has loaded to 8 bits; `deep` does so for 16-bit files."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ def samples_of(kind: Kind, image: ImageFile) -> NDArray[np.uint8]:
     """The samples as stored, uint8: (H, W) of a grey picture, (H, W, 3) RGB of any other.
 
     Raises:
-        DecodeError: ``unsupported``: their values have no fixed scale.
+        DecodeError: ``unsupported``: the values have no fixed scale.
     """
     mode = image.mode
     if mode == "L":

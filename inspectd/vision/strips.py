@@ -1,8 +1,8 @@
-"""Where the pixels of a TIFF picture lie, and whether all of them are in the file, whatever its byte counts say.
+"""Finds the pixels of a TIFF picture and checks that all are in the file, even if its byte counts are wrong.
 
-Byte counts may be absent, 0 or wrong. How many bytes pixels take that are not compressed follows from the picture's
-size; a deflate stream has an end and a checksum. Any other compressed strip needs a byte count that fits, or must reach
-up to whatever lies behind it. Source: TIFF 6.0, sections 3, 7 (strips) and 15 (tiles).
+Byte counts may be absent, 0 or wrong. The size of uncompressed pixels follows from the picture's size; a deflate stream
+has an end and a checksum. Any other compressed strip needs a plausible byte count, or must reach up to the next item in
+the file. Source: TIFF 6.0, sections 3, 7 (strips) and 15 (tiles).
 """
 
 import zlib
@@ -22,7 +22,7 @@ _JPEG_TABLES, _JPEG_AT, _JPEG_BYTES = 347, 513, 514
 _JPEG_END = b"\xff\xd9"
 _PLAIN, _JPEG, _PACKBITS, _YCBCR, _SEPARATE = 1, 7, 32773, 6, 2
 _DEFLATE = (8, 32946)
-_FAX = (2, 3, 4)  # their decoders fill up what is missing, so that a byte count must say where they end
+_FAX = (2, 3, 4)  # their decoders fill in missing pixels, so only a byte count shows the end
 _PIECE = 1 << 16
 
 _NONE = np.zeros(0, np.uint32)
@@ -33,8 +33,8 @@ class Extent:
     """The bytes from a picture's first pixel to the end of its last.
 
     Attributes:
-        raw: The pixels are not compressed, or by PackBits, whose literal runs are as plain.
-        repair: Where the byte counts lie and what they should have been, if they are false and a decoder needs them.
+        raw: The pixels are not compressed, or only by PackBits, whose literal runs are plain.
+        repair: The positions and right values of byte counts that are false and that a decoder needs.
     """
 
     start: int
@@ -44,7 +44,7 @@ class Extent:
 
 
 def extents_of(data: bytes, directories: Directories) -> dict[int, Extent | None]:
-    """Where the pixels of each picture lie, by its directory's place; None if some of them are not in the file."""
+    """The extent of each picture's pixels, by its directory's position; None if some pixels are not in the file."""
     return {each.position: _extent_of(data, each, directories) for each in directories.pictures}
 
 
@@ -59,7 +59,7 @@ def _extent_of(data: bytes, picture: Directory, among: Directories) -> Extent | 
     if compression == _PLAIN and not said.all():
         return None
     if _JPEG_TABLES in picture.fields and picture.fields[_JPEG_TABLES].values[-2:].tobytes() != _JPEG_END:
-        return None  # never written, which no decoder minds
+        return None  # never written; decoders accept that
     used = starts > 0  # a strip at 0 was left out on purpose
     ends = starts + np.minimum(said, len(data))
     doubtful = used & ((said == 0) | (ends > len(data)))
@@ -75,7 +75,7 @@ def _extent_of(data: bytes, picture: Directory, among: Directories) -> Extent | 
 def _extent(
     picture: Directory, starts: NDArray[np.uint64], ends: NDArray[np.uint64], raw: bool, has_false_counts: bool
 ) -> Extent | None:
-    """The extent of strips; None where their byte counts are said to lie among them, as a broken file may have it."""
+    """The extent of strips; None if the byte counts lie among them, as in a broken file."""
     repair = None
     field = picture.fields.get(_STRIP_BYTES, picture.fields.get(_TILE_BYTES))
     if has_false_counts and field:
@@ -91,7 +91,7 @@ def _first_of(picture: Directory, *tags: int) -> Integers:
 
 
 def _counts(picture: Directory, number: int) -> NDArray[np.uint64]:
-    """The byte counts as they are said, 0 for those that are not."""
+    """The stated byte counts, 0 for missing ones."""
     said = _first_of(picture, _STRIP_BYTES, _TILE_BYTES, _JPEG_BYTES)[:number]
     counts = np.zeros(number, np.uint64)
     counts[: len(said)] = said
@@ -99,10 +99,10 @@ def _counts(picture: Directory, number: int) -> NDArray[np.uint64]:
 
 
 def _needed(picture: Directory) -> NDArray[np.uint64] | None:
-    """How many bytes each strip or tile needs uncompressed, plane by plane; None where that cannot be told."""
+    """The uncompressed bytes of each strip or tile, plane by plane; None if unknown."""
     width, height = picture.size
     samples = picture.number(_SAMPLES, 1)
-    if picture.number(_PHOTOMETRIC, 0) == _YCBCR:  # its colours may be stored coarser than its grey
+    if picture.number(_PHOTOMETRIC, 0) == _YCBCR:  # its colours may have a lower resolution than its grey
         return None
     separate = picture.number(_PLANAR, 1) == _SEPARATE
     bits = picture.number(_BITS, 1) * (1 if separate else samples)
@@ -114,7 +114,7 @@ def _needed(picture: Directory) -> NDArray[np.uint64] | None:
     high = -(-height // rows)
     most = len(_first_of(picture, _STRIPS, _TILES))
     planes, wide = samples if separate else 1, -(-width // across)
-    if planes * wide * high > most:  # it names fewer strips than it has: there is no place for the others
+    if planes * wide * high > most:  # it lists fewer strips than it needs
         return np.full(most + 1, 0, np.uint64)
     line = (across * bits + 7) // 8
     by_row = np.full(high, rows * line, np.uint64)
@@ -126,7 +126,7 @@ def _needed(picture: Directory) -> NDArray[np.uint64] | None:
 def _raw_extent(
     data: bytes, picture: Directory, starts: NDArray[np.uint64], needed: NDArray[np.uint64]
 ) -> Extent | None:
-    """The extent of plain pixels; None where a strip reaches beyond the file, or into the next by its own account."""
+    """The extent of plain pixels; None if a strip reaches beyond the file or, by its byte count, into the next."""
     said = _counts(picture, len(starts))
     if len(needed) > len(starts) or needed.max() > len(data):
         return None
@@ -147,7 +147,7 @@ def _raw_extent(
 
 
 def _end(data: bytes, start: int, said: int, compression: int, places: Sequence[int]) -> int | None:
-    """Where a compressed strip ends whose byte count is 0 or leads out of the file; None where it is not whole."""
+    """The end of a compressed strip whose byte count is 0 or too large; None if the strip is incomplete."""
     if compression in _DEFLATE:
         return _deflate_end(data, start)
     if said or compression in _FAX:
@@ -159,7 +159,7 @@ def _end(data: bytes, start: int, said: int, compression: int, places: Sequence[
 
 
 def _deflate_end(data: bytes, start: int) -> int | None:
-    """The end of a zlib stream that is whole by its checksum. What comes out of it is thrown away piece by piece."""
+    """The end of a zlib stream with a valid checksum. Its output is discarded piece by piece."""
     stream = zlib.decompressobj()
     try:
         for place in range(start, len(data), _PIECE):
@@ -175,7 +175,7 @@ def _deflate_end(data: bytes, start: int) -> int | None:
 
 
 def _places(data: bytes, among: Directories) -> list[int]:
-    """Where anything begins in the file, ascending: strips, tiles, directories; and its end, last."""
+    """The beginnings of all strips, tiles and directories in the file, ascending, and the file's end."""
     found = {len(data)}
     for each in among.pictures:
         found.add(each.position)

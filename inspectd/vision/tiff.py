@@ -1,7 +1,7 @@
-"""A TIFF file's directories, read from the raw bytes, and which of them are its pages. No pixel is decoded.
+"""Reads a TIFF file's directories from the raw bytes, and decides which are its pages. Decodes no pixel.
 
-TIFF has neither a length nor a checksum; all that can be known is whether every directory and strip lies inside the
-file. Sizes that a directory claims are compared with the file's before anything is read or allocated.
+TIFF has neither a length nor a checksum; one can only check that every directory and strip lies inside the file. Sizes
+in a directory are compared with the file's before anything is read or allocated.
 Source: TIFF 6.0, section 2; Adobe PageMaker 6.0 TIFF Technical Notes (SubIFDs); the BigTIFF extension; ImageJ's
 `ij.io.TiffEncoder` (stacks).
 """
@@ -32,7 +32,7 @@ Integers = NDArray[np.unsignedinteger]
 
 @dataclass(frozen=True)
 class Field:
-    """An integer field: its values, and where in the file they lie."""
+    """An integer field: its values and their position in the file."""
 
     values: Integers
     position: int
@@ -40,12 +40,12 @@ class Field:
 
 @dataclass(frozen=True)
 class Directory:
-    """One directory, which is a picture, a copy or mask of one, or neither.
+    """One directory: a picture, a smaller copy, a mask, or something else.
 
     Attributes:
-        position: Where it lies.
-        end: Where it and the values that it points to end, the pixels left out.
-        following: Where the next directory lies; 0 after the last.
+        position: Its position in the file.
+        end: The end of the directory and of the values that it points to, without pixels.
+        following: The position of the next directory; 0 after the last.
         fields: Its integer fields by tag, and its texts as bytes.
     """
 
@@ -61,12 +61,12 @@ class Directory:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height; 0 × 0 where it is no picture."""
+        """Width and height; 0 × 0 if it is not a picture."""
         return self.number(_WIDTH, 0), self.number(_HEIGHT, 0)
 
     @property
     def stacked(self) -> int:
-        """How many images lie one behind the other where ImageJ has written a single directory for all; else 1."""
+        """The number of images in an ImageJ stack with a single directory; otherwise 1."""
         text = self.fields[_DESCRIPTION].values.tobytes() if _DESCRIPTION in self.fields else b""
         said = re.search(rb"^images=(\d{1,9})\r?$", text, re.MULTILINE) if text.startswith(b"ImageJ=") else None
         return int(said[1]) if said else 1
@@ -81,13 +81,13 @@ class Directory:
 
 @dataclass(frozen=True)
 class Layout:
-    """How numbers lie in the file: byte order, and the widths that BigTIFF doubled."""
+    """The layout of numbers in the file: byte order, and the widths that BigTIFF doubled."""
 
     order: str
     count: str = "H"
     entry: str = "HHI"
     pointer: str = "I"
-    first: int = 4  # where the first directory's position stands
+    first: int = 4  # the position of the first directory's position
 
     @classmethod
     def of(cls, data: bytes) -> "Layout":
@@ -106,8 +106,8 @@ class Directories:
     """All directories of a file that are pictures, in their order, each before its SubIFDs.
 
     Attributes:
-        end: Where the last of all directories, pictures or not, ends with the values that it points to.
-        missing: A place beyond the file where one more directory is said to lie, if any.
+        end: The end of the last directory, picture or not, and of the values that it points to.
+        missing: The position of a further directory beyond the end of the file, if any.
     """
 
     pictures: tuple[Directory, ...]
@@ -116,18 +116,18 @@ class Directories:
 
     @property
     def pages(self) -> tuple[Directory, ...]:
-        """The pictures that count: no smaller copies, no masks, unless there is nothing else."""
+        """The pages: all pictures except smaller copies and masks, unless there is nothing else."""
         return tuple(each for each in self.pictures if not each.stands_in) or self.pictures
 
 
 def read_directories(data: bytes) -> Directories:
     """The directories of a TIFF file.
 
-    What follows the last one is often garbage where a 0 should be. It is taken for garbage where it leads to no
-    directory, not even to one that was cut off.
+    The last directory often ends in garbage instead of 0. A position counts as garbage if it leads neither to a
+    directory nor to one that was cut off.
 
     Raises:
-        DecodeError: ``truncated`` where a directory is not in the file; ``unsupported`` for more than 1000.
+        DecodeError: ``truncated`` if a directory is not in the file; ``unsupported`` for more than 1000.
         struct.error: the file ends inside its header.
     """
     layout = Layout.of(data)
@@ -160,7 +160,7 @@ def read_directories(data: bytes) -> Directories:
 
 
 def _end(layout: Layout, data: bytes, directory: Directory) -> int:
-    """Where a directory ends, with those that describe how the picture was taken."""
+    """The end of a directory and of its EXIF and GPS directories."""
     notes = [_directory(layout, data, directory.number(tag, 0)) for tag in _NOTES if tag in directory.fields]
     return max(each.end for each in (directory, *notes) if each)
 
@@ -169,7 +169,7 @@ _CUT_OFF = "The TIFF file ends too early, before or inside a directory: it was c
 
 
 def _directory(layout: Layout, data: bytes, position: int) -> Directory | None:
-    """The directory at `position`; None where the file does not hold one, or not all of it."""
+    """The directory at `position`; None if the file does not hold a complete one."""
     if position + layout.size(layout.count) > len(data):
         return None
     entries = list(_entries(layout, data, position))
@@ -192,7 +192,7 @@ def _directory(layout: Layout, data: bytes, position: int) -> Directory | None:
 
 
 def _entries(layout: Layout, data: bytes, position: int) -> Iterator[tuple[int, int, int, int] | None]:
-    """Tag, type, count and the values' position of each entry at `position`; None for one that the file lacks."""
+    """Tag, type, count and the values' position of each entry at `position`; None for an entry beyond the file."""
     head, pointer = layout.size(layout.entry), layout.size(layout.pointer)
     place = position + layout.size(layout.count)
     if place > len(data):
@@ -208,7 +208,7 @@ def _entries(layout: Layout, data: bytes, position: int) -> Iterator[tuple[int, 
 
 
 def _is_cut_off(layout: Layout, data: bytes, position: int) -> bool:
-    """Whether a directory at `position` may have been cut off, or never written: all that is there looks like one."""
+    """Whether a directory at `position` may have been cut off or never written: the bytes that exist look like one."""
     written = len(data.rstrip(b"\0"))
     if position >= written:
         return position < len(data)

@@ -1,16 +1,15 @@
-"""Is a file all there? Walks the structure of the five formats over the raw bytes, without decoding a pixel.
+"""Checks whether a file is complete, by the structure of its format in the raw bytes, without decoding a pixel.
 
-Decoders are lenient: they show half a picture rather than none. A camera's file that was cut short, or preallocated and
-never filled (right size, zeros at the end), must never pass as a whole one at first sight. There are three answers:
+Decoders are lenient: they show half a picture rather than none. A file that was cut short, or preallocated and never
+filled (right size, zeros at the end), must never pass as complete at first sight. There are three results:
 
-- Proof that it is cut is an error. PNG has it always (checksums), the other formats where bytes are missing or where
-  zeros stand in a place in which no encoder writes them.
-- Evidence that something is missing behind a proper end is a *doubt*, which stays: the verdict is `review`. Only a JPEG
-  gives such evidence.
-- Zeros at the end of raw pixels, or of a WebP, tell nothing: a black background ends in the same bytes as a copy that
-  was never finished. The file is *unproven*. Whoever can wait looks again later; if it has not changed it is whole.
+- If the file is provably cut, an error. PNG always shows it (checksums); the other formats if bytes are missing, or if
+  zeros stand where no encoder writes them.
+- If data seems missing although the end is proper, a permanent *doubt*: the verdict is `review`. Mostly JPEG.
+- Zeros at the end of raw pixels, or of a WebP, prove nothing: a black background ends in the same bytes as an
+  unfinished copy. The file is *unproven*. A caller that can wait checks again later; an unchanged file is complete.
 
-Bytes after the end of an image are not looked at: cameras append their own. No header makes this module allocate.
+Bytes after the end of an image are ignored: cameras append their own. No header makes this module allocate memory.
 """
 
 import re
@@ -37,7 +36,7 @@ _MAGIC: dict[bytes, Kind] = {
     b"MM\0+": "TIFF",
 }
 
-# What a decoder of a marker stream may meet inside entropy-coded data is FF00, FFFF and FFD0..FFD7; all else ends it.
+# Entropy-coded data may contain FF00, FFFF and FFD0..FFD7; any other marker ends it.
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _START, _END, _ALONE, _SCAN, _PROGRESSIVE = 0xD8, 0xD9, 0x01, 0xDA, 0xC2
 
@@ -48,11 +47,11 @@ _SCANS_MISSING = "may be incomplete: the last of its progressive scans are missi
 
 @dataclass(frozen=True)
 class Wholeness:
-    """What the bytes of a file that has all its parts say.
+    """The result for a file that is not provably cut.
 
     Attributes:
         doubt: evidence that something is missing, as the rest of "The file …".
-        unproven: it ends in zeros, which are either black pixels or what a copy has not written yet.
+        unproven: the file ends in zeros: black pixels, or the part that a copy has not written yet.
     """
 
     doubt: str | None = None
@@ -63,10 +62,10 @@ WHOLE = Wholeness()
 
 
 def identify(data: bytes) -> Kind:
-    """The format by its first bytes, whatever the file is called.
+    """The format by the file's first bytes; its name does not matter.
 
     Raises:
-        DecodeError: ``empty``; ``truncated`` for nothing but zeros; ``not an image`` for all that is none of the five.
+        DecodeError: ``empty``; ``truncated`` for only zeros; ``not an image`` for any other format.
     """
     if not data:
         raise DecodeError("empty", "The file has no bytes.")
@@ -81,7 +80,7 @@ def identify(data: bytes) -> Kind:
 
 
 def check(kind: Kind, data: bytes) -> Wholeness:
-    """Whether the file is whole, as far as its format can tell.
+    """Checks whether the file is complete, as far as its format shows.
 
     Raises:
         DecodeError: ``truncated``, or ``damaged`` when a checksum or the structure is wrong.
@@ -104,8 +103,8 @@ def _refuse_animation(kind: Kind, frames: int) -> None:
     if frames > 1:
         raise DecodeError(
             "unsupported",
-            f"The {kind} file is an animation of {frames} frames, of which none is the picture: save the one that is "
-            "meant as a file of its own.",
+            f"The {kind} file is an animation of {frames} frames, none of which is the picture: save the one to "
+            "inspect as a file of its own.",
         )
 
 
@@ -125,7 +124,7 @@ def _png(data: bytes) -> Wholeness:
         name = data[position + 4 : position + 8]
         if name == b"acTL":
             (frames,) = struct.unpack_from(">I", data, position + 8)
-        elif name == b"fdAT":  # what a viewer shows after the first frame, or instead of the picture
+        elif name == b"fdAT":  # a further frame, or one that viewers show instead of the picture
             frames = max(frames, 2)
         elif name == b"IEND":
             break
@@ -135,8 +134,10 @@ def _png(data: bytes) -> Wholeness:
 
 
 def _jpeg(data: bytes) -> Wholeness:
-    """From marker to marker up to the end marker; then, of a progressive file, whether every scan was among them."""
-    coarse: dict[int, list[int]] = {}  # by component of a progressive file: of 64 coefficients, the bits not yet sent
+    """Walks the markers up to the end marker; checks that a progressive file has all its scans."""
+    coarse: dict[
+        int, list[int]
+    ] = {}  # by component of a progressive file: the bits not yet sent of each of 64 coefficients
     for code, start in _jpeg_segments(data):
         if code == _END:
             return Wholeness(_SCANS_MISSING) if any(map(any, coarse.values())) else WHOLE
@@ -162,9 +163,9 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def jpeg_with_more_bits(data: bytes) -> bytes:
-    """A whole JPEG with other bits between its coded data and its end marker, which show only where bits were missing.
+    """The JPEG with other bits between its coded data and its end marker, which show only if bits were missing.
 
-    Between them stands every restart marker, for which a decoder may be looking there.
+    They include every restart marker, because a decoder may be looking for one.
     """
     end = next(start for code, start in _jpeg_segments(data) if code == _END) - 2
     more = b"".join(_MORE + bytes((0xFF, restart)) for restart in range(0xD0, 0xD8))
@@ -172,7 +173,7 @@ def jpeg_with_more_bits(data: bytes) -> bytes:
 
 
 def _bmp(data: bytes) -> Wholeness:
-    """All pixels inside the file, whatever sizes its header names; then the zeros at their end."""
+    """Checks that all pixels are inside the file, then the zeros at their end."""
     extent = bmp_extent(data)
     if extent.end is None:
         return Wholeness(unproven=data.endswith(b"\0\0"))
@@ -189,10 +190,10 @@ def _tiff(data: bytes) -> Wholeness:
 
 
 def check_tiff(data: bytes, found: Directories, extents: dict[int, Extent | None]) -> Wholeness:
-    """`check` for a TIFF file: all pictures' pixels in it, and no further page missing; then the zeros at its end.
+    """Checks that a TIFF file holds the pixels of all pictures and all pages, then the zeros at its end.
 
     Args:
-        extents: As `extents_of` finds them.
+        extents: The result of `extents_of`.
     """
     whole = [each for each in extents.values() if each]
     if len(whole) < len(extents):
@@ -225,11 +226,11 @@ def check_tiff(data: bytes, found: Directories, extents: dict[int, Extent | None
 
 
 def _webp(data: bytes) -> Wholeness:
-    """RIFF's length and chunks; then the zeros at the end of the picture and of the file.
+    """Checks RIFF's length and chunks, then the zeros at the end of the picture and of the file.
 
     Neither codec has an end marker. Whole files end in at most 2 zero bytes with the lossless codec, and with the lossy
-    one in at most 6 where the picture is busy to its end. A plain background ends in dozens, or in thousands where the
-    encoder was told to be quick.
+    one in at most 6 if the picture has detail to its end. A plain background ends in dozens, or in thousands if the
+    encoder worked in a fast mode.
     """
     riff_end = 8 + struct.unpack_from("<I", data, 4)[0]
     if riff_end > len(data):
@@ -251,10 +252,11 @@ def _webp(data: bytes) -> Wholeness:
 
 
 def _ends_in_zeros(data: bytes, start: int, end: int) -> bool:
-    """Whether raw pixels from `start` to `end` end in so many zeros that they may not have been written.
+    """Whether raw pixels from `start` to `end` end in so many zeros that they may be unwritten.
 
-    That is 4096 (the block in which copies are written), in small files about 1 %. A copy's last, shorter block may
-    be missing as well: its zeros begin exactly on a block's boundary, which a black corner does once in 512 times.
+    The limit is 4096 zeros (the block in which copies are written), in small files about 1 %. A copy's last, shorter
+    block may be missing as well: its zeros begin exactly on a block's boundary, which a black corner does once in 512
+    times.
     """
     zeros = _zeros(data, end)
     on_boundary = zeros >= 16 and (end - zeros) % 512 == 0
@@ -262,12 +264,12 @@ def _ends_in_zeros(data: bytes, start: int, end: int) -> bool:
 
 
 def _many(pixels: int) -> int:
-    """How many zeros are too many at the end of so many bytes of pixels."""
+    """The number of zeros that makes the end of so many bytes of pixels suspicious."""
     return min(4096, max(16, pixels // 128))
 
 
 def _zeros(data: bytes, end: int) -> int:
-    """How many zero bytes (4096 at most) lie before `end`; 0 if anything but zeros was written after it."""
+    """The number of zero bytes (4096 at most) before `end`; 0 if other bytes follow `end`."""
     if data.count(0, end) != len(data) - end:
         return 0
     block = data[max(0, end - 4096) : end]

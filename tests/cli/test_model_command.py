@@ -129,7 +129,7 @@ def test_a_configuration_names_versions_too(run: Run, models: Path) -> None:
     ("arguments", "sentence"),
     [
         (["activate", "cracks", "7"], "has no version 7: it has 1, 2."),
-        (["activate", "models/plain", "1"], "it is no folder of versions"),
+        (["activate", "models/plain", "1"], "it is not a folder of versions"),
         (["activate", "dents", "1"], "no model of the configuration has that name (cracks)"),
         (["rollback", "models/notes"], "no other version was current before"),
     ],

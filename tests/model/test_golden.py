@@ -44,7 +44,7 @@ def test_a_file_that_changed_is_left_out_and_said(tmp_path: Path) -> None:
     seen[-1].path.write_bytes(b"no image any more")
     made = golden_files(open_inspector(write_null_bundle(tmp_path / "null")), seen, 0.0)
     assert len(made.files) == 1 + 7
-    assert made.remarks[0].startswith("240.png is no golden image: it changed since it was read (")
+    assert made.remarks[0].startswith("240.png is not used as a golden image: it changed since it was read (")
 
 
 def test_the_gap_lies_between_the_medians() -> None:
@@ -80,7 +80,8 @@ def test_originals_are_kept_byte_for_byte_under_plain_names(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("keep", "sentence"), [(slice(0, 3), "images of good parts and of defects"), (slice(None), "does not tell defects")]
+    ("keep", "sentence"),
+    [(slice(0, 3), "images of good parts and of defects"), (slice(None), "does not separate defects")],
 )
 def test_a_useless_network_has_none(keep: slice, sentence: str, tmp_path: Path) -> None:
     seen = [replace(each, margin=-each.margin) for each in null_sightings(tmp_path)][keep]

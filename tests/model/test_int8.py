@@ -184,7 +184,7 @@ def test_the_part_of_another_network_is_refused(exact: Bundle, tmp_path: Path) -
     foreign = other.bundle(tmp_path)
     part = convert(foreign, other.images(1), lambda *_: None)
     bundle = write_bundle(tmp_path / "mixed", exact.spec, {INT8: part}, exact)
-    with pytest.raises(BundleError, match=r"does not take an image of \(48, 48, 3\)"):
+    with pytest.raises(BundleError, match=r"does not turn an image of \(48, 48, 3\)"):
         load_inspector(bundle, "cpu", "int8")
 
 
@@ -204,7 +204,7 @@ def test_a_network_that_cannot_be_converted_is_refused(tmp_path: Path) -> None:
         layers.GlobalAveragePooling2D(),
         layers.Dense(2, activation="sigmoid"),
     ]
-    refused(keras.Sequential(parts), tmp_path, "the part up to maps cannot be had in int8: ")
+    refused(keras.Sequential(parts), tmp_path, "the part up to maps cannot be quantised to int8: ")
 
 
 def refused(network: Any, folder: Path, why: str) -> None:

@@ -255,7 +255,7 @@ class TestBundlesThatDoNotFit:
         [
             ({"classes": (*OK_NG, ImageClass("dent", False))}, "3 classes, but the network has 2 outputs"),
             ({"layer": "block9_conv9"}, "no layer block9_conv9"),
-            ({"layer": "average"}, "gives no map"),
+            ({"layer": "average"}, "does not output a map"),
             ({"activation": "sigmoid"}, "says sigmoid, but the network ends in softmax"),
             ({"preparation": Preparation(48, 48, 1)}, "does not take an input of"),
         ],

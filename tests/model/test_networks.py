@@ -61,7 +61,13 @@ def test_the_compact_network_is_small(tmp_path: Path) -> None:
         ("vgg16", "block6_conv1", SMALL, False, "vgg16 has no such layer. It has block1_conv1"),
         ("vgg16", None, Preparation(16, 64), False, "vgg16 does not take images of 16×64: .*at least 32x32"),
         ("inceptionv3", None, SMALL, False, "inceptionv3 does not take images of 64×48: .*at least 75x75"),
-        ("efficientnetb0", "block2a_se_squeeze", SMALL, False, "this layer of efficientnetb0 gives no map"),
+        (
+            "efficientnetb0",
+            "block2a_se_squeeze",
+            SMALL,
+            False,
+            "the output of this layer of efficientnetb0 is not a map",
+        ),
         ("compact", None, SMALL, True, "has no ImageNet weights"),
     ],
 )
@@ -109,7 +115,7 @@ class TestWeightsByName:
         part.save_weights(tmp_path / "new.weights.h5")
         (tmp_path / "text.h5").write_text("no weights")
         for name in ("new.weights.h5", "text.h5", "missing.h5"):
-            with pytest.raises(DataError, match="no Keras weights by layer name"):
+            with pytest.raises(DataError, match="does not hold Keras weights by layer name"):
                 load_weights_by_name(part, tmp_path / name)
 
     @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
@@ -132,7 +138,7 @@ class TestWeightsOfAWholeBackbone:
 
     def test_of_another_backbone_are_refused(self, tmp_path: Path) -> None:
         open_backbone("compact", SMALL).save_weights(tmp_path / "compact.weights.h5")
-        with pytest.raises(DataError, match="it is not of the whole of vgg16 without its top: "):
+        with pytest.raises(DataError, match="these are not the weights of the whole vgg16 without its top: "):
             load_whole(open_backbone("vgg16", SMALL), tmp_path / "compact.weights.h5")
 
     def test_a_file_of_another_kind(self, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_every_model_of_keras_applications_is_a_backbone() -> None:
         ("backbone", "mobilenet2", "there is no backbone 'mobilenet2'; perhaps mobilenetv2 is meant"),
         ("backbone", "zzz", "there is no backbone 'zzz'; known are compact, convnextbase, "),
         ("backbone", None, "needs `backbone` to say which"),
-        ("scale", "efficientnetb0", "`preprocess: scale` is not for efficientnetb0, which scales pixels itself"),
+        ("scale", "efficientnetb0", "`preprocess: scale` does not fit efficientnetb0, which scales pixels itself"),
     ],
 )
 def test_what_contradicts_itself_is_said(preprocess: Preprocess, backbone: str | None, sentence: str) -> None:

@@ -124,14 +124,14 @@ def test_an_activation_that_died_before_the_link_was_set_never_happened(folder: 
 def test_a_damaged_history_is_a_sentence(content: str, folder: Path) -> None:
     (folder / "activations.json").write_text(content)
     with pytest.raises(
-        BundleError, match=r"^\S+activations\.json cannot be read: it is no list of activations\. Remove"
+        BundleError, match=r"^\S+activations\.json cannot be read: it is not a list of activations\. Remove"
     ):
         rollback(folder)
 
 
 def test_a_model_that_was_copied_without_its_links_is_said(folder: Path) -> None:
     shutil.copytree(folder, folder.with_name("copied"))
-    with pytest.raises(BundleError, match=r"copied/current is a folder and no link: .* Remove it\."):
+    with pytest.raises(BundleError, match=r"copied/current is a folder instead of a link: .* Remove it\."):
         activate(folder.with_name("copied"), 2)
     assert history(folder.with_name("copied")) == []
 
@@ -143,7 +143,7 @@ def test_what_is_damaged_or_not_there_is_not_made_current(folder: Path) -> None:
     with pytest.raises(BundleError, match="has no version 7: it has 1, 2, 3"):
         activate(folder, 7)
     (folder / "3").rename(folder / "4")
-    with pytest.raises(BundleError, match="states that it is version 3"):
+    with pytest.raises(BundleError, match="says that it is version 3"):
         activate(folder, 4)
     assert current(folder) == 1
     assert read_bundle(folder / "2").spec.version == 2, "a list still names it"
@@ -162,7 +162,7 @@ def test_a_place_that_is_something_else_is_refused(tmp_path: Path, spec: Spec) -
     for place, sentence in (
         (tmp_path / "plain", "is a bundle itself"),
         (tmp_path, "holds plain"),
-        ("file", "no folder"),
+        ("file", "not a folder"),
     ):
         path = tmp_path / place
         if place == "file":

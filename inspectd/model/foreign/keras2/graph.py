@@ -31,8 +31,8 @@ def translate_network(entry: Json, name: str | None = None) -> Json:
     if class_of(entry) not in NETWORKS:
         raise BundleError(
             f"it is a {class_of(entry)}, a class that is not part of Keras, and inspectd runs no code from "
-            "files. Where it was made, save its layers without it: `pixels = keras.Input((height, width, 3)); keras.Model(pixels, "
-            "model.call(pixels)).save('model.h5')`."
+            "files. Where it was made, save its layers without it: `pixels = keras.Input((height, width, 3)); "
+            "keras.Model(pixels, model.call(pixels)).save('model.h5')`."
         )
     called = name or _clean(str(config.get("name", "model") if isinstance(config, dict) else "sequential"))
     if _is_sequential(entry):

@@ -142,7 +142,7 @@ def _taken(kind: str, name: str) -> set[str]:
     if kind in CODE or not (isinstance(made, type) and issubclass(made, keras.layers.Layer)):
         raise BundleError(
             f"its layer {name} is of the class {kind}, which is not part of Keras, and inspectd runs no code from "
-            f"files. f"{WAY_OUT}"
+            f"files. {WAY_OUT}"
         )
     taken = set(inspect.signature(made).parameters)
     return taken | {"trainable"} if "kwargs" in taken else taken
