@@ -32,8 +32,8 @@ class SortedOut:
     """The masks among some pictures.
 
     Attributes:
-        masks: Those that are masks by name and by content.
-        doubtful: Those that are masks by name only, sorted.
+        masks: Pictures that are masks by name and content.
+        doubtful: Pictures that are masks only by name, sorted.
     """
 
     masks: frozenset[str]
@@ -46,18 +46,18 @@ def is_mask_folder(name: str) -> bool:
 
 
 def below_masks(path: PurePosixPath) -> bool:
-    """Whether one of the folders on a file's way is named as a folder of masks."""
+    """Whether a folder on the file's path is named like a folder of masks."""
     return any(is_mask_folder(name) for name in path.parts[:-1])
 
 
 def unmarked(stem: str) -> str | None:
-    """The stem of the image whose mask a file with this stem is by its name; None where nothing marks it as a mask."""
+    """The stem of the image to which a mask with this stem belongs; None if the name does not mark a mask."""
     found = _MARKED.fullmatch(stem)
     return found[1] or found[2] if found else None
 
 
 def named_as_masks(paths: Sequence[str]) -> set[str]:
-    """Of pictures, those below a folder of masks, and those with another's stem and a mask's mark behind it."""
+    """The pictures below a folder of masks, and those named as another picture's mask."""
     every = [PurePosixPath(path) for path in paths]
     stems = {path.stem for path in every}
     return {str(path) for path in every if below_masks(path) or unmarked(path.stem) in stems}
@@ -88,7 +88,7 @@ def sort_out(root: Path, paths: Sequence[str]) -> SortedOut:
     doubtful = {path for path in named if masklike[path] is False}
     for group in groups:
         rest = [path for path in group if not masklike[path]]
-        if rest:  # a group that only holds what looks like masks has an image among them, and nobody knows which
+        if rest:  # a group of only mask-like pictures holds an image, but it is unknown which
             masks |= {path for path in group if masklike[path]}
         images = [path for path in rest or group if path not in masks]
         doubtful |= {path for path in images[1:] if masklike[path] is not None}
@@ -96,12 +96,13 @@ def sort_out(root: Path, paths: Sequence[str]) -> SortedOut:
 
 
 def is_lossy(path: str) -> bool:
-    """Whether a picture is compressed so that a mask would not keep its levels."""
+    """Whether the compression would change the levels of a mask."""
     return PurePosixPath(path).suffix.lower() in _LOSSY
 
 
 def read_levels(data: bytes) -> NDArray[np.generic] | None:
-    """The samples of a mask in any format that OpenCV reads, (H, W) or (H, W, 3), as deep as the file; None of none.
+    """The samples of a mask in any format that OpenCV reads, (H, W) or (H, W, 3), at the depth of the file; None if it
+    cannot be read.
 
     Transparency is dropped, as everywhere; a palette's indices become its colours.
     """
@@ -112,7 +113,7 @@ def read_levels(data: bytes) -> NDArray[np.generic] | None:
 
 
 def _looks_like_a_mask(path: Path) -> bool | None:
-    """Whether a picture has as few levels as a mask; None where it cannot be read."""
+    """Whether a picture has as few levels as a mask; None if it cannot be read."""
     try:
         levels = read_levels(path.read_bytes())
     except OSError:

@@ -1,7 +1,7 @@
-"""Reading images of known class, a few at a time and several at once, by the daemon's own decoder.
+"""Reads images of known class in parallel with the daemon's decoder.
 
-Never holds more than a handful of images, so a folder may be larger than the memory. A file that cannot be read is
-handed out with its reason, in its place; nothing is dropped in silence.
+Memory holds only a few images at a time, so a folder may be larger than the memory. A file that cannot be read is
+returned in its place with the reason; no file is dropped silently.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from inspectd.errors import DataError
 from inspectd.paths import from_text
 from inspectd.vision.decode import DecodeError, decode
 
-MOST_AT_ONCE = 64_000_000  # pixels: a few large images are as much as many small ones
+MOST_AT_ONCE = 64_000_000  # pixels in memory at a time
 THREADS = min(8, os.cpu_count() or 1)
 
 Pixels = NDArray[np.uint8]
@@ -32,15 +32,15 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Picture:
-    """An image of known class, read.
+    """A decoded image of known class.
 
     Attributes:
-        path: Relative to the data's folder, as `FoundFile` has it.
+        path: Its path relative to the data's folder, see `FoundFile`.
         sha256: Of the file's bytes, 64 hexadecimal digits.
         target: The index of its class.
-        pixels: uint8 (height, width, 3), RGB and upright; or what `prepared` made of it.
-        doubt: Why the file may not be whole, as the rest of "The file …".
-        used: Of a 16-bit file, how many bits its values take; None of any other (see `Decoded.used`).
+        pixels: uint8 (height, width, 3), RGB and upright; or the result of `prepared`.
+        doubt: Why the file may be incomplete, as the rest of "The file …".
+        used: The used bits of a 16-bit file; None for other files (see `Decoded.used`).
     """
 
     path: str
@@ -53,7 +53,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file that is no image, and why."""
+    """A file that could not be read, and the reason."""
 
     path: str
     target: int
@@ -76,11 +76,11 @@ def read_pictures(
     """Reads the files of the folder `root` in their order.
 
     Args:
-        prepared: Is given the decoded pixels, in any thread, and makes those of the `Picture`.
-        bits: Of the values in 16-bit files, as the bundle has them.
+        prepared: Turns decoded pixels into those of the `Picture`; any thread may call it.
+        bits: The bits of values in 16-bit files, from the bundle.
 
     Raises:
-        DataError: this machine lacks the memory for one of them. None is left out for that.
+        DataError: memory does not suffice for one of them; no image is left out for that.
     """
     waiting = iter(files)
     with ThreadPoolExecutor(THREADS) as pool:
@@ -95,7 +95,7 @@ def read_pictures(
 
 
 def in_batches(pictures: Iterable[Item], most: int) -> Iterator[list[Item]]:
-    """The pictures in their order, at most so many at once; fewer where they are large."""
+    """Yields the pictures in order; decodes fewer at once if they are large."""
     batch: list[Item] = []
     pixels = 0
     for each in pictures:

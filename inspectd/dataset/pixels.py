@@ -1,6 +1,6 @@
-"""Images of a manifest as a network takes them: prepared as in inspection, all in memory.
+"""Loads the images of a manifest into memory, prepared as in inspection.
 
-They take width × height × channels bytes each.
+Each takes width × height × channels bytes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +22,8 @@ class Dataset:
     """Images of known classes.
 
     Attributes:
-        samples: What each image is.
-        pixels: uint8 (n, height, width, channels), as `prepare` makes them.
+        samples: The manifest's entry of each image.
+        pixels: uint8 (n, height, width, channels), prepared.
         targets: int64 (n,), the index of each image's class.
     """
 
@@ -44,21 +44,21 @@ def read_listed(
     *,
     bits: int,
 ) -> Iterator[Picture]:
-    """Reads what a manifest lists, in its order.
+    """Reads the files of a manifest, in order.
 
     Args:
-        root: The folder that the manifest was made from.
-        prepared, bits: As for `read_pictures`.
-        progress: Is told how many of how many files are done.
+        root: The folder from which the manifest was made.
+        prepared, bits: See `read_pictures`.
+        progress: Called with the number of files done and their total.
 
     Raises:
-        DataError: a file is not the one that is listed any more.
+        DataError: a file changed since it was listed.
     """
     pictures = read_pictures(root, samples, prepared, bits=bits)
     for done, (sample, picture) in enumerate(zip(samples, pictures, strict=True), 1):
         if isinstance(picture, Unreadable) or picture.sha256 != sample.sha256:
             raise DataError(
-                f"{root / sample.path} changed since it was listed. Start again when the folder is at rest."
+                f"{root / sample.path} changed since it was listed. Start again when nothing writes to the folder."
             )
         yield picture
         progress(done, len(samples))
@@ -70,11 +70,11 @@ def load_dataset(
     """Reads the images of some splits.
 
     Args:
-        root: The folder that the manifest was made from.
-        progress: Is told how many of how many files are read.
+        root: The folder from which the manifest was made.
+        progress: Called with the number of files read and their total.
 
     Raises:
-        DataError: a file is not the one that the manifest names any more.
+        DataError: a file changed since it was listed.
     """
     samples = tuple(sample for sample in manifest.samples if sample.split in splits)
     pixels = np.empty((len(samples), to.height, to.width, to.channels), np.uint8)

@@ -1,7 +1,7 @@
-"""A folder per class becomes a manifest: every file read once, hashed, and given its split.
+"""Makes a manifest from a folder per class: reads and hashes every file once, and assigns the splits.
 
-Only images that can be learned from get in. What is left out is listed with its reason: a file that cannot be read, one
-that may not be whole, and the same content in two classes, which would teach the network a contradiction.
+Only usable images enter the manifest. It lists the others with the reason: files that cannot be read, files that may be
+incomplete, and equal content in two classes, which would contradict itself in training.
 """
 
 import re
@@ -24,15 +24,15 @@ Progress = Callable[[int, int], None]
 
 
 def survey(root: Path, ok: Sequence[str], wish: Wish, progress: Progress, system_files: bool = False) -> Manifest:
-    """Reads a folder per class, all of it once, and splits what can be used.
+    """Reads a folder per class once, and splits the usable images.
 
     Args:
-        ok: The names of the classes that pass.
-        progress: Is told how many of how many files are read.
-        system_files: As for `open_folder`.
+        ok: The names of the OK classes.
+        progress: Called with the number of files read and their total.
+        system_files: See `open_folder`.
 
     Raises:
-        DataError: the classes cannot be told apart with these images, or `wish.group` is no such expression.
+        DataError: these images do not suffice for the classes, or `wish.group` is not a valid expression.
     """
     pattern = None if wish.group is None else _pattern(wish.group)
     folder = open_folder(root, system_files)
@@ -63,7 +63,7 @@ def survey(root: Path, ok: Sequence[str], wish: Wish, progress: Progress, system
 
 
 def _read(folder: Folder, classes: Sequence[ImageClass], progress: Progress) -> tuple[list[Picture], list[Unreadable]]:
-    """What can be learned from (without its pixels), and what cannot and why."""
+    """The usable images (without pixels), and the others with the reason."""
     found = find_images(folder, classes)
     usable: list[Picture] = []
     left_out: list[Unreadable] = []
@@ -87,7 +87,7 @@ def _forget(_pixels: Pixels) -> Pixels:
 
 
 def _contradictions(pictures: Sequence[Picture]) -> dict[str, str]:
-    """By content: a reason to leave it out, where two classes claim it."""
+    """By content, the reason to leave it out if two classes hold it."""
     first: dict[str, Picture] = {}
     found: dict[str, str] = {}
     for picture in pictures:
@@ -109,8 +109,8 @@ def _refuse_too_few(
     why = f" Left out: {len(lost)}, the first of them {lost[0]}." if lost else ""
     why += f" Left out as masks: {len(masks)}, the first of them {masks[0]}." if masks else ""
     raise DataError(
-        f"{folder} has {has}.{why} A class needs at least two different images: one to learn from and one to validate "
-        "with."
+        f"{folder} has {has}.{why} A class needs at least two different images: one for training and one for "
+        "validation."
     )
 
 
@@ -118,9 +118,9 @@ def _pattern(group: str) -> re.Pattern[str]:
     try:
         pattern = re.compile(group)
     except re.error as error:
-        raise DataError(f"--group {group} is no regular expression: {error}.") from error
+        raise DataError(f"--group {group} is not a regular expression: {error}.") from error
     if not pattern.groups:
-        raise DataError(f"--group {group} has no parentheses around what names the part, as in '(part[0-9]+)_'.")
+        raise DataError(f"--group {group} has no parentheses around the name of the part, as in '(part[0-9]+)_'.")
     return pattern
 
 
@@ -130,7 +130,7 @@ def _part(pattern: re.Pattern[str] | None, path: str) -> tuple[str | None, ...] 
 
 
 def _units(contents: Sequence[str], parts: Sequence[tuple[str | None, ...] | None]) -> list[int]:
-    """A number for each image, the same for images that content or part bind together, be it through others."""
+    """A number for each image; images that share content or part, also through other images, have the same number."""
     unit = list(range(len(contents)))
 
     def root(index: int) -> int:
@@ -150,20 +150,20 @@ def _refuse_unsplit(manifest: Manifest, name: str, wish: Wish) -> None:
     if not (manifest.counts("train")[name] and manifest.counts("validation" if wish.validation else "test")[name]):
         raise DataError(
             f"{name} cannot be split: too many of its images belong together by --group or by content. A class needs "
-            "images of at least two parts: one to learn from and one to validate with."
+            "images of at least two parts: one for training and one for validation."
         )
 
 
 def _of_others(folder: Folder) -> Iterator[str]:
     if folder.others:
         yield (
-            f"Not looked at: {len(folder.others)} in the classes' folders, such as {folder.others[0]}. Images are "
-            f"files that end in {', '.join(IMAGE_ENDINGS)}; links to folders are not followed."
+            f"Ignored: {len(folder.others)} files and links in the classes' folders, such as {folder.others[0]}. "
+            f"Images are files that end in {', '.join(IMAGE_ENDINGS)}; links to folders are not followed."
         )
     if folder.system:
         yield (
-            f"Left alone, because a NAS or an operating system keeps them for itself: {len(folder.system)}, such as "
-            f"{folder.system[0]}. `system_files: true` in the recipe takes them."
+            f"Left out, because a NAS or an operating system reserves them: {len(folder.system)}, such as "
+            f"{folder.system[0]}. `system_files: true` in the recipe includes them."
         )
 
 
@@ -172,7 +172,7 @@ def _of_parts(parts: Sequence[tuple[str | None, ...] | None]) -> Iterator[str]:
     if not named:
         return
     alone = len(parts) - len(named)
-    rest = f" {alone} images, whose path it does not match, are taken for a part each." if alone else ""
+    rest = f" {alone} images do not match; each counts as a part of its own." if alone else ""
     yield f"--group finds {len(set(named))} parts in {len(named)} images; each part stays in one split.{rest}"
 
 
@@ -190,4 +190,4 @@ def _of_copies(samples: Sequence[Sample]) -> Iterator[str]:
 def _of_gaps(manifest: Manifest, wish: Wish) -> Iterator[str]:
     missing = [name for name, count in manifest.counts("test").items() if not count]
     if missing and wish.test:
-        yield f"None of {', '.join(missing)} is left to test with: there are too few images."
+        yield f"None of {', '.join(missing)} is left for the test: there are too few images."

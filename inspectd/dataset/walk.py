@@ -1,4 +1,4 @@
-"""Which files of a folder of images are looked at, by their names. No file is opened here."""
+"""Selects the files of a folder of images by name, without opening them."""
 
 import os
 from collections.abc import Iterable
@@ -10,12 +10,12 @@ from inspectd.system_names import is_system_name
 
 
 def is_shown(name: str) -> bool:
-    """Whether a file or folder is a person's own: neither hidden nor a system's."""
+    """Whether a file or folder is neither hidden nor reserved by a system."""
     return not name.startswith(".") and not is_system_name(name)
 
 
 def is_image(path: Path) -> bool:
-    """Whether it claims to be one; a link that leads to nothing may well have been."""
+    """Whether the name is that of an image; a broken link counts too."""
     return path.suffix.lower() in IMAGE_ENDINGS and (path.is_file() or not path.exists())
 
 
@@ -23,7 +23,7 @@ class DatasetWalk:
     """The files below the folders of `root`.
 
     Attributes:
-        system: The files and folders that were passed over because a system keeps them for itself.
+        system: The files and folders that were left out because a system reserves them.
     """
 
     def __init__(self, root: Path, system_files: bool) -> None:
@@ -32,14 +32,14 @@ class DatasetWalk:
         self.system: set[Path] = set()
 
     def shown(self, folder: Path, names: Iterable[str]) -> list[str]:
-        """Those of a folder's names that are neither hidden nor a system's."""
+        """The names in a folder that are neither hidden nor reserved."""
         visible = [name for name in names if not name.startswith(".")]
         system = set() if self._system_files else set(filter(is_system_name, visible))
         self.system |= {folder / name for name in system}
         return [name for name in visible if name not in system]
 
     def files(self, name: str) -> list[Path]:
-        """Everything below the folder with this name, by path, that is shown and no folder itself."""
+        """All visible files below the folder of this name, by path."""
         found = []
         for place, folders, names in os.walk(self._root / name, onerror=_refuse):
             folder = Path(place)
@@ -50,4 +50,4 @@ class DatasetWalk:
 
 
 def _refuse(error: OSError) -> None:
-    raise DataError(f"{error.filename} cannot be read: {error.strerror}. Let it be read, or move it away.")
+    raise DataError(f"{error.filename} cannot be read: {error.strerror}. Change its permissions, or move it away.")

@@ -1,1 +1,1 @@
-"""What a bundle is worth: measured on images of known class, in the terms and pictures that quality work uses."""
+"""Evaluates a bundle on images of known class, in the terms and pictures of quality work."""

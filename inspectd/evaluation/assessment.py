@@ -1,4 +1,4 @@
-"""All numbers of an evaluation, from what was found in each image. Pure arithmetic; no image and no file is opened."""
+"""Computes all numbers of an evaluation from the findings in each image. Pure arithmetic; opens no file."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ from inspectd.evaluation.rates import Rate, share_of
 from inspectd.evaluation.thresholds import Margins
 from inspectd.model.spec import ImageClass
 
-PERFECT = 0.999  # an AUC from here on leaves the heat as the only thing to doubt
-PLACED = 0.9  # what heat must reach then: of defects with the peak near the mask, or as an AUC of its own
+PERFECT = 0.999  # from this AUC on only the heat can be in doubt
+PLACED = 0.9  # the share that the heat must reach then: defects with the peak near the mask, or its own AUC
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """What became of the images of each class.
+    """The confusion matrix: the verdicts on the images of each class.
 
     Attributes:
         columns: The classes as labels of a verdict, then `review`, then `failed`.
@@ -34,12 +34,12 @@ class Confusion:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class.
+    """The figures of one class.
 
     Attributes:
-        images: How many were judged.
+        images: The number of judged images.
         wrong: Defects passed as OK (escapes), or good images rejected (overkill).
-        review: Images that a person has to look at.
+        review: Images for review by a person.
         recall: Of the class's images, those that carry its name as label of a final verdict.
         precision: Of the images that carry its name, those that are of the class.
     """
@@ -55,7 +55,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the heat lies on the defects that have a usable mask.
+    """The position of the heat on defects with a usable mask.
 
     Attributes:
         exact, near: Pointing game: the hottest point in the mask, or at most 15 pixels of the image away from it.
@@ -74,17 +74,17 @@ class Assessment:
     """The numbers of an evaluation.
 
     Attributes:
-        escape: Defects passed as OK, of those that were judged.
-        caught: Defects rejected, of those that were judged.
-        overkill: Good images rejected, of those that were judged.
-        review: Judged images that a person has to look at.
+        escape: Judged defects that passed as OK.
+        caught: Judged defects that were rejected.
+        overkill: Judged good images that were rejected.
+        review: Judged images for review by a person.
         auc, average_precision: Of the margins; images without a finite margin are left out.
         curves: See `curves.Curves`.
         calibration: See `curves.Reliability`.
         heat_auc: The chance that a defect's heat maximum exceeds a good image's, each on its fixed scale.
         dark: Good images without any region.
-        lit: Defects with a region, wherever it lies.
-        placement: None without masks.
+        lit: Defects with a region anywhere.
+        placement: The position of the heat; None without masks.
     """
 
     failed: int
@@ -105,13 +105,13 @@ class Assessment:
 
     @property
     def heat_is_misplaced(self) -> bool:
-        """Whether a perfect ranking hides heat that does not show the defect."""
+        """Whether the ranking is perfect although the heat does not show the defect."""
         placed = self.heat_auc if self.placement is None else self.placement.near.value or 0.0
         return self.auc >= PERFECT and placed < PLACED
 
 
 def assess(judged: Sequence[Judged], failed: Sequence[int], classes: Sequence[ImageClass]) -> Assessment:
-    """Counts and measures.
+    """Computes all figures.
 
     Args:
         judged: Good images and defects, both with at least one finite margin.
@@ -143,7 +143,7 @@ def assess(judged: Sequence[Judged], failed: Sequence[int], classes: Sequence[Im
 
 
 def as_numbers(found: Assessment) -> dict[str, object]:
-    """As `metrics.json` keeps them; the curves are in the pictures."""
+    """The entries of `metrics.json`; the pictures show the curves."""
     classes = [
         {"class": row.name, "ok": row.ok, "images": row.images}
         | {"overkill" if row.ok else "escape": row.wrong.as_numbers(), "review": row.review.as_numbers()}

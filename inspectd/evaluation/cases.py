@@ -1,7 +1,7 @@
-"""Cases: what a bundle found in each image whose truth is known, kept as the bundle's `findings.csv`.
+"""Cases: a bundle's findings on images of known class, stored in the bundle's `findings.csv`.
 
-Thresholds, metrics and reports are made from cases alone, without the images and without TensorFlow. Logits and heat
-are float32 numbers, written as the shortest text that reads back as the very same number.
+Thresholds, metrics and reports need only cases, neither images nor TensorFlow. Logits and heat are float32 numbers,
+written as the shortest text that reads back as the same number.
 """
 
 import csv
@@ -19,21 +19,21 @@ from inspectd.model.spec import ImageClass, Spec
 from inspectd.model.verdict import margin
 
 FINDINGS = "findings.csv"
-INT8_FINDINGS = "findings.int8.csv"  # of the images that chose the threshold, in int8
+INT8_FINDINGS = "findings.int8.csv"  # the int8 findings on the images that chose the threshold
 _COLUMNS = ("path", "sha256", "class", "split", "logits", "margin", "heat_max", "explained")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One image of known class, and what a network said of it.
+    """One image of known class, and a network's finding on it.
 
     Attributes:
-        path: Relative to its data folder, with `/`.
+        path: Its path relative to the data's folder, with `/`.
         target: The true class, an index into the bundle's classes.
         split: Whether it chose the threshold (`validation`) or is independent of it (`test`). An evaluation of any
-            folder may also meet images that the network learned from (`train`).
+            folder may also hold training images (`train`).
         logits: float32 values, one per output of the network.
-        margin: Which side it lies on and how far (`verdict.margin`); NaN for logits that are not finite.
+        margin: Its margin (`verdict.margin`); NaN if a logit is not finite.
         heat_max: The heat's maximum, in the units of the heat scale.
         explained: The class whose logit the heat explains.
     """
@@ -49,7 +49,7 @@ class Case:
 
 
 def case(path: str, sha256: str, target: int, split: Split, finding: Finding, spec: Spec) -> Case:
-    """A case from what the bundle with this `spec` found in the image."""
+    """The case of a finding by the bundle with this `spec`."""
     return Case(
         path=path,
         sha256=sha256,
@@ -78,7 +78,7 @@ def read_cases(path: Path, spec: Spec) -> list[Case]:
     """Reads what `cases_text` wrote for a bundle with these classes; margins follow from the logits.
 
     Raises:
-        DataError: it cannot be read, is no such file, or is of a bundle with other classes.
+        DataError: it cannot be read, is another kind of file, or belongs to a bundle with other classes.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -89,13 +89,13 @@ def read_cases(path: Path, spec: Spec) -> list[Case]:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no CSV file in UTF-8: {error}.") from error
+        raise DataError(f"{path} is not a CSV file in UTF-8: {error}.") from error
 
 
 def _case(row: dict[str, str], spec: Spec, where: str) -> Case:
     names = [each.name for each in spec.classes]
     if row["class"] not in names:
-        raise DataError(f"{where}: the model knows no class {row['class']}, only {', '.join(names)}.")
+        raise DataError(f"{where}: the model has no class {row['class']}, only {', '.join(names)}.")
     try:
         logits = tuple(float(np.float32(text)) for text in row["logits"].split())
         whole = len(row) == len(_COLUMNS) and None not in row.values()

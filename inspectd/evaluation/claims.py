@@ -1,6 +1,6 @@
-"""What images of known class say of thresholds: counts, and sentences with one-sided bounds.
+"""Counts the errors of thresholds on images of known class, and words claims with one-sided bounds.
 
-A claim is as good as its images: those that chose a threshold flatter it. Whoever prints a claim says which they were.
+Images that chose a threshold flatter it. A caller that prints a claim must say which images support it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,14 +17,14 @@ from inspectd.model.spec import ImageClass, Thresholds
 
 @dataclass(frozen=True)
 class Outcome:
-    """What thresholds do: defects that pass, good images that are rejected, images that a person has to look at."""
+    """The errors of thresholds: passed defects, rejected good images, images for review."""
 
     escape: Rate  # of the defects
     overkill: Rate  # of the good images
     review: Rate  # of all
 
     def as_numbers(self) -> dict[str, dict[str, object]]:
-        """For programs, as `metrics.json` has its rates."""
+        """JSON, as the rates in `metrics.json`."""
         return {name: rate.as_numbers() for name, rate in vars(self).items()}
 
 
@@ -35,7 +35,7 @@ def sides(cases: Iterable[Case], classes: Sequence[ImageClass]) -> tuple[Margins
 
 
 def outcome(good: Margins, bad: Margins, thresholds: Thresholds) -> Outcome:
-    """Counts what `verdict.decide` says of these margins."""
+    """Counts the verdicts on these margins."""
     both, passing = np.concatenate([good, bad]), thresholds.defect if thresholds.review is None else thresholds.review
     decided = int((both >= thresholds.defect).sum()) + int((both < passing).sum())
     return Outcome(
@@ -55,7 +55,7 @@ def counted(found: Outcome) -> str:
 
 
 def asked(purpose: Purpose) -> str:
-    """What thresholds are for, as part of a sentence."""
+    """The purpose of thresholds, as part of a sentence."""
     if isinstance(purpose, Costs):
         look = "" if purpose.review is None else f", a look {purpose.review:g}"
         share = "" if purpose.defect_share is None else f", where {_exact(purpose.defect_share)} are defects"
@@ -66,7 +66,7 @@ def asked(purpose: Purpose) -> str:
 
 
 def claims(found: Outcome, purpose: Purpose) -> list[str]:
-    """What the counts support of each rate, and how many images it takes to claim what was asked."""
+    """Sentences: the bound on each rate, and how many images a claim of the wished rate needs."""
     limits = purpose if isinstance(purpose, ErrorLimits) else ErrorLimits()
     escape, overkill = found.escape, found.overkill
     review = [f"{found.review.count} of {found.review.of} for review."] if found.review.count else []
@@ -80,7 +80,7 @@ def claims(found: Outcome, purpose: Purpose) -> list[str]:
 
 
 def _exact(share: float) -> str:
-    """A share as a percentage with all its digits: 0.005 is `0.5 %`."""
+    """Formats a share as a percentage with all digits: 0.005 is `0.5 %`."""
     return f"{100 * share:.10g} %"
 
 

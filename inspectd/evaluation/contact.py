@@ -1,6 +1,6 @@
-"""The worst mistakes on one sheet, with the heat that explains each and, where there is a mask, the defect's outline.
+"""Draws the worst mistakes on one sheet, each with its heat and, if there is a mask, the defect's outline.
 
-Only what is shown is read and inspected once more; an evaluation keeps no pictures.
+Only the shown images are read and inspected again; an evaluation keeps no pictures.
 """
 
 import math
@@ -32,7 +32,7 @@ _MASK = (255, 0, 200)  # no colour of the heat's
 
 @dataclass(frozen=True)
 class ShownImages:
-    """What is shown: `mistakes`, worst first, or without any the images `nearest` the threshold."""
+    """The images of the sheet: mistakes, worst first, or the images nearest the threshold if there are none."""
 
     title: str
     mistakes: bool
@@ -42,7 +42,7 @@ class ShownImages:
 def worst(judged: Sequence[Judged], classes: Sequence[ImageClass], threshold: float) -> ShownImages:
     """At most twelve images: escapes and overkills in turns, the furthest from the threshold first.
 
-    Where nothing is wrong, defects and good images in turns, the nearest to the threshold first. Images without a
+    Without mistakes, defects and good images in turns, the nearest to the threshold first. Images without a
     finite margin are never chosen: they have no distance, and their heat says nothing.
     """
     bad = [each for each in judged if not classes[each.case.target].ok and math.isfinite(each.case.margin)]
@@ -62,7 +62,7 @@ def worst(judged: Sequence[Judged], classes: Sequence[ImageClass], threshold: fl
 
 
 def sheet(choice: ShownImages, inspector: Inspector, root: Path, masks: Masks | None) -> bytes:
-    """The contact sheet as a PNG file. An image that is gone since it was judged is left out."""
+    """The contact sheet as a PNG file. Images that have disappeared are left out."""
     found = [FoundFile(each.case.path, each.case.target) for each in choice.shown]
     tiles = [
         _tile(each, picture, inspector, masks)

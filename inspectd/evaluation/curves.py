@@ -1,4 +1,4 @@
-"""The curves behind the numbers: what each threshold would give, and what a probability is worth. Pure arithmetic."""
+"""Computes ROC, precision-recall and reliability curves. Pure arithmetic."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class Bin:
 
     Attributes:
         said: The mean of their probabilities.
-        defects: How many of them are defects.
+        defects: The number of defects among them.
     """
 
     images: int
@@ -45,11 +45,11 @@ class Bin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How far calibrated probabilities can be believed.
+    """The reliability of calibrated probabilities.
 
     Attributes:
-        bins: Those that hold images, by rising probability.
-        error: The expected calibration error: the mean distance between said and true share, weighed by images.
+        bins: The bins with images, by rising probability.
+        error: The expected calibration error: the mean distance between predicted and true share, weighted by images.
     """
 
     bins: tuple[Bin, ...]
@@ -57,7 +57,7 @@ class Reliability:
 
 
 def curves(good: Margins, bad: Margins) -> Curves:
-    """For finite margins of both sides."""
+    """Computes the curves for finite margins of both sides."""
     truth, margins = labelled(good, bad)
     overkill, found, _ = roc_curve(truth, margins)
     precision, recall, _ = precision_recall_curve(truth, margins)

@@ -1,4 +1,4 @@
-"""A bundle on images of known class: judged as in the daemon, measured, and told as one report with its pictures."""
+"""Evaluates a bundle on images of known class: judges as the daemon, measures, and writes a report with pictures."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from inspectd.dataset.manifest import DATA, Manifest, Sample, Split, read_manife
 from inspectd.domain import DEFAULT_METHOD, Method, PrecisionChoice
 from inspectd.durable import write_all
 from inspectd.errors import DataError
-from inspectd.evaluation import figures, words
+from inspectd.evaluation import figures, summary
 from inspectd.evaluation.assessment import Assessment, as_numbers, assess
 from inspectd.evaluation.cases import FINDINGS, Case, cases_text
 from inspectd.evaluation.claims import sides
@@ -28,17 +28,17 @@ from inspectd.model.loading import open_inspector
 from inspectd.model.spec import ImageClass, Spec
 
 REPORT, METRICS = "report.html", "metrics.json"
-MASKS_NAMED = 5  # of those that cannot be used
+MASKS_NAMED = 5  # unusable masks named in a report
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of it.
+    """The result of an evaluation.
 
     Attributes:
         answer: The sentences that matter, the verdict first.
-        doubts: What speaks against believing the numbers.
-        cases: A line for each image that was judged.
+        doubts: Reasons to doubt the numbers.
+        cases: A line for each judged image.
         files: By name: the report, its pictures as PNG, and `metrics.json`.
     """
 
@@ -63,22 +63,22 @@ def evaluate(
     """Evaluates a bundle on some images of the folder `root`.
 
     Args:
-        subject: What is evaluated on what, in words.
-        progress: Is told how many of how many files are done.
-        splits: By sha256, what the bundle used an image for; any other is `test`.
+        subject: The description of bundle and data.
+        progress: Called with the number of files done and their total.
+        splits: By SHA-256, the split in which the bundle used an image; other images are `test`.
         remarks: Sentences about the folder that a reader must know.
 
     Raises:
-        DataError: good images or defects are missing, so that nothing can be measured.
+        DataError: there are no good images or no defects, so nothing can be measured.
     """
     spec = inspector.bundle.spec
     judgement = judge(inspector, root, files, splits, masks, progress)
     _refuse_one_side(root, judgement, spec.classes)
     judged = judgement.judged
     found = assess(judged, [each.target for each in judgement.failed], spec.classes)
-    answer = words.verdict(found), words.heat(found)
+    answer = summary.verdict(found), summary.heat(found)
     of_depth = judgement.depths.remarks(spec.preparation.bits)
-    doubts = (*words.doubts(found, judged), *remarks, *_of_masks(judgement, masks, spec.classes), *of_depth)
+    doubts = (*summary.doubts(found, judged), *remarks, *_of_masks(judgement, masks, spec.classes), *of_depth)
     choice = worst(judged, spec.classes, spec.thresholds.defect)
     pictures = _pictures(found, judged, spec) | {"mistakes.png": sheet(choice, inspector, root, masks)}
     beside = beside_float32(inspector.bundle, (each.case for each in judged)) if subject.precision == "int8" else None
@@ -131,9 +131,9 @@ def evaluate_folder(
 def evaluate_split(
     bundle: Bundle, data: Path, manifest: Manifest, masks: Masks | None, progress: Progress
 ) -> Evaluation:
-    """Evaluates a bundle that is still being made on its test images, in the precision in which it was measured.
+    """Evaluates a draft bundle on its test images, in the precision in which it was measured.
 
-    Where there is no good image or no defect to test with, those that chose the threshold come in, and that is said.
+    If the test images lack good images or defects, the validation images are added, and the report says so.
     """
     tested = manifest.of("test")
     enough = len({manifest.classes[sample.target].ok for sample in tested}) == 2
@@ -146,11 +146,11 @@ def evaluate_split(
 
 
 def describe(inspector: Inspector, data: Path, part: str, masks: Path | None, identity: str | None) -> Subject:
-    """What is evaluated on what.
+    """Describes bundle and data.
 
     Args:
-        part: Which of the folder's images.
-        identity: The bundle's; None for one that is still being made, and will hold this report.
+        part: The part of the folder's images.
+        identity: The bundle's identity; None for a draft that will hold this report.
     """
     return Subject(
         spec=inspector.bundle.spec,
@@ -168,7 +168,7 @@ def describe(inspector: Inspector, data: Path, part: str, masks: Path | None, id
 
 
 def write(evaluation: Evaluation, bundle: Bundle, out: Path) -> None:
-    """Writes all files of an evaluation into the folder `out`, each whole; those of an earlier one are replaced.
+    """Writes all files of an evaluation into the folder `out`, each whole, and replaces earlier ones.
 
     Raises:
         DataError: they cannot be written.
@@ -195,7 +195,7 @@ def _refuse_one_side(root: Path, judgement: Judgement, classes: Sequence[ImageCl
 
 
 def _of_masks(judgement: Judgement, masks: Masks | None, classes: Sequence[ImageClass]) -> Iterator[str]:
-    """What does not fit between images and masks."""
+    """Sentences about images and masks that do not fit together."""
     if masks is None:
         return
     yield from masks.remarks
@@ -205,7 +205,7 @@ def _of_masks(judgement: Judgement, masks: Masks | None, classes: Sequence[Image
     defects = [each.case.path for each in judgement.judged if not classes[each.case.target].ok]
     if bare := [path for path in defects if path not in masks.files]:
         have = "has" if len(bare) == 1 else "have"
-        yield f"{len(bare)} of {len(defects)} defects {have} no mask, such as {bare[0]}; no heat is measured there."
+        yield f"{len(bare)} of {len(defects)} defects {have} no mask, such as {bare[0]}; which leaves out their heat."
 
 
 def _pictures(found: Assessment, judged: Sequence[Judged], spec: Spec) -> dict[str, bytes]:
@@ -227,7 +227,7 @@ def _pictures(found: Assessment, judged: Sequence[Judged], spec: Spec) -> dict[s
 
 
 def _splits(bundle: Bundle) -> dict[str, Split]:
-    """By sha256, what the bundle used an image for; nothing where it does not say."""
+    """By SHA-256, the split in which the bundle used an image; empty if the bundle does not list its images."""
     if DATA not in bundle.files:
         return {}
     manifest = read_manifest((bundle.path / DATA).read_bytes(), bundle.spec.classes)

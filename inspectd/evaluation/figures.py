@@ -1,7 +1,4 @@
-"""The pictures of a report, as PNG files: one look for all of them, dark on light, and legible in black and white too.
-
-It draws; every number is given.
-"""
+"""Draws the pictures of a report as PNG files in one style, dark on light, and legible in black and white."""
 
 import io
 from collections.abc import Sequence
@@ -32,7 +29,7 @@ GOOD, BAD, REVIEW, BLUE = "#2f7d5b", "#b5403a", "#b97a12", "#23527c"
 _LOOK: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
-    "text.parse_math": False,  # a class may be named in dollars
+    "text.parse_math": False,  # a class name may contain $
     "text.color": INK,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
@@ -54,9 +51,9 @@ _LOOK: dict[Any, Any] = {
 
 
 def confusion(found: Confusion, classes: Sequence[ImageClass]) -> bytes:
-    """What became of each class, as a grid, the stronger the larger its share of the row.
+    """The confusion matrix as a grid; the colour is stronger for a larger share of the row.
 
-    Green is right, red on the wrong side, amber on the right side by another name, or for a person to look at.
+    Green is right, red is on the wrong side, amber is the right side with another label, or review.
     """
     names = [each.name for each in classes]
     counts = np.array(found.counts)
@@ -83,7 +80,7 @@ def confusion(found: Confusion, classes: Sequence[ImageClass]) -> bytes:
             spine.set_visible(False)
         if max(map(len, names)) * len(columns) > 60:
             axes.tick_params(axis="x", rotation=30)
-        axes.set_title("What became of each class (images)")
+        axes.set_title("Verdicts on the images of each class")
         return _png(figure)
 
 
@@ -113,7 +110,7 @@ def precision_recall(found: Curves, average: float, recall: float, precision: fl
 
 
 def calibration(found: Reliability) -> bytes:
-    """What the calibrated probability says against what is true, with 95 % intervals, and how many images say it."""
+    """Calibrated probability against the true share, with 95 % intervals and numbers of images."""
     said = [each.said for each in found.bins]
     true = [each.defects / each.images for each in found.bins]
     limits = [clopper_pearson(each.defects, each.images) for each in found.bins]
@@ -139,7 +136,7 @@ def calibration(found: Reliability) -> bytes:
 
 
 def margins(good: Margins, bad: Margins, thresholds: Thresholds) -> bytes:
-    """How far the images of both sides lie from the threshold, in logits; below the bars a tick for every image."""
+    """The margins of both sides in logits as a histogram; below the bars a tick for every image."""
     values = np.concatenate([good, bad, [thresholds.defect]])
     reach = max(float(np.ptp(values)), 1e-6)
     edges = np.linspace(values.min() - 0.01 * reach, values.max() + 0.01 * reach, 56).tolist()
@@ -160,17 +157,17 @@ def margins(good: Margins, bad: Margins, thresholds: Thresholds) -> bytes:
         axes.grid(axis="x", visible=False)
         axes.tick_params(axis="x", pad=22, length=0)
         axes.set(xlabel="margin (logit)", ylabel="images")
-        axes.set_title("How clearly the two sides lie apart", pad=26)
+        axes.set_title("Margins of good images and defects", pad=26)
         axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, fontsize=9, borderaxespad=0.2)
         return _png(figure)
 
 
 def distances(near: Rate, pixels: Sequence[float]) -> bytes:
-    """How far the hottest point lies from the mask: the share of defects within each distance.
+    """The distance of the hottest point from the mask: the share of defects within each distance.
 
     Args:
         near: The share within 15 pixels.
-        pixels: For each defect with a mask; infinite where there was no heat.
+        pixels: The distance for each defect with a mask; infinite without heat.
     """
     reached = np.sort(np.array(pixels))
     finite = reached[np.isfinite(reached)]

@@ -1,4 +1,4 @@
-"""Whether the heat lies on the defect. Pure arithmetic on one image's heat and mask.
+"""Measures whether the heat lies on the defect. Pure arithmetic on one image's heat and mask.
 
 The pointing game is that of J. Zhang et al., "Top-down neural attention by excitation backprop" (ECCV 2016,
 arXiv:1608.00507), and so is its tolerance of 15 pixels: a hit is a hottest point that lies in the mask, or near it.
@@ -19,10 +19,11 @@ NEAR = 15.0  # pixels of the original image
 
 @dataclass(frozen=True)
 class OnMask:
-    """Where the heat of one defect lies.
+    """The position of the heat of one defect.
 
     Attributes:
-        distance: From the hottest point to the mask, in the image's own pixels; 0 within it, infinite without heat.
+        distance: The distance from the hottest point to the mask, in pixels of the image; 0 within it, infinite without
+            heat.
         inside: The share of all heat that lies within the mask, 0..1.
         touched: Whether some part of a region lies on the mask.
     """
@@ -33,7 +34,7 @@ class OnMask:
 
 
 def on_mask(heat: NDArray[np.float32], scale: HeatScale, mask: NDArray[np.bool_]) -> OnMask:
-    """Holds heat (h, w), which covers the whole image, against the image's mask (H, W), which marks something."""
+    """Compares heat (h, w) of the whole image with the image's mask (H, W), which is not empty."""
     total = float(heat.sum(dtype=np.float64))
     if not total > 0:
         return OnMask(math.inf, 0.0, False)
@@ -59,13 +60,13 @@ def _distance(point: tuple[int, int], mask: NDArray[np.bool_]) -> float:
 
 
 def _shrink(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """How much of each cell of the heat is mask, 0..1."""
+    """The share of the mask in each cell of the heat, 0..1."""
     size = (shape[1], shape[0])
     return np.asarray(cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _touches(heat: NDArray[np.float32], scale: HeatScale, mask: NDArray[np.bool_]) -> bool:
-    """The regions as the overlay outlines them: the enlarged heat above the midpoint of the scale."""
+    """The regions that the overlay outlines: the enlarged heat above the midpoint of the scale."""
     levels = np.rint(255 * strength(heat, scale.low, scale.high)).astype(np.uint8)
     large = cv2.resize(levels, (mask.shape[1], mask.shape[0]), interpolation=cv2.INTER_LINEAR)
     return bool((np.asarray(large)[mask] > 255 * MIDPOINT).any())

@@ -1,4 +1,4 @@
-"""The heat's fixed colour scale by method and class: good images stay dark, the usual defect has full colour."""
+"""Chooses the fixed colour scale of the heat: good images stay dark, a typical defect has full colour."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,10 +17,10 @@ def heat_scales(
     targets: NDArray[np.int64],
     classes: Sequence[ImageClass],
 ) -> tuple[HeatScales, list[str]]:
-    """Two numbers for each method and NG class, and sentences about heat that tells nothing.
+    """Two numbers for each method and NG class, and sentences about heat that does not separate defects.
 
     `low` is the 99th percentile of the maxima on good images, `high` the median on the class's own defects that are
-    explained as that class; on all its defects where none is.
+    explained as that class; on all its defects if none is.
 
     Args:
         maxima: By method: the hottest value of each image's heat (n,).
@@ -46,7 +46,7 @@ def heat_scales(
             scales[method][each.name] = HeatScale(low, high)
         if blind:
             remarks.append(
-                f"The heat does not tell {each.name} from good ({'; '.join(blind)}). Its overlays will often be empty. "
-                "More epochs, a finer cut or `--preprocess backbone` may help."
+                f"The heat does not separate {each.name} from good ({'; '.join(blind)}). Its overlays will often be "
+                "empty. More epochs, a finer cut or `--preprocess backbone` may help."
             )
     return scales, remarks

@@ -30,10 +30,11 @@ def upper_bound(k: int, n: int, level: float = 0.95) -> float:
 
 
 def images_needed(rate: float, level: float = 0.95) -> int:
-    """How many images without a single error the claim "below `rate`" needs: the least n with (1 − rate)ⁿ ≤ 1 − level.
+    """The number of images without any error that the claim "below `rate`" needs: the least n with (1 − rate)ⁿ ≤ 1 −
+    level.
 
     Args:
         rate: Above 0 and below 1.
     """
     exact = math.log(1 - level) / math.log1p(-rate)
-    return math.ceil(exact - 1e-9)  # a whole number that rounding lifted stays the number it is
+    return math.ceil(exact - 1e-9)  # corrects a whole number that rounding raised

@@ -1,6 +1,6 @@
-"""Images of known class go through a bundle's own inspector, a few at a time, and leave a line of numbers each.
+"""Judges images of known class with a bundle's inspector, and keeps a line of numbers for each.
 
-The same decoder, preparation, network, verdict and regions as in the daemon; no image is kept.
+Decoder, preparation, network, verdict and regions are those of the daemon; no image is kept.
 """
 
 import time
@@ -30,15 +30,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Judged:
-    """One image of known class, and everything that was found in it.
+    """One image of known class and its findings.
 
     Attributes:
-        verdict: As the daemon would record it: `review` where the file is in doubt.
+        verdict: The daemon's verdict: `review` if the file is in doubt.
         label: The class that names the verdict.
         score: The calibrated probability of a defect, 0..1.
         warmth: The heat's maximum on its fixed scale: 0 is `low`, 1 is `high`.
-        regions: How many hot regions there are.
-        on_mask: Where the heat lies, for a defect with a mask.
+        regions: The number of hot regions.
+        on_mask: The position of the heat, for a defect with a mask.
     """
 
     case: Case
@@ -52,7 +52,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast it went, warm-up left out.
+    """The speed, without warm-up.
 
     Attributes:
         stages: Milliseconds per image: waiting for files to be read and decoded by other threads, preparing pixels, the
@@ -69,15 +69,15 @@ class Speed:
         return self.images / max(self.seconds, 1e-9)
 
     def as_numbers(self) -> dict[str, object]:
-        """As `metrics.json` keeps them."""
+        """The entries of `metrics.json`."""
         stages = {stage: round(value, 3) for stage, value in self.stages.items()}
         return {"images_per_second": round(self.rate, 2), "ms_per_image": stages}
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """All images of an evaluation: those that were judged, those that are none, what masks could not be used, and how
-    many bits the values of 16-bit files take."""
+    """All images of an evaluation: judged images, unreadable files, unusable masks, and the used bits of 16-bit
+    files."""
 
     judged: tuple[Judged, ...]
     failed: tuple[Unreadable, ...]
@@ -94,11 +94,11 @@ def judge(
     masks: Masks | None,
     progress: Progress,
 ) -> Judgement:
-    """Inspects the files of the folder `root`, in their order.
+    """Inspects the files of the folder `root`, in order.
 
     Args:
-        splits: By sha256, what the bundle used an image for; any other is `test`.
-        progress: Is told how many of how many files are done.
+        splits: By SHA-256, the split in which the bundle used an image; other images are `test`.
+        progress: Called with the number of files done and their total.
     """
     at_once = warm_up(inspector)
     judged: list[Judged] = []
@@ -142,10 +142,10 @@ class _Stopwatch:
 
 
 def warm_up(inspector: Inspector) -> int:
-    """Warms an inspector up for as many images at once as memory suffices for, and says how many that is.
+    """Warms an inspector up for as many images as the memory holds; returns that number.
 
     Raises:
-        MemoryError: it does not suffice for one.
+        MemoryError: memory does not suffice for one image.
     """
     at_once = AT_ONCE
     while True:
@@ -160,7 +160,7 @@ def warm_up(inspector: Inspector) -> int:
 
 
 def _mask(picture: Picture, masks: Masks | None, unusable: list[str]) -> NDArray[np.bool_] | None:
-    """The image's mask, if it has one that can be used; why not goes to `unusable`."""
+    """The image's mask, if it has a usable one; adds the reason to `unusable` otherwise."""
     if masks is None:
         return None
     try:

@@ -1,8 +1,8 @@
-"""Masks: pictures that mark where a defect is, found by the image's name.
+"""Finds the mask of an image by its name; a mask marks the place of a defect.
 
 The mask of `crack/part7.jpg` is `crack/part7.png` or `part7.png` in the folder of masks, or `part7_mask.png`,
-`part7_label.bmp` and so on; every pixel that is not zero marks the defect. What does not fit together is said, never
-guessed.
+`part7_label.bmp` and so on; every pixel that is not zero marks the defect. Pairs that do not
+fit are reported, never guessed.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ from inspectd.model.spec import ImageClass
 from inspectd.paths import from_text, to_text
 
 _SUFFIXES = (*IMAGE_ENDINGS, ".gif", ".pbm", ".pgm", ".ppm", ".pnm", ".jp2")
-_DISTORTED = 0.03  # how far the proportions of mask and image may differ: rounding of a resized mask, no more
+_DISTORTED = 0.03  # the allowed difference of proportions between mask and image, for the rounding of a resized mask
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Masks:
     """The masks of a folder of images.
 
     Attributes:
-        files: By the image's path, for each defect that has one: its name in the folder.
-        remarks: What does not fit together.
+        files: For each defect with a mask, by the image's path: the mask's name in the folder.
+        remarks: Sentences about pairs that do not fit.
     """
 
     folder: Path
@@ -42,14 +42,14 @@ class Masks:
 
 
 class MaskError(Exception):
-    """One mask that cannot be used, in a sentence."""
+    """A mask that cannot be used; the message is a sentence."""
 
 
 def find_masks(folder: Path, root: Path, images: Sequence[FoundFile | Sample], classes: Sequence[ImageClass]) -> Masks:
     """The masks of all defects among `images`, of which there may be more than are evaluated.
 
     Args:
-        folder: With the masks, at any depth. It may hold images too, or be `root`.
+        folder: The folder of the masks, at any depth. It may hold images too, or be `root`.
         root: The folder of the images.
 
     Raises:
@@ -95,13 +95,13 @@ def read_mask(masks: Masks, image: str, size: tuple[int, int]) -> NDArray[np.boo
 
 
 def _read(path: Path) -> NDArray[np.bool_]:
-    """What is marked in a mask of any size."""
+    """The marked pixels of a mask of any size."""
     try:
         levels = read_levels(path.read_bytes())
     except OSError as error:
         raise MaskError(f"cannot be read ({error.strerror})") from error
     if levels is None:
-        raise MaskError("is no whole picture")
+        raise MaskError("is not a complete picture")
     marked = levels.reshape(*levels.shape[:2], -1).any(axis=2)
     if not marked.any():
         raise MaskError("marks nothing")
@@ -120,7 +120,7 @@ def _at_size(marked: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.boo
 
 
 def _present(folder: Path, images: set[Path]) -> set[str]:
-    """The pictures in a folder of masks that are none of the images, relative to it."""
+    """The pictures in a folder of masks that are not images, relative to the folder."""
     place = folder.resolve()
     paths = [path for path in place.rglob("*") if path.suffix.lower() in _SUFFIXES and path not in images]
     shown = [path for path in paths if all(map(is_shown, path.relative_to(place).parts)) and path.is_file()]
@@ -128,9 +128,9 @@ def _present(folder: Path, images: set[Path]) -> set[str]:
 
 
 def _index(present: set[str], classes: set[str]) -> dict[PurePosixPath, list[str]]:
-    """By the path of an image, without its ending and without folders such as `Label`: what may be its mask.
+    """The possible masks by an image's path, without its ending and without folders such as `Label`.
 
-    What is marked as a mask comes first, then what is no JPEG: that is rather the photograph, where there are both.
+    Pictures marked as masks come first, JPEGs last, because a JPEG is rather the photograph.
     """
     index: dict[PurePosixPath, list[str]] = {}
     ranked = sorted(present, key=lambda name: (is_lossy(name), name))
@@ -145,7 +145,7 @@ def _index(present: set[str], classes: set[str]) -> dict[PurePosixPath, list[str
 
 
 def _names(image: str, index: dict[PurePosixPath, list[str]]) -> list[str]:
-    """What may be an image's mask, the likeliest first: named as its path below the data, or as its file alone."""
+    """The possible masks of an image, the likeliest first: named as its path below the data, or as its file."""
     path = PurePosixPath(image)
     keys = dict.fromkeys((path.with_suffix(""), PurePosixPath(path.parts[0], path.stem), PurePosixPath(path.stem)))
     return [name for key in keys for name in index.get(key, ())]

@@ -1,4 +1,4 @@
-"""How well a network ranks and fits images of known class, a number each. Pure arithmetic on logits and margins."""
+"""Metrics of ranking and fit on images of known class. Pure arithmetic on logits and margins."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ def average_precision(good: Margins, bad: Margins) -> float:
 
 
 def labelled(good: Margins, bad: Margins) -> tuple[NDArray[np.int64], Margins]:
-    """0 for good and 1 for bad, beside the margins: as scikit-learn takes them."""
+    """Labels (0 good, 1 defect) and margins, as scikit-learn expects them."""
     return np.repeat([0, 1], [len(good), len(bad)]), np.concatenate([good, bad])
 
 
@@ -37,7 +37,7 @@ def cross_entropy(
 
 
 def answers(targets: NDArray[np.int64], classes: Sequence[ImageClass], units: int) -> NDArray[np.float32]:
-    """What the network should say, float32 (n, units): one-hot, or 1 for a defect where there is a single unit."""
+    """The targets of the network's outputs, float32 (n, units): one-hot, or 1 for a defect for a single unit."""
     if units == 1:
         return np.array([[0.0 if classes[target].ok else 1.0] for target in targets], np.float32)
     return np.eye(len(classes), dtype=np.float32)[targets]

@@ -1,4 +1,4 @@
-"""The same images in float32 and in int8: what is lost, as numbers and as sentences. Pure."""
+"""Compares int8 with float32 on the same images, as numbers and as sentences. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,20 +16,20 @@ from inspectd.model.verdict import decide
 
 @dataclass(frozen=True)
 class Beside:
-    """A comparison, and which images it is of, in words."""
+    """A comparison, and a description of its images."""
 
     found: Quantised
     images: str
 
     def as_numbers(self) -> dict[str, Any]:
-        """As `metrics.json` keeps it."""
+        """The entry of `metrics.json`."""
         return {**asdict(self.found), "of": self.images}
 
 
 def beside_float32(bundle: Bundle, coarse: Iterable[Case]) -> Beside | None:
-    """What int8 found beside what the bundle knows of the same images in float32.
+    """Compares int8 findings with the bundle's float32 findings on the same images.
 
-    Where it knows too few of them for that: what was found when it was quantised; None where it was not.
+    If the bundle holds too few of them, the comparison of the quantisation; None if it has no int8 part.
     """
     spec = bundle.spec
     if spec.int8 is None:
@@ -43,7 +43,7 @@ def beside_float32(bundle: Bundle, coarse: Iterable[Case]) -> Beside | None:
 
 
 def compared_again(bundle: Bundle, thresholds: Thresholds) -> Quantised | None:
-    """The comparison that a bundle holds, by other thresholds; None where it has no int8 part."""
+    """The bundle's own comparison under other thresholds; None if it has no int8 part."""
     spec = bundle.spec
     if spec.int8 is None:
         return None
@@ -54,11 +54,11 @@ def compared_again(bundle: Bundle, thresholds: Thresholds) -> Quantised | None:
 
 
 def compare(exact: Sequence[Case], coarse: Sequence[Case], spec: Spec, calibrated_with: int) -> Quantised:
-    """Holds the cases of int8 against those of float32, the same images in the same order, of both sides.
+    """Compares the cases of int8 and float32, the same images in the same order, of both sides.
 
     Args:
-        spec: Its thresholds decide.
-        calibrated_with: How many images the int8 part was calibrated with.
+        spec: The description whose thresholds decide.
+        calibrated_with: The number of calibration images.
     """
     pairs = list(zip(exact, coarse, strict=True))
     changed = (decide(a.margin, spec.thresholds) != decide(b.margin, spec.thresholds) for a, b in pairs)
@@ -73,7 +73,7 @@ def compare(exact: Sequence[Case], coarse: Sequence[Case], spec: Spec, calibrate
 
 
 def told(found: Quantised, images: str) -> tuple[str, ...]:
-    """The comparison in sentences; `images` says which they were."""
+    """The comparison in sentences; `images` describes the images."""
     lost = found.auc_float32 - found.auc
     sentences = (
         f"int8 beside float32 on {found.images} {images}: {found.verdicts_changed} verdicts differ, AUC "

@@ -1,4 +1,4 @@
-"""A count of errors with what it says of the rate behind it."""
+"""A count of errors with the bounds on its rate."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Rate:
 
     @property
     def value(self) -> float | None:
-        """The share, 0..1; None where there was no image."""
+        """The share, 0..1; None without images."""
         return self.count / self.of if self.of else None
 
     @property
@@ -29,7 +29,7 @@ class Rate:
         return upper_bound(self.count, self.of)
 
     def as_numbers(self) -> dict[str, object]:
-        """As `metrics.json` keeps it."""
+        """The entry of `metrics.json`."""
         low, high = (round(limit, 6) for limit in self.interval)
         share = None if self.value is None else round(self.value, 6)
         return {
@@ -42,12 +42,12 @@ class Rate:
 
 
 def share_of(truths: list[bool]) -> Rate:
-    """How many of them are true."""
+    """The rate of true values."""
     return Rate(sum(truths), len(truths))
 
 
 def percent(share: float | None) -> str:
-    """A share for people: finer near 0 and 100 %, and never rounded to one of them."""
+    """Formats a share for people: finer near 0 and 100 %, and never rounded to either."""
     if share is None:
         return "–"
     value = 100 * share
@@ -57,7 +57,7 @@ def percent(share: float | None) -> str:
 
 
 def below(bound: float) -> str:
-    """An upper bound for people, rounded up: a claim must not promise more than was shown."""
+    """Formats an upper bound for people, rounded up, so that a claim promises no more than was shown."""
     digits = 2 if bound < 0.0099 else 1
     value = math.ceil(100 * bound * 10**digits - 1e-9) / 10**digits
     return f"{value:.{digits}f} %" if value < 100 else "100 %"

@@ -1,6 +1,6 @@
-"""The report that people read: one HTML file that holds its pictures and loads nothing from outside.
+"""Writes the report for people: one HTML file that contains its pictures and loads nothing.
 
-`templates/report.html` has the sentences and the layout; here is what it is filled with. Jinja2 escapes every value.
+`templates/report.html` has the sentences and the layout; this module fills it in. Jinja2 escapes every value.
 """
 
 import base64
@@ -33,15 +33,15 @@ _LISTED = 100  # files that could not be read; metrics.json has all of them
 
 @dataclass(frozen=True)
 class Subject:
-    """What was evaluated, on what, where and when.
+    """The bundle, data, device and time of an evaluation.
 
     Attributes:
-        identity: The bundle's; None for the bundle that holds this report.
-        data: The folder's name.
-        part: Which of its images.
-        masks: The folder's name, or None.
-        remarks: What the inspector says of its device.
-        at: UTC, as the ledger writes times.
+        identity: The bundle's identity; None for the bundle that holds this report.
+        data: The name of the data's folder.
+        part: The part of its images.
+        masks: The name of the masks' folder, or None.
+        remarks: The inspector's remarks on its device.
+        at: The time in UTC, in the ledger's format.
     """
 
     spec: Spec
@@ -57,7 +57,7 @@ class Subject:
     software: str
 
     def as_numbers(self) -> dict[str, object]:
-        """As `metrics.json` keeps it."""
+        """The entry of `metrics.json`."""
         spec = self.spec
         return {
             "bundle": {"name": spec.name, "version": spec.version, "identity": self.identity},
@@ -73,7 +73,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Contents:
-    """Everything that a report shows."""
+    """The content of a report."""
 
     subject: Subject
     found: Assessment
@@ -148,7 +148,7 @@ def _facts(subject: Subject, found: Assessment) -> list[tuple[str, str]]:
     classes = ", ".join(f"{each.name} ({'OK' if each.ok else 'NG'})" for each in spec.classes)
     return [
         ("Bundle", f"{spec.name}, version {spec.version}"),
-        ("Identity", subject.identity or "that of the bundle which holds this report"),
+        ("Identity", subject.identity or "that of the bundle that holds this report"),
         ("Classes", classes),
         ("Images", f"{subject.data}: {subject.part}; {found.overkill.of} good, {found.escape.of} defects"),
         ("Masks", subject.masks or "none"),
@@ -162,8 +162,8 @@ def _facts(subject: Subject, found: Assessment) -> list[tuple[str, str]]:
 
 
 def _shares(found: Assessment) -> list[tuple[str, Rate]]:
-    """What is counted of the heat; more of it with masks."""
-    shares = [("Good images without any region", found.dark), ("Defects with a region, wherever it lies", found.lit)]
+    """The figures of the heat; more of them with masks."""
+    shares = [("Good images without any region", found.dark), ("Defects with a region anywhere", found.lit)]
     if place := found.placement:
         shares += [
             ("Pointing game: hottest point in the mask", place.exact),
@@ -184,7 +184,7 @@ def _quantised(beside: Beside) -> dict[str, Any]:
 
 
 def _marked(sentence: str) -> Markup:
-    """A sentence whose `code` is shown as code."""
+    """Marks up the `code` in a sentence."""
     parts = sentence.split("`")
     return Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else p for i, p in enumerate(parts))
 

@@ -1,9 +1,9 @@
-"""Where a margin becomes a defect, and what probability it stands for. Pure arithmetic on margins of known images.
+"""Chooses thresholds and calibrates probabilities. Pure arithmetic on margins of known images.
 
-Only thresholds that tell images apart are looked at: the middle between two neighbouring margins, the least margin
-(everything is rejected) and the next number above the greatest (everything passes). Of several that serve equally well
-the one in the widest gap is taken: for sides that are separated, the middle of the gap between them. A margin that is
-no number is for review whatever the threshold, and is neither an escape nor an overkill.
+Only thresholds that separate images are considered: the middle between two neighbouring margins, the least margin
+(everything is rejected) and the next number above the greatest (everything passes). Among equally good
+thresholds the one in the widest gap wins: for separated sides, the middle of the gap. A margin that is not a number is
+for review at every threshold, and counts neither as escape nor as overkill.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _ROUNDING = 1e-12  # costs that differ by less, in parts of their size, are equa
 
 @dataclass(frozen=True)
 class ErrorLimits:
-    """What is allowed at most, as shares 0..1: of defects that pass, of good images that are rejected."""
+    """The most allowed shares, 0..1: of defects that pass, and of good images that are rejected."""
 
     escape: float | None = None
     overkill: float | None = None
@@ -28,7 +28,7 @@ class ErrorLimits:
 
 @dataclass(frozen=True)
 class Costs:
-    """What an escape, an overkill and, where there is one, a look by a person cost, in one unit.
+    """The cost of an escape, an overkill and, optionally, a review, in one unit.
 
     `defect_share` is the share of defects on the line, 0..1; None: as among the images.
     """
@@ -44,24 +44,24 @@ Purpose = ErrorLimits | Costs
 
 @dataclass(frozen=True)
 class _Edges:
-    """Every threshold worth a look, ascending, with what it would do to the images."""
+    """All thresholds to consider, ascending, with their errors."""
 
     margin: Margins
-    gap: Margins  # how far apart the margins on its two sides are
+    gap: Margins  # the distance between the margins on its two sides
     escapes: NDArray[np.int64]
     overkills: NDArray[np.int64]
 
     def best(self, value: NDArray[np.generic], among: NDArray[np.bool_]) -> int:
-        """The index with the least `value`; of equal ones the one with the fewest errors, then in the widest gap."""
+        """The index with the least `value`; of equals the one with the fewest errors, then that in the widest gap."""
         chosen = np.flatnonzero(among)
         keys = (-self.gap[chosen], (self.escapes + self.overkills)[chosen], value[chosen])
         return int(chosen[np.lexsort(keys)[0]])
 
 
 def choose_threshold(good: Margins, bad: Margins) -> float:
-    """The margin with the fewest errors, and never one that lets everything pass.
+    """The threshold with the fewest errors, but never one that passes everything.
 
-    The least margin rejects everything, which is what a network that knows nothing deserves.
+    At the least margin everything is rejected, which is right for a network that cannot separate anything.
     """
     edges = _edges(good, bad)
     some_fail = np.arange(len(edges.margin)) < len(edges.margin) - 1
@@ -71,8 +71,9 @@ def choose_threshold(good: Margins, bad: Margins) -> float:
 def choose(good: Margins, bad: Margins, purpose: Purpose) -> Thresholds:
     """One or two thresholds for a purpose; between two lies `review`.
 
-    A limit on one side is kept with the fewest errors on the other. Where no single threshold keeps limits on both, two
-    do, with as little as can be for review. Costs are brought to their least, by two only where that is cheaper.
+    A limit on one side is kept with the fewest errors on the other side. If no single threshold keeps the limits on
+    both sides, two thresholds do, with the fewest images for review. For costs, the cheapest threshold, or two if that
+    is cheaper.
 
     Raises:
         DataError: there are no good images, or no defects; or every threshold costs the same.
@@ -101,8 +102,8 @@ def choose(good: Margins, bad: Margins, purpose: Purpose) -> Thresholds:
 def _refuse_no_cost(costs: Costs) -> None:
     if costs.overkill == 0 and (costs.escape == 0 or costs.defect_share == 0):
         raise DataError(
-            "Errors that cost nothing choose no threshold: give what a missed defect and what a rejected good image "
-            "costs, or how they compare, such as 100 and 1."
+            "Without costs every threshold is equal: give the costs of a missed defect and of a rejected good "
+            "image, or their ratio, such as 100 and 1."
         )
 
 
@@ -120,14 +121,14 @@ def _edges(good: Margins, bad: Margins) -> _Edges:
 
 
 def _allowed(share: float | None, images: int) -> int:
-    """How many errors a limit allows; all where there is none."""
+    """The number of errors that a limit allows; all without a limit."""
     return images if share is None else int(share * images + _ROUNDING)
 
 
 def _cheapest(edges: _Edges, costs: Costs, good: int, bad: int) -> Thresholds:
-    """The least expected cost of an image.
+    """The thresholds with the least expected cost of an image.
 
-    With two thresholds it is a sum of one term for each: what lies below `defect` is looked at, less what lies below
+    With two thresholds it is a sum of one term for each: images below `defect` are reviewed, minus those below
     `review`. So for every `defect` the best `review` below it is the least of a running minimum.
     """
     share = bad / (good + bad) if costs.defect_share is None else costs.defect_share
@@ -155,8 +156,8 @@ def calibrate(good: Margins, bad: Margins, threshold: float) -> Calibration:
     """Probabilities around the threshold: the temperature with the greatest likelihood, but never below a floor.
 
     Where margins are separated, likelihood would drive the temperature to zero and every probability to 0 or 1. The
-    floor lets nobody be surer than n images allow: the margin as far from the threshold as the nearest correct one has
-    probability 1 / (n + 2) of being wrong (Laplace's rule of succession, n images on the smaller side).
+    floor keeps the certainty within what n images allow: the margin as far from the threshold as the nearest correct
+    one has probability 1 / (n + 2) of being wrong (Laplace's rule of succession, n images on the smaller side).
     """
     distances = np.concatenate([threshold - good, bad - threshold])  # positive where right
     right = distances[distances > 0]

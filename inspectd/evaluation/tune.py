@@ -1,7 +1,7 @@
-"""Another version of a bundle with thresholds for a purpose: the same network, and what its images say of them.
+"""Creates a version of a bundle with other thresholds for a purpose, and the claims that its images support.
 
-The calibrated probability stays: it says what an image is, the thresholds say what is done about it. What an evaluation
-wrote into the bundle holds verdicts by the thresholds before, and stays behind in the version that it is of.
+The calibrated probability stays, because it does not depend on the thresholds. The files of an evaluation hold verdicts
+under the earlier thresholds, so the new version does not contain them.
 """
 
 from collections.abc import Sequence
@@ -26,13 +26,13 @@ _AS_TRAINED = "# As it was trained"
 
 @dataclass(frozen=True)
 class Tuned:
-    """What became of a bundle.
+    """The result of tuning.
 
     Attributes:
         bundle: The new version.
-        chosen: What its thresholds do to the images that chose them.
-        shown: What they do to test images that chose nothing; None where there are none.
-        sentences: For people: the thresholds, what they do, and what can be claimed of them.
+        chosen: The errors on the images that chose the thresholds.
+        shown: The errors on independent test images; None without any.
+        sentences: Sentences for people: the thresholds, their errors and the claims.
     """
 
     bundle: Bundle
@@ -45,12 +45,12 @@ def tune(bundle: Bundle, purpose: Purpose, findings: Path | None = None, out: Pa
     """Chooses thresholds and writes the next version of the model with them.
 
     Args:
-        findings: The `findings.csv` of an evaluation, to choose by instead of the bundle's own validation images. Those
-            that the network learned from are left out.
-        out: The model's folder of versions; None: the one that the bundle lies in.
+        findings: The `findings.csv` of an evaluation, to use instead of the bundle's validation images. Training images
+            are left out.
+        out: The model's folder of versions; None: that of the bundle.
 
     Raises:
-        DataError: there are no findings of both sides to choose by, or nowhere to write to.
+        DataError: findings of good images or of defects are missing, or there is no folder to write to.
         BundleError: the version cannot be written.
     """
     folder = out or _folder_of(bundle)
@@ -86,7 +86,7 @@ def tune(bundle: Bundle, purpose: Purpose, findings: Path | None = None, out: Pa
 def _folder_of(bundle: Bundle) -> Path:
     folder = folder_of(bundle)
     if folder is None:
-        raise DataError(f"{bundle.path} is not a version of a model. Say with --out where its versions are to lie.")
+        raise DataError(f"{bundle.path} is not a version of a model. Give the folder of its versions with --out.")
     return folder
 
 
@@ -95,15 +95,15 @@ def _own(bundle: Bundle) -> list[Case]:
 
 
 def _voters(bundle: Bundle, own: Sequence[Case], findings: Path | None) -> tuple[list[Case], str]:
-    """The cases that choose, and what they are called."""
+    """The cases that choose, and their description."""
     if findings is not None:
         return [
             each for each in read_cases(findings, bundle.spec) if each.split != "train"
         ], f"images of {findings.name}"
     if not own:
         raise DataError(
-            f"{bundle.path} has no {FINDINGS} to choose by. Measure it with `inspectd evaluate`, and give the "
-            f"{FINDINGS} of that with --findings."
+            f"{bundle.path} has no {FINDINGS} to choose by. Measure it with `inspectd evaluate`, and give "
+            f"its {FINDINGS} with --findings."
         )
     validation = [each for each in own if each.split == "validation"]
     return (validation, "validation images") if validation else (list(own), "test images")
@@ -123,12 +123,12 @@ def _assumption(purpose: Purpose, chosen: Outcome) -> list[str]:
         return []
     share = percent(chosen.escape.of / chosen.review.of)
     return [
-        f"{share} of all images are taken to be defects, as among those that choose; --defect-share says otherwise."
+        f"{share} of all images are assumed to be defects, as among those that choose; --defect-share changes that."
     ]
 
 
 def _metrics(spec: Spec, own: Sequence[Case], thresholds: Thresholds) -> dict[str, Any]:
-    """The bundle's metrics, those that follow from a threshold anew, or left out where nothing is known."""
+    """The bundle's metrics; those that depend on thresholds are recomputed, or left out if unknown."""
     stay = {name: value for name, value in spec.metrics.items() if name not in ("accuracy", "escapes", "overkills")}
     validation = [each for each in own if each.split == "validation"] or own
     if not validation:
@@ -139,14 +139,14 @@ def _metrics(spec: Spec, own: Sequence[Case], thresholds: Thresholds) -> dict[st
 
 
 def _card(bundle: Bundle, sentences: Sequence[str]) -> bytes:
-    """The card of the tuned bundle, and below it, once, the card of the network as it was trained."""
+    """The card of the tuned bundle, followed by the card of the trained network."""
     before = (bundle.path / CARD).read_text() if CARD in bundle.files else ""
     trained = before.partition(_AS_TRAINED)[2] if _AS_TRAINED in before else f"\n\n{before}"
     lines = [
         f"# {bundle.spec.name}, with other thresholds",
         "",
-        f"The network of {bundle.title}, version {bundle.spec.version}. If that has a report, it is by the thresholds "
-        "before and not in here; `inspectd evaluate` makes one by these.",
+        f"The network of {bundle.title}, version {bundle.spec.version}. A report in that version uses the "
+        "earlier thresholds; `inspectd evaluate` makes one with these.",
         "",
         *(f"- {sentence}" for sentence in sentences),
         "",
@@ -156,6 +156,6 @@ def _card(bundle: Bundle, sentences: Sequence[str]) -> bytes:
 
 
 def _of_the_evaluation(bundle: Bundle) -> set[str]:
-    """What an evaluation wrote beside the network, into no folder: pages, numbers and pictures; not the training's."""
+    """The files of an evaluation in the bundle: pages, numbers and pictures, but not those of the training."""
     written = {name for name in bundle.files if PurePosixPath(name).suffix in (".html", ".json", ".png")}
     return {name for name in written if "/" not in name} - {"curves.png"}

@@ -1,6 +1,6 @@
-"""What a bundle takes from its validation images: threshold, calibration, heat scale and metrics.
+"""Derives threshold, calibration, heat scale and metrics from the validation images.
 
-Pure arithmetic on what the finished bundle's own inspector found, so that what is evaluated is what will run.
+Pure arithmetic on the findings of the saved bundle's inspector, so the evaluated network is the one that will run.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class ValidationMetrics:
         accuracy: Share of images on the right side of the threshold (OK or NG).
         auc: Probability that a defect's margin exceeds a good image's; a tie counts half.
         escapes, overkills: Defects passed as OK, good images rejected.
-        good, defects: How many images there were of each.
+        good, defects: The numbers of images.
         good_max, defect_min: The margins nearest the other side; separated when good_max < defect_min.
     """
 
@@ -41,13 +41,13 @@ class ValidationMetrics:
     defect_min: float
 
     def as_numbers(self) -> dict[str, float | int]:
-        """As `bundle.yaml` keeps them."""
+        """The entries of `bundle.yaml`."""
         return {name: round(value, 6) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Everything that a bundle takes from validation, and sentences that a user should read about it."""
+    """The results for the bundle, and sentences for the user."""
 
     thresholds: Thresholds
     calibration: Calibration
@@ -63,11 +63,11 @@ def validate(
     activation: Activation,
     threshold: float | None = None,
 ) -> Validation:
-    """Learns from findings on images of known class.
+    """Computes the results from findings on images of known class.
 
     Args:
         targets: (n,), indices into `classes`, both sides present.
-        threshold: Where a margin is a defect, if these images are not to choose it.
+        threshold: The threshold, if these images must not choose it.
     """
     margins = np.array([margin(finding.logits, classes, activation) for finding in findings])
     bad = np.array([not classes[target].ok for target in targets])
@@ -96,7 +96,7 @@ def validate(
 
 def _decided(metrics: ValidationMetrics, threshold: float) -> str:
     return (
-        f"At the threshold {threshold:.4g}, which no image has chosen, {metrics.escapes} of {metrics.defects} defects "
+        f"At the threshold {threshold:.4g}, which no image chose, {metrics.escapes} of {metrics.defects} defects "
         f"escape and {metrics.overkills} of {metrics.good} good images are rejected."
     )
 

@@ -1,6 +1,6 @@
-"""What other thresholds would have said of the past: stored logits judged again, and held against what people said.
+"""Applies other thresholds to stored logits, and compares the results with the reviews of people.
 
-No network and no image is needed. What no threshold decided stays as it is: a file that is in doubt is for review.
+Needs neither network nor images. Verdicts that no threshold decided stay: a doubtful file remains for review.
 """
 
 from collections import Counter
@@ -30,13 +30,13 @@ class Errors:
 
 @dataclass
 class Replayed:
-    """What would change for the verdicts of one model.
+    """The changes in the verdicts of one model.
 
     Attributes:
-        model: As the view `verdicts` names it.
-        moves: How many verdicts there are by (verdict that stands, verdict by the other thresholds).
-        reviewed: How many of them have been reviewed, by what they are and the same two verdicts.
-        unreadable: Verdicts that cannot be replayed, because nothing is known of the model but its name.
+        model: The model's name in the view `verdicts`.
+        moves: The number of verdicts by (current verdict, verdict under the other thresholds).
+        reviewed: The number of reviewed verdicts by (true class, the same two verdicts).
+        unreadable: Verdicts that cannot be replayed, because the ledger has only the model's name.
     """
 
     model: str
@@ -46,37 +46,37 @@ class Replayed:
 
     @property
     def images(self) -> int:
-        """How many verdicts were replayed."""
+        """The number of replayed verdicts."""
         return self.moves.total()
 
     @property
     def changed(self) -> int:
-        """How many of them would be another."""
+        """The number of verdicts that would change."""
         return sum(count for (old, new), count in self.moves.items() if old != new)
 
     def reviewed_as(self, good: bool) -> int:
-        """How many of the replayed images people have found good, or defective."""
+        """The number of replayed images that people reviewed as good, or as defective."""
         return sum(count for (is_good, _, _), count in self.reviewed.items() if is_good == good)
 
     @property
     def before(self) -> Errors:
-        """The errors of the verdicts that stand."""
+        """The errors of the current verdicts."""
         return _errors((good, old, count) for (good, old, _), count in self.reviewed.items())
 
     @property
     def after(self) -> Errors:
-        """The errors that the other thresholds would have made."""
+        """The errors under the other thresholds."""
         return _errors((good, new, count) for (good, _, new), count in self.reviewed.items())
 
 
 def what_if(
     engine: Engine, thresholds: Thresholds, span: Span, watch: str | None = None, model: str | None = None
 ) -> list[Replayed]:
-    """Replays what each model said in the span, the oldest model first; models that said nothing then are left out.
+    """Replays the verdicts of each model in the span, the oldest model first; models without verdicts are left out.
 
     Args:
-        watch: Only of this one.
-        model: Only by the model that `NAME` or `NAME@HASH` names.
+        watch: Only this watch.
+        model: Only this model, as `NAME` or `NAME@HASH`.
     """
     known = {judge.id: judge for judge in replay_models(engine, model)}
     found = {judge.id: Replayed(judge.title) for judge in known.values()}

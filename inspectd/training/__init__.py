@@ -1,1 +1,1 @@
-"""A folder of images per class becomes a bundle."""
+"""Trains a network on a folder of images per class, and writes it as a bundle."""

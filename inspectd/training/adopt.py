@@ -1,6 +1,6 @@
-"""A network that was made elsewhere becomes a bundle: what its file does not say is given, what can be measured is.
+"""Imports a network that was made elsewhere as a bundle. The user states what the file does not tell.
 
-Until the last step everything lives in a temporary folder, so whatever goes wrong leaves nothing half-written.
+Until the last step all files are in a temporary folder, so a failure leaves nothing half-written.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ from inspectd.training.report import card
 from inspectd.vision.depth import FULL, Depths
 
 UNMEASURED = (
-    "Nothing is measured of it: the threshold is where the network's own decision changes, the score is not "
+    "It is not measured: the threshold is that of the network's own decision, the score is not "
     "calibrated, the heat's colours have no scale, and no golden images prove it on another device. Import it with "
     "--golden DIR."
 )
@@ -55,19 +55,20 @@ UNMEASURED = (
 
 @dataclass(frozen=True)
 class Statement:
-    """What the user says of a network, because its file does not.
+    """The user's statements about a network, which its file does not make.
 
     Attributes:
-        classes: The names, in the order of the network's outputs. A single output is the probability of the second.
-        ok: Those that pass.
-        architecture: Of a file that holds weights only.
-        size: Width and height of the network's input in pixels; None: as the network says.
-        channels: 1 or 3; None: as the network says.
-        preprocess: How pixels are brought to scale; None: as the network and the images show (`preparing`).
-        backbone: Whose scale of pixels.
-        bits: Of the values in 16-bit files.
-        layer: That Grad-CAM looks at; None: the last that gives a map.
-        tiles: Pixels that tiles of large images share; None: the whole image is resized.
+        classes: The names of the classes in the order of the network's outputs. A single output is the probability of
+            the second.
+        ok: The names of the OK classes.
+        architecture: The network of a file that holds only weights.
+        size: Width and height of the network's input in pixels; None: those of the network.
+        channels: 1 or 3; None: those of the network.
+        preprocess: How pixels are scaled; None: found from network and images (`preparing`).
+        backbone: The backbone whose pixel scale is used.
+        bits: The bits of values in 16-bit files.
+        layer: Grad-CAM's target layer; None: the last layer with a map.
+        tiles: The overlap in pixels of tiles; None: the whole image is resized.
     """
 
     classes: tuple[str, ...]
@@ -86,11 +87,11 @@ def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: 
     """Writes the network in `file` as the next version of the model `out`.
 
     Args:
-        images: A folder of images for each class, which the network has not learned from: they give threshold,
-            calibration, heat scale, metrics and golden images. None: nothing is measured.
+        images: A folder of images per class that the network was not trained with: they give threshold, calibration,
+            heat scale, metrics and golden images. None: nothing is measured.
 
     Raises:
-        DataError: what was said cannot be, or does not fit the file or the images.
+        DataError: a statement is wrong, or does not fit the file or the images.
         BundleError: the network cannot be used, or no version can be written.
     """
     refuse_unfit(out)
@@ -98,7 +99,7 @@ def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: 
         classes = _classes(said)
     network = read_network(file, said.architecture, said.size)
     if not all(np.isfinite(weights).all() for weights in network.get_weights()):
-        raise DataError(f"{file} has weights that are no numbers: its training diverged. Take one of an earlier epoch.")
+        raise DataError(f"{file} has weights that are not numbers: its training diverged. Use one of an earlier epoch.")
     with _in_words():
         to = _preparation(said, network)
     anatomy = _examined(file, network, to)
@@ -119,7 +120,7 @@ def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: 
     if anatomy.units == 1 and len(classes) == 2 and classes[1].ok:
         turn_around(anatomy)
         witness.say(
-            f"The single output is the probability of {classes[1].name}; it was turned into {classes[0].name}'s."
+            f"The single output is the probability of {classes[1].name}; it was converted to that of {classes[0].name}."
         )
     with tempfile.TemporaryDirectory(prefix="inspectd-") as folder:
         saved = Path(folder) / NETWORK
@@ -132,7 +133,7 @@ def adopt(file: Path, out: Path, said: Statement, images: Path | None, witness: 
 
 
 def _examined(file: Path, network: Any, to: Preparation) -> Anatomy:
-    """What a pass through the network shows; weights that come into being in it are none that were trained."""
+    """Examines the network; weights that the pass creates were not trained."""
     saved = {id(weight) for weight in network.weights}
     anatomy = examine(network, (to.height, to.width, to.channels))
     if new := [layer.name for layer in anatomy.called if any(id(weight) not in saved for weight in layer.weights)]:
@@ -144,7 +145,7 @@ def _examined(file: Path, network: Any, to: Preparation) -> Anatomy:
 
 
 def _candidates(front: Front, said: Statement, to: Preparation, network: Any, witness: Witness) -> list[Preparation]:
-    """The preparations to choose from, the likeliest first: the one that the user said, or all that there are."""
+    """The preparations to choose from, the likeliest first: the user's, or all possible ones."""
     among = alternatives(to, network)
     if said.preprocess:
         first, remark = to, contradiction(front, to, among)
@@ -169,7 +170,7 @@ def _opener(draft: Bundle) -> Callable[[Preparation], Inspector]:
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    """What the bundle's description does not allow, as a sentence."""
+    """Turns an error in the bundle's description into a sentence."""
     try:
         yield
     except ValidationError as error:
@@ -192,7 +193,7 @@ def _publish(out: Path, network: Path, inspector: Inspector, images: Path | None
 
 
 def _usable(root: Path, inspector: Inspector, witness: Witness) -> Iterator[Picture]:
-    """The whole images of a folder per class, prepared; the others are said."""
+    """The complete images of a folder per class, prepared; reports the others."""
     folder = open_folder(root)
     files = find_images(folder, inspector.bundle.spec.classes)
     for remark in folder.remarks:
@@ -214,14 +215,14 @@ def _usable(root: Path, inspector: Inspector, witness: Witness) -> Iterator[Pict
 
 
 def _refuse_missing(root: Path, classes: Sequence[ImageClass], targets: Sequence[int]) -> None:
-    """A scale for the heat of each kind of defect comes from such defects, and where it begins from good images."""
+    """Refuses a folder without images of a class: good images and each kind of defect give the heat scale."""
     missing = [each.name for index, each in enumerate(classes) if not each.ok and index not in targets]
     if not any(classes[target].ok for target in targets):
         missing.append(next(each.name for each in classes if each.ok))
     if missing:
         raise DataError(
-            f"--golden {root} has no usable images of {', '.join(missing)}. Add some that the network has not learned "
-            "from, or leave --golden away: then nothing is measured."
+            f"--golden {root} has no usable images of {', '.join(missing)}. Add some that the network was not trained "
+            "with, or leave out --golden: then nothing is measured."
         )
 
 
@@ -239,14 +240,14 @@ def _classes(said: Statement) -> tuple[ImageClass, ...]:
 
 
 def _preparation(said: Statement, network: Any) -> Preparation:
-    """What the network takes; a fixed size and number of channels are its own."""
+    """The preparation for the network's input; a fixed size and number of channels come from the network."""
     if said.preprocess == "backbone" and said.backbone is None:
         raise DataError("--preprocess backbone: name the network that the pixels are prepared for with --backbone.")
     height, width, channels = _input_shape(network)
     if said.size:
         width, height = said.size
     if not (width and height):
-        raise DataError("The network takes images of any size. Say with --size which it was trained with.")
+        raise DataError("The network takes images of any size. Give the size of its training with --size.")
     channels = said.channels or channels or 3
     if channels not in (1, 3):
         raise DataError(f"The network takes images of {channels} channels; only grey (1) and RGB (3) can be prepared.")
@@ -262,7 +263,7 @@ def _preparation(said: Statement, network: Any) -> Preparation:
 
 
 def _input_shape(network: Any) -> tuple[int | None, ...]:
-    """Height, width and channels of the input; where the network says none, those of the first network nested in it."""
+    """Height, width and channels of the input; if the network has none, those of the first nested network."""
     nested = [each for each in inner_layers(network) if isinstance(each, keras.Model)]
     found: tuple[int | None, ...] = (None,) * 3
     for each in (network, *nested):
@@ -271,13 +272,13 @@ def _input_shape(network: Any) -> tuple[int | None, ...]:
             if each is network:
                 raise DataError(f"The network takes {shape}, not one image (n, height, width, channels).")
             continue
-        if each is network or shape[3] in (1, 3):  # else it takes what another has made of the image
+        if each is network or shape[3] in (1, 3):  # otherwise its input is not the image
             found = tuple(known or more for known, more in zip(found, shape[1:], strict=True))
     return found
 
 
 def _origin(file: Path, said: Statement, network: Any) -> dict[str, Any]:
-    """What the bundle says of where the network came from."""
+    """The bundle's record of the network's origin."""
     return {
         "imported_from": file.name,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),

@@ -1,7 +1,7 @@
-"""What a network is fed with while it learns: batches of inputs and answers, in a new order each epoch.
+"""Batches of inputs and answers for training, in a new order each epoch.
 
-Order and augmentation of an epoch follow from the seed and the epoch's number alone, so that a training which is
-resumed goes on as it would have.
+Order and augmentation of an epoch depend only on the seed and the epoch's number, so a resumed training continues
+exactly.
 """
 
 import math
@@ -21,7 +21,7 @@ Feed = Callable[[NDArray[Any], np.random.Generator | None], NDArray[np.float32]]
 def augment(pixels: NDArray[np.uint8], rng: np.random.Generator, *, flips: bool, rotations: bool) -> NDArray[np.uint8]:
     """Images (n, h, w, c), each mirrored (either way) and turned (by 90°, or 180° if not square) at random.
 
-    Pixels only change places: resampling would blur the very defects that are to be learned.
+    Pixels only change places: resampling would blur the defects.
     """
     quarter = 1 if pixels.shape[1] == pixels.shape[2] else 2
     changed = np.empty_like(pixels)
@@ -36,7 +36,7 @@ def augment(pixels: NDArray[np.uint8], rng: np.random.Generator, *, flips: bool,
 
 
 def images(recipe: Recipe) -> Feed:
-    """Feeds prepared images: mirrored and turned as the recipe says while learning, then brought to the scale."""
+    """Feeds prepared images: mirrored and turned by the recipe during training, then scaled."""
 
     def feed(pixels: NDArray[Any], rng: np.random.Generator | None) -> NDArray[np.float32]:
         if rng is not None:
@@ -47,7 +47,7 @@ def images(recipe: Recipe) -> Feed:
 
 
 def as_they_are(inputs: NDArray[Any], _: np.random.Generator | None) -> NDArray[np.float32]:
-    """Feeds what is a network's input already."""
+    """Feeds arrays that are already a network's input."""
     return inputs
 
 
@@ -63,11 +63,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships no typ
         feed: Feed,
         seed: int | None = None,
     ) -> None:
-        """Those rows of `inputs` (n, …), `answers` (n, units) and `weights` (n,) that are `chosen` (indices).
+        """Uses the rows `chosen` (indices) of `inputs` (n, …), `answers` (n, units) and `weights` (n,).
 
         Args:
-            feed: Makes the network's input of some rows.
-            seed: Shuffles, and gives `feed` a generator; None: neither, as for validation.
+            feed: Turns rows into the network's input.
+            seed: Seeds the shuffling and the generator of `feed`; None: neither, as for validation.
         """
         super().__init__()
         self.inputs, self.answers, self.weights = inputs, answers, weights
@@ -75,7 +75,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships no typ
         self.begin(0, 1)
 
     def begin(self, epoch: int, batch: int) -> None:
-        """Lays out an epoch (from 0) in batches of a size."""
+        """Divides an epoch (from 0) into batches."""
         self.epoch, self.batch = epoch, batch
         self.order = self.chosen
         if self.seed is not None:
@@ -91,7 +91,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships no typ
 
 
 def class_weights(targets: NDArray[np.int64], chosen: NDArray[np.int64], balanced: bool) -> NDArray[np.float32]:
-    """How much each image (n,) counts: all the same, or so that every class of the `chosen` ones counts the same."""
+    """The weight of each image (n,): equal, or such that every class of the `chosen` images has the same weight."""
     if not balanced:
         return np.ones(len(targets), np.float32)
     counts = np.bincount(targets[chosen], minlength=int(targets.max()) + 1)

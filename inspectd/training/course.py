@@ -1,7 +1,7 @@
-"""How far a training has come: what it needs to go on after an interruption as if there had been none.
+"""The state of a training, from which it continues after an interruption as if there had been none.
 
-The course is kept in a hidden folder beside the model, replaced as a whole after each epoch, and goes with the folder
-when the model is written.
+The course is saved in a hidden folder beside the model after each epoch, as a whole. The folder is removed when the
+model is written.
 """
 
 import fcntl
@@ -32,13 +32,13 @@ class Course:
     """A training's state after an epoch.
 
     Attributes:
-        batch: Images in a step; less than the recipe's where memory did not suffice.
-        stage: Which stage it is in, from 0.
-        done: Epochs done of this stage.
-        epochs: The figures of all epochs, of earlier stages too.
+        batch: Images per step; fewer than in the recipe if memory did not suffice.
+        stage: The number of the stage, from 0.
+        done: The finished epochs of this stage.
+        epochs: The figures of all epochs, including earlier stages.
         best: The epoch whose weights are kept, an index into `epochs`.
-        weights: All variables of the network now.
-        kept: Those after the best epoch.
+        weights: All variables of the network.
+        kept: The variables after the best epoch.
         optimizer: The optimizer's variables.
     """
 
@@ -53,7 +53,7 @@ class Course:
 
 
 class Workplace:
-    """The hidden folder beside the model `out`, held while a training runs and gone when it has come to its end."""
+    """The hidden folder beside the model `out`, locked while a training runs and removed at its end."""
 
     def __init__(self, out: Path, recipe: Recipe, resume: bool) -> None:
         out = out.absolute()
@@ -93,14 +93,14 @@ class Workplace:
 
     @property
     def has_interrupted(self) -> bool:
-        """Whether an interrupted training lies here."""
+        """Whether the folder holds an interrupted training."""
         return self.file.is_file()
 
     def save(self, course: Course, data: bytes, precision: str) -> None:
-        """Replaces what is kept, durably.
+        """Replaces the saved course, and has it on disk.
 
         Args:
-            data: What it learns from, as the bundle will list it.
+            data: The list of training data for the bundle.
 
         Raises:
             DataError: it cannot be written.
@@ -122,10 +122,10 @@ class Workplace:
         fsync(self.folder)
 
     def write(self, path: Path, by: Callable[[Path], object]) -> None:
-        """Lets `by` write a file in here, durably.
+        """Has `by` write a file into the folder, and has it on disk.
 
         Raises:
-            DataError: there is no room for it, or the disk fails.
+            DataError: the disk is full, or fails.
         """
         try:
             by(path)
@@ -139,7 +139,7 @@ class Workplace:
             ) from error
 
     def load(self, data: bytes, precision: str) -> Course | None:
-        """What an interrupted training left, if it is to be resumed.
+        """The course of the interrupted training, if it is to be resumed.
 
         Raises:
             DataError: it was made of other data or by another recipe, or is damaged.
@@ -168,13 +168,12 @@ class Workplace:
         for key, value in now["recipe"].items():
             if (was := before["recipe"].get(key)) != value:
                 raise DataError(
-                    f"--resume: {key} was {was} when the training was interrupted, and is {value} now. Give what was "
-                    "given then, or start again without --resume."
+                    f"--resume: {key} was {was} when the training was interrupted, and is {value} now. Give the "
+                    "earlier value, or start again without --resume."
                 )
         if before["data"] != now["data"]:
             raise DataError(
-                "--resume: the images or their classes are not those with which the training began. Start again "
-                "without --resume."
+                "--resume: the images or their classes changed since the training began. Start again without --resume."
             )
 
 

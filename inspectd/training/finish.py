@@ -1,6 +1,6 @@
-"""From a trained network to a version of its model: saved, measured as it will run, and published with what was found.
+"""Turns a trained network into a version of its model: saves it, measures the saved network, and publishes both.
 
-What is measured is the saved network, loaded again, in float32: what a worker has to reproduce wherever it runs.
+The measured network is the saved one, loaded again, in float32: a worker must reproduce these figures on every device.
 """
 
 import tempfile
@@ -31,12 +31,12 @@ from inspectd.training.report import card, curves
 
 @dataclass(frozen=True)
 class Trained:
-    """What learning left.
+    """The result of the training.
 
     Attributes:
-        used: Everything that was used, as the bundle keeps it.
-        data: The folder that the manifest was made from.
-        watched: The split that was watched while learning.
+        used: The bundle's record of everything that was used.
+        data: The folder from which the manifest was made.
+        watched: The split that was watched during training.
     """
 
     network: Any
@@ -56,7 +56,7 @@ def finish(trained: Trained, out: Path, recipe: Recipe, place: Workplace, witnes
         draft = write_bundle(Path(folder) / "draft", _draft(trained, name_of(out), recipe), {NETWORK: saved})
         inspector = open_inspector(draft, precision=draft.spec.evaluated_in)
         seen = see(inspector, _watched(inspector, trained, witness), trained.watched)
-        # Where the test images were watched they choose no threshold: it stays at the network's own decision.
+        # Test images must not choose the threshold: if they were watched, it is the network's own decision.
         threshold = draft.spec.thresholds.defect if trained.watched == "test" else None
         found = measure(inspector, trained.data, seen, threshold)
         spec = found.spec
@@ -80,7 +80,7 @@ def finish(trained: Trained, out: Path, recipe: Recipe, place: Workplace, witnes
 
 
 def _draft(trained: Trained, name: str, recipe: Recipe) -> Spec:
-    """The bundle's description before anything is measured."""
+    """The bundle's description before measuring."""
     classes = trained.manifest.classes
     anatomy = examine(trained.network, (recipe.height, recipe.width, recipe.preparation.channels))
     return Spec(

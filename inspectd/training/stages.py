@@ -1,4 +1,4 @@
-"""The stages that a recipe makes of a network and its data: the head on cached features, then the network itself."""
+"""Builds the stages of a recipe: the head on cached features, then the network."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,12 +19,12 @@ from inspectd.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Material:
-    """What there is to learn from.
+    """The data of a training.
 
     Attributes:
         pixels: uint8 (n, height, width, 3), prepared.
         answers, weights: float32 (n, units) and (n,).
-        training, validation: Indices.
+        training, validation: The indices of their images.
     """
 
     pixels: NDArray[np.uint8]
@@ -36,7 +36,7 @@ class Material:
 
 @contextmanager
 def learning(network: Any, anatomy: Anatomy, precision: Precision) -> Iterator[None]:
-    """While it lasts the network ends in logits and computes in a precision; then it is as it will be saved.
+    """Within this context the network returns logits and computes in `precision`; afterwards it is as it will be saved.
 
     The loss of a saturated probability would have no gradient.
     """
@@ -53,7 +53,7 @@ def learning(network: Any, anatomy: Anatomy, precision: Precision) -> Iterator[N
 
 
 def stages(network: Any, material: Material, recipe: Recipe, witness: Witness) -> list[Callable[[], Stage]]:
-    """Those that the recipe has, in their order, each to be made when its turn comes."""
+    """The recipe's stages in order; each is created when its turn comes."""
     wanted: list[Callable[[], Stage]] = []
     if recipe.head_epochs:
         wanted.append(lambda: _head(network, material, recipe, witness))
@@ -64,13 +64,13 @@ def stages(network: Any, material: Material, recipe: Recipe, witness: Witness) -
 
 def _whole(network: Any, material: Material, recipe: Recipe) -> Stage:
     batches = _batches(material.pixels, material, images(recipe), recipe.seed)
-    # A model of its own, so that `network` is saved without the optimizer's state.
+    # A separate model, so that `network` is saved without the optimizer's state.
     model = keras.Model(network.inputs, network.outputs)
     return Stage("epoch", model, *batches, recipe.epochs, recipe.rate, recipe.schedule)
 
 
 def _head(network: Any, material: Material, recipe: Recipe, witness: Witness) -> Stage:
-    """The layers from the head's first one with weights on, fed with what those below make of each image."""
+    """The stage of the head: the layers from its first weights on, fed with the cached features of each image."""
     layers = network.layers
     first = next(index for index, layer in enumerate(layers) if layer.name in ("hidden", "decision"))
     features = _features(keras.Model(network.inputs, layers[first].input), material, recipe, witness)
@@ -92,7 +92,7 @@ def _batches(inputs: NDArray[Any], material: Material, feed: Any, seed: int) -> 
 
 
 def _features(below: Any, material: Material, recipe: Recipe, witness: Witness) -> NDArray[np.float32]:
-    """What the layers below the head make of every image, in inference, float32 (n, …)."""
+    """The features of every image below the head, in inference mode, float32 (n, …)."""
     everything = np.arange(len(material.pixels))
     batches = Batches(material.pixels, material.answers, material.weights, everything, images(recipe))
     batches.begin(0, 1)

@@ -1,4 +1,4 @@
-"""The network that a training starts from: built, filled with weights, and which of its layers are to learn."""
+"""Builds the network of a training, fills it with weights, and chooses the layers to train."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ class Start:
     """A network before its training.
 
     Attributes:
-        origin: A text that says what weights it starts from.
-        filled: The layers that have weights of an earlier training.
+        origin: The origin of its weights, for people.
+        filled: The layers with weights from an earlier training.
     """
 
     network: Any
@@ -29,11 +29,11 @@ def start(recipe: Recipe, classes: int) -> Start:
     """Builds the recipe's network for a number of classes.
 
     Raises:
-        DataError: it cannot be built, or the weights cannot be had or do not fit.
+        DataError: it cannot be built, or the weights are not available or do not fit.
     """
     if recipe.weights not in ("imagenet", "none") and not Path(recipe.weights).is_file():
         raise DataError(
-            f"--weights {recipe.weights}: there is no such file. Give imagenet, none or a Keras `.h5` file."
+            f"--weights {recipe.weights}: this file does not exist. Give imagenet, none or a Keras `.h5` file."
         )
     backbone = open_backbone(recipe.backbone, recipe.preparation, imagenet=recipe.weights == "imagenet")
     if recipe.weights in ("imagenet", "none"):
@@ -51,11 +51,11 @@ def start(recipe: Recipe, classes: int) -> Start:
 
 
 def _hold_still(started: Start, first: str | None, settled: bool) -> None:
-    """Lets only the layers from `first` on learn (None: all).
+    """Makes only the layers from `first` on trainable (None: all).
 
     Args:
-        settled: Whether batch normalisation keeps the statistics that it brings: a head that has learned from features
-            under these would meet other ones.
+        settled: Whether batch normalisation keeps its statistics: a head trained on features under these statistics
+            would otherwise get other features.
 
     Raises:
         DataError: there is no such layer.

@@ -1,6 +1,6 @@
-"""Tiles of large images to learn from: those of good images are good, those in which a mask lies are defects.
+"""Cuts large images into tiles for training: tiles of good images are good, tiles with a part of a mask are defects.
 
-What else a defective image shows is left out: masks seldom mark everything, and good images have enough good tiles.
+Other tiles of a defective image are left out: masks seldom mark everything, and good images have enough good tiles.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from inspectd.model.mosaic import Mosaic
 from inspectd.model.preparation import to_channels
 from inspectd.model.spec import Preparation
 
-SLIVER = 0.25  # of what the fullest tile holds of a mask: a tile with less shows a defect's edge, if anything
+SLIVER = 0.25  # of the largest part of the mask in a tile: a tile with less shows at most a defect's edge
 
 
 def load_tiles(
@@ -35,11 +35,11 @@ def load_tiles(
     They take height × width × channels bytes a tile: as much as the images themselves, and the overlaps twice.
 
     Args:
-        masks: Where the defects lie. An image of the size of a tile needs none.
-        progress: Is told how many of how many files are read.
+        masks: The masks of the defects. An image of the size of a tile needs no mask.
+        progress: Called with the number of files read and their total.
 
     Raises:
-        DataError: a file changed since it was listed, or a large image of a defect has no mask that can be used.
+        DataError: a file changed since it was listed, or a large image of a defect has no usable mask.
     """
     samples = tuple(sample for sample in manifest.samples if sample.split in splits)
     owners: list[Sample] = []
@@ -55,7 +55,7 @@ def load_tiles(
 def _tiles(
     picture: Picture, is_good: bool, size: tuple[int, int], overlap: int, masks: Masks | None
 ) -> list[NDArray[np.uint8]]:
-    """The tiles to learn from, copied so that the image may go."""
+    """The tiles for training, copied, so that the image's memory is freed."""
     mosaic = Mosaic(picture.pixels, size, overlap)
     if is_good or len(mosaic.places) == 1:
         return [mosaic.tile(place).copy() for place in mosaic.places]
@@ -66,15 +66,17 @@ def _tiles(
 
 
 def _mask(picture: Picture, masks: Masks | None) -> NDArray[np.uint8]:
-    """1 where the defect is, uint8 (H, W, 1)."""
+    """The mask, uint8 (H, W, 1): 1 on the defect."""
     height, width = picture.pixels.shape[:2]
     try:
         mask = read_mask(masks, picture.path, (width, height)) if masks else None
     except MaskError as error:
-        raise DataError(f"{error} Without it nobody knows which tiles of {picture.path} show the defect.") from None
+        raise DataError(
+            f"{error} Without it inspectd does not know which tiles of {picture.path} show the defect."
+        ) from None
     if mask is None:
         raise DataError(
-            f"{picture.path} has {width}×{height} pixels and no mask, so that nobody knows which of its tiles show the "
-            "defect. Mark it in --masks DIR, or cut out a part of the size of a tile."
+            f"{picture.path} has {width}×{height} pixels and no mask, so inspectd does not know which of its tiles "
+            "show the defect. Mark it in --masks DIR, or cut out a part of the size of a tile."
         )
     return mask[..., np.newaxis].astype(np.uint8)

@@ -1,7 +1,7 @@
-"""From a folder per class to a bundle: learn, keep the best epoch, measure it as it will run, write it whole.
+"""Trains a model from a folder per class: trains, keeps the best epoch, measures the saved network, writes the bundle.
 
-Until the last step everything lives in memory and in a hidden folder beside the model: an interruption or a failure at
-any moment leaves nothing half-written, and what a resumed training needs.
+Until the last step all state is in memory and in a hidden folder beside the model, so an interruption at any moment
+leaves nothing half-written, and enough to resume the training.
 """
 
 import time
@@ -40,12 +40,12 @@ def train(
     """Trains on a folder per class and writes the next version of the model `out`, a folder of versions.
 
     Args:
-        resume: Goes on with the training of `out` by the same recipe that was interrupted.
-        masks: A folder with masks of the defects, against which the heat is measured; with `tiles` they say which tiles
+        resume: Continue the interrupted training of `out` by the same recipe.
+        masks: A folder with masks of the defects, with which the heat is compared; with `tiles` they tell which tiles
             show a defect.
 
     Raises:
-        DataError: the data, the weights or the recipe cannot be used, learning diverged, or nothing can be resumed.
+        DataError: the data, the weights or the recipe cannot be used, training diverged, or there is nothing to resume.
         BundleError: `out` is something else than a folder of versions, or cannot be written.
     """
     started = time.monotonic()
@@ -68,7 +68,7 @@ def train(
             ahead = stages(network, material, recipe, witness)
             learn(network, ahead, recipe, course, lambda now: place.save(now, manifest.as_csv(), precision), witness)
         if watched == "test":
-            witness.say(f"Test {course.epochs[-1].watched}, of the network's own decision.")
+            witness.say(f"Test {course.epochs[-1].watched}, by the network's own decision.")
         used = _choices(recipe) | {
             "depth": depth,
             "data": data.name,
@@ -85,7 +85,7 @@ def train(
 
 
 def _device(recipe: Recipe, witness: Witness) -> tuple[Device, Precision]:
-    """What computes, and how."""
+    """The device and precision of the training."""
     device = open_device("auto")
     for remark in device.remarks:
         witness.say(remark)
@@ -106,7 +106,7 @@ def _survey(data: Path, recipe: Recipe, witness: Witness) -> Manifest:
 
 
 def _decided(recipe: Recipe, manifest: Manifest, witness: Witness) -> tuple[Recipe, str]:
-    """The recipe with its bits decided, once, by all images; and what they are and why, as a sentence."""
+    """The recipe with its bits, found from all images, and a sentence with the reason."""
     depths = manifest.depths
     why = "the recipe says so" if recipe.bits else depths.evidence
     recipe = replace(recipe, bits=recipe.bits or depths.depth)
@@ -119,19 +119,21 @@ def _decided(recipe: Recipe, manifest: Manifest, witness: Witness) -> tuple[Reci
 
 
 def _course(place: Workplace, recipe: Recipe, manifest: Manifest, precision: Precision, witness: Witness) -> Course:
-    """Where to begin."""
+    """The course to start from."""
     if course := place.load(manifest.as_csv(), precision):
-        witness.say(f"Goes on after {len(course.epochs)} epochs.")
+        witness.say(f"Continues after {len(course.epochs)} epochs.")
         return course
     if place.has_interrupted:
-        witness.say("An interrupted training lies here, which --resume would go on with. This one begins anew.")
+        witness.say(
+            "There is an interrupted training of this model, which --resume would continue. This training starts anew."
+        )
     return Course(recipe.batch)
 
 
 def _load(
     data: Path, manifest: Manifest, splits: tuple[Split, ...], recipe: Recipe, masks: Masks | None, witness: Witness
 ) -> Dataset:
-    """What the network is to see: whole images, or tiles of them."""
+    """The images for the network: whole, or tiles."""
 
     def progress(done: int, total: int) -> None:
         witness.progress("reading", done, total)
@@ -140,7 +142,7 @@ def _load(
         return load_dataset(data, manifest, splits, recipe.preparation, progress)
     dataset = load_tiles(data, manifest, splits, recipe.preparation, recipe.tiles, masks, progress)
     bad = sum(not manifest.classes[target].ok for target in dataset.targets)
-    witness.say(f"{len(dataset.targets)} tiles to learn from and to watch, {bad} of them with a defect.")
+    witness.say(f"{len(dataset.targets)} tiles for training and validation, {bad} of them with a defect.")
     return dataset
 
 
@@ -156,7 +158,7 @@ def _material(dataset: Dataset, watched: Split, recipe: Recipe, wanted: NDArray[
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:
-    """What the bundle keeps of the images and of the software."""
+    """The bundle's record of images and software."""
     return {
         "training_images": manifest.counts("train"),
         "validation_images": manifest.counts("validation"),
@@ -168,6 +170,6 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
 
 
 def _choices(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as the bundle keeps it, less what stands in other places of the bundle. A file goes by its name."""
+    """The bundle's record of the recipe, without keys that the bundle holds elsewhere. A file appears by its name."""
     choices = {name: value for name, value in asdict(recipe).items() if name not in ("name", "ok", "width", "height")}
     return {"recipe": recipe.name} | choices | {"weights": Path(recipe.weights).name}

@@ -56,7 +56,7 @@ def test_a_class_may_have_no_folder(make: Make) -> None:
 
 
 def test_a_folder_that_is_no_class_is_said(make: Make) -> None:
-    with pytest.raises(DataError, match=r"scratch is none of the classes ok, bar\. Move the folder away"):
+    with pytest.raises(DataError, match=r"scratch is not one of the classes ok, bar\. Move the folder away"):
         find_images(open_folder(make(ok=1, scratch=1)), [OK, BAR])
 
 

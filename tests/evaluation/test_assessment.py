@@ -7,7 +7,6 @@ import pytest
 
 from inspectd.dataset.manifest import Split
 from inspectd.domain import Verdict
-from inspectd.evaluation import words
 from inspectd.evaluation.assessment import as_numbers, assess
 from inspectd.evaluation.cases import Case
 from inspectd.evaluation.contact import worst
@@ -96,27 +95,27 @@ class TestNumbers:
 class TestWords:
     def test_the_verdict_comes_with_its_bounds(self) -> None:
         clean = [judged(0, "ok", -5)] * 300 + [judged(1, "crack", 5)] * 150
-        sentence = words.verdict(assess(clean, [], CLASSES))
+        sentence = summary.verdict(assess(clean, [], CLASSES))
         assert "0 of 150 defects missed: the escape rate is below 2.0 % with 95 % confidence" in sentence
         assert "0 of 300 good images rejected: the overkill rate is below 1.0 %" in sentence
-        assert not list(words.doubts(assess(clean, [], CLASSES), clean))
+        assert not list(summary.doubts(assess(clean, [], CLASSES), clean))
 
     def test_review_and_failures_are_said(self) -> None:
-        sentence = words.verdict(assess(MIXED, [0], CLASSES))
+        sentence = summary.verdict(assess(MIXED, [0], CLASSES))
         assert "1 of 8 for review." in sentence
         assert "1 file could not be read and failed." in sentence
 
     def test_images_that_made_the_model_are_said(self) -> None:
         known = [judged(0, "ok", -5, split="train"), judged(1, "crack", 5, split="validation"), judged(1, "crack", 6)]
-        learned, chose = words.doubts(assess(known, [], CLASSES), known)
-        assert learned.startswith("1 of 3 images are ones that the network learned from")
+        learned, chose = summary.doubts(assess(known, [], CLASSES), known)
+        assert learned.startswith("1 of 3 images are training images")
         assert chose.startswith("1 of 3 images also chose")
 
     def test_a_perfect_auc_with_heat_beside_the_defect_is_said(self) -> None:
         far = replace(judged(1, "crack", 5), on_mask=OnMask(40.0, 0.0, False))
         near = replace(far, on_mask=OnMask(3.0, 0.5, True))
         good = [judged(0, "ok", -5)] * 9
-        (doubt,) = words.doubts(assess([*good, *[near] * 8, far], [], CLASSES), [])
+        (doubt,) = summary.doubts(assess([*good, *[near] * 8, far], [], CLASSES), [])
         assert "AUC is perfect (1.0000), but the heat is misplaced" in doubt
         assert "for only 8 of 9 defects" in doubt
         assert not assess([*good, *[near] * 9, far], [], CLASSES).heat_is_misplaced
@@ -124,7 +123,7 @@ class TestWords:
 
     def test_without_masks_it_is_the_heat_that_does_not_tell(self) -> None:
         blind = [judged(0, "ok", -5, warm=0.1)] * 5 + [judged(1, "crack", 5, warm=0.1)] * 5
-        (doubt,) = words.doubts(assess(blind, [], CLASSES), blind)
+        (doubt,) = summary.doubts(assess(blind, [], CLASSES), blind)
         assert "its own AUC is 0.500" in doubt
 
 

@@ -174,12 +174,12 @@ class TestWholeModels:
                 return maps
 
         small(Blur(), layers.Dense(2)).save(tmp_path / name)
-        with pytest.raises(BundleError, match=rf"{name} needs Blur, which Keras does not bring.*Keras's own layers"):
+        with pytest.raises(BundleError, match=rf"{name} needs Blur, which is not part of Keras.*Keras's own layers"):
             read_network(tmp_path / name, None, None)
 
     def test_need_no_architecture(self, tmp_path: Path) -> None:
         small().save(tmp_path / "model.keras")
-        with pytest.raises(DataError, match=r"holds a whole model.*Leave --architecture away"):
+        with pytest.raises(DataError, match=r"holds a whole model.*Leave out --architecture"):
             read_network(tmp_path / "model.keras", "article", None)
 
     @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
@@ -209,7 +209,7 @@ class TestWholeModels:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda _: None, "there is no such file"),
+        (lambda _: None, "this file does not exist"),
         (lambda path: path.mkdir(), r"is a folder. Save the model as one file"),
         (lambda path: path.write_text("weights"), r"is neither a `\.keras` nor an `\.h5` file"),
     ],
@@ -317,5 +317,5 @@ def test_a_single_output_can_be_turned_around() -> None:
     before = answers(network)
     turn_around(examine(network, (16, 16, 3)))
     assert np.allclose(answers(network), 1 - before, atol=1e-6)
-    with pytest.raises(BundleError, match="cannot be turned around"):
+    with pytest.raises(BundleError, match="cannot be inverted"):
         turn_around(examine(small(layers.Dense(1), layers.Activation("sigmoid")), (16, 16, 3)))

@@ -155,7 +155,7 @@ class TestPreparation:
         bundle = adopt(file, tmp_path / "doubled", replace(SAID, preprocess="scale"), None, witness)
         assert bundle.spec.preparation.preprocess == "scale"
         assert witness.said[0].startswith("--preprocess scale contradicts the network, which scales pixels itself: ")
-        assert "If it was trained so, give --preprocess none. It stays as you said." in witness.said[0]
+        assert "If it was trained so, give --preprocess none. Your choice stays." in witness.said[0]
         witness = Witness()
         adopt(file, tmp_path / "bars", replace(SAID, preprocess="none"), None, witness)
         assert witness.said == [UNMEASURED]

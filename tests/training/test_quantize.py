@@ -141,7 +141,7 @@ def test_a_golden_image_that_changes_its_verdict_refuses_it(model: Bundle, data:
 
 def test_a_model_that_does_not_say_what_it_learned_from_is_refused(model: Bundle, data: Path) -> None:
     imported = publish(model.path.parent, model.spec, {}, model, without=("data.csv",))
-    with pytest.raises(DataError, match=r"does not list the images that it learned from"):
+    with pytest.raises(DataError, match=r"lists neither its training images"):
         quantize(imported, data, Witness())
     golden = [name for name in model.files if name.startswith("golden/")]
     nothing = publish(model.path.parent, model.spec, {}, model, without=golden)

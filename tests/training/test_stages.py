@@ -86,7 +86,7 @@ def test_learning_ends_when_it_gets_no_better(data: Path, tmp_path: Path) -> Non
     bundle = train(data, tmp_path / "bars", recipe, witness)
     ran = len(witness.figures("Epoch "))
     assert ran == bundle.spec.training["best_epoch"] + 2 < 40
-    assert "No better for 2 epochs: enough of this." in witness.said
+    assert "Stopping early: no improvement for 2 epochs." in witness.said
 
 
 @pytest.mark.long

@@ -185,7 +185,7 @@ def test_learning_that_diverges_is_said_and_leaves_nothing(data: Path, tmp_path:
 
 def test_a_place_that_is_something_else_is_refused_before_anything_is_trained(data: Path) -> None:
     witness = Witness()
-    with pytest.raises(InspectdError, match="no version of a model"):
+    with pytest.raises(InspectdError, match="not a version of a model"):
         train(data, data, RECIPE, witness)
     assert not witness.stages
 

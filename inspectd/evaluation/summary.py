@@ -1,4 +1,4 @@
-"""An evaluation in sentences: what it shows, and what speaks against believing it."""
+"""Words an evaluation in sentences: its results, and the reasons to doubt them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ from inspectd.evaluation.thresholds import ErrorLimits
 
 
 def verdict(found: Assessment) -> str:
-    """The answer: how many errors there were, and what that says of the rates."""
+    """The result: the errors, and the bounds on their rates."""
     said = claims(Outcome(found.escape, found.overkill, found.review), ErrorLimits())
     if found.failed:
         said.append(f"{found.failed} {'file' if found.failed == 1 else 'files'} could not be read and failed.")
@@ -18,11 +18,11 @@ def verdict(found: Assessment) -> str:
 
 
 def heat(found: Assessment) -> str:
-    """How far the heat can be believed."""
+    """Sentences about the trust in the heat."""
     if found.placement is None:
         return (
             f"{found.dark.count} of {found.dark.of} good images have no hot region, and {found.lit.count} of "
-            f"{found.lit.of} defects have one; without masks nobody knows whether it lies on the defect."
+            f"{found.lit.of} defects have one; without masks it is unknown whether it lies on the defect."
         )
     near, touched = found.placement.near, found.placement.touched
     return (
@@ -33,11 +33,11 @@ def heat(found: Assessment) -> str:
 
 
 def doubts(found: Assessment, judged: Sequence[Judged]) -> Iterator[str]:
-    """What a reader must know before believing the numbers; nothing when all is well."""
+    """Warnings that a reader needs before trusting the numbers; none if all is well."""
     splits = [each.case.split for each in judged]
     if learned := splits.count("train"):
         yield (
-            f"{learned} of {len(splits)} images are ones that the network learned from: the numbers flatter it. "
+            f"{learned} of {len(splits)} images are training images: the numbers flatter the network. "
             "Evaluate it on images that it has never seen."
         )
     if chose := splits.count("validation"):
@@ -51,12 +51,12 @@ def doubts(found: Assessment, judged: Sequence[Judged]) -> Iterator[str]:
 
 _ADVICE = (
     "The verdicts are right and the overlays do not show why. Training with `--preprocess backbone` or a finer `--cut` "
-    "often cures it."
+    "often helps."
 )
 
 
 def _misplaced(found: Assessment) -> str:
     if found.placement is None:
-        return f"it does not tell defects from good images (its own AUC is {found.heat_auc:.3f})."
+        return f"it does not separate defects from good images (its own AUC is {found.heat_auc:.3f})."
     near = found.placement.near
     return f"it is hottest on the defect, or within {NEAR:.0f} px of it, for only {near.count} of {near.of} defects."
