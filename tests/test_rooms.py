@@ -14,7 +14,7 @@ PACKAGE = Path(inspectd.__file__).parent
 # From the bottom to the top. A room is a folder of the package, or a single module in it. It stands above every room
 # that it imports.
 FLOORS = [
-    {"__init__", "clock", "domain", "durable", "errors", "mounts", "resources", "sizes", "system_names"},
+    {"__init__", "clock", "domain", "durable", "errors", "mistakes", "mounts", "resources", "sizes", "system_names"},
     {"paths", "vision"},
     {"config", "ledger", "model"},
     {"dataset", "ingest", "worker"},

@@ -19,7 +19,7 @@ from inspectd.config import Watch
 from inspectd.ingest.hints import Hints
 from inspectd.ingest.naming import Naming
 from inspectd.ingest.scan import Identity, identity, is_empty
-from inspectd.ingest.watchdogs import Handler, InotifyObserver, Poller, is_running
+from inspectd.ingest.watchdogs import HintHandler, InotifyObserver, Poller, is_running
 from inspectd.mounts import file_system, is_network, mount_of, mountinfo
 
 log = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ class Observer:
 
     def _build(self, backend: Backend, root: str) -> BaseObserver:
         polling = backend == "polling"
-        handler = Handler(root, self._watch, self._naming, self._hints, trusted=not polling)
+        handler = HintHandler(root, self._watch, self._naming, self._hints, trusted=not polling)
         events: list[type[FileSystemEvent]] = [FileCreatedEvent, FileMovedEvent]
         events.append(FileModifiedEvent if polling else FileClosedEvent)
         if polling:

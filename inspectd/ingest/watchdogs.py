@@ -68,7 +68,7 @@ class _Reader(InotifyFD):
             raise
 
 
-class Handler(FileSystemEventHandler):
+class HintHandler(FileSystemEventHandler):
     """Turns events into hints. It never raises: an exception would end the observer's thread without a message."""
 
     def __init__(self, root: str, watch: Watch, naming: Naming, hints: Hints, *, trusted: bool) -> None:

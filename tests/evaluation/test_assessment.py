@@ -7,6 +7,7 @@ import pytest
 
 from inspectd.dataset.manifest import Split
 from inspectd.domain import Verdict
+from inspectd.evaluation import summary
 from inspectd.evaluation.assessment import as_numbers, assess
 from inspectd.evaluation.cases import Case
 from inspectd.evaluation.contact import worst
