@@ -46,7 +46,8 @@ def test_what_is_not_looked_at_is_said(make: Make) -> None:
     (root / "ok" / ".hidden").touch()
     found = look(root)
     assert found.remarks == (
-        "Not looked at: 2 in the classes' folders, such as bar/moving.gif. Images are files that end in .png, .jpg, "
+        "Ignored: 2 files and links in the classes' folders, such as bar/moving.gif. Images are files that end in .png, "
+        ".jpg, "
         ".jpeg, .jpe, .jfif, .bmp, .tif, .tiff, .webp; links to folders are not followed.",
     )
 
@@ -118,8 +119,8 @@ def test_what_a_system_keeps_for_itself_is_left_alone_unless_it_is_wanted(make: 
     found = look(root)
     assert len(found.samples) == 10
     assert found.remarks == (
-        "Left alone, because a NAS or an operating system keeps them for itself: 3, such as @eaDir. `system_files: "
-        "true` in the recipe takes them.",
+        "Left out, because a NAS or an operating system reserves them: 3, such as @eaDir. `system_files: "
+        "true` in the recipe includes them.",
     )
     every = survey(root, ["ok"], Wish(), lambda _done, _total: None, system_files=True)
     assert [each.name for each in every.classes] == ["ok", "@eaDir", "bar"]
@@ -214,8 +215,8 @@ class TestGroup:
             assert counts["ok"] == pytest.approx(60 * share, abs=4)
             assert counts["bar"] == pytest.approx(30 * share, abs=2)
         assert found.remarks[0] == (
-            "--group finds 15 parts in 89 images; each part stays in one split. 1 images, whose path it does not "
-            "match, are taken for a part each."
+            "--group finds 15 parts in 89 images; each part stays in one split. 1 images do not match; "
+            "each counts as a part of its own."
         )
 
     def test_and_content_bind_together(self, make: Make) -> None:
@@ -229,8 +230,8 @@ class TestGroup:
     @pytest.mark.parametrize(
         ("group", "sentence"),
         [
-            ("(part", "is no regular expression: missing"),
-            ("part[0-9]+", "has no parentheses around what names the part"),
+            ("(part", "is not a regular expression: missing"),
+            ("part[0-9]+", "has no parentheses around the name of the part"),
             ("(part[0-9]+)", "matches no image's path, such as ok/000.png"),
             ("^(ok|bar)", "ok cannot be split: too many of its images belong together"),
         ],
@@ -282,4 +283,4 @@ def test_data_that_cannot_be_used_is_said(
 def test_a_class_with_two_images_is_learned_and_validated_but_not_tested_and_said(make: Make) -> None:
     found = look(make(ok=10, bar=2))
     assert [found.counts(split)["bar"] for split in ("train", "validation", "test")] == [1, 1, 0]
-    assert found.remarks == ("None of bar is left to test with: there are too few images.",)
+    assert found.remarks == ("None of bar is left for the test: there are too few images.",)

@@ -64,7 +64,7 @@ def test_margins_are_written_for_people() -> None:
     ("change", "said"),
     [
         (lambda text: text.replace("sha256", "sha1"), "holds no findings"),
-        (lambda text: text.replace('"scratch, deep",test', "dent,test"), "line 2: the model knows no class dent"),
+        (lambda text: text.replace('"scratch, deep",test', "dent,test"), "line 2: the model has no class dent"),
         (lambda text: text.replace("1.0 1.0", "1.0 1.0 1.0"), "line 2 is damaged"),
         (lambda text: text.replace("1.0 1.0", "1.0 much"), "line 2 is damaged"),
         (lambda text: text.replace(",test", ",tested"), "line 2 is damaged"),

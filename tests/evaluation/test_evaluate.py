@@ -129,7 +129,7 @@ class TestReport:
         assert printed.startswith("1 of 6 defects missed: the escape rate is below")
         assert "1 of 9 good images rejected" in printed
         assert "1 file could not be read" in printed
-        assert "Note: 1 of 15 images are ones that the network learned from" in printed
+        assert "Note: 1 of 15 images are training images" in printed
         assert "Note: The mask 0.png marks nothing." in printed
         assert printed.rstrip().endswith(f"The report: {report / 'report.html'}")
 
@@ -224,5 +224,5 @@ class TestRefusals:
 
     def test_a_folder_that_is_no_class(self, tmp_path: Path) -> None:
         write(tmp_path / "crack" / "0.png", 0, True)
-        with pytest.raises(DataError, match="is none of the classes ok, defect"):
+        with pytest.raises(DataError, match="is not one of the classes ok, defect"):
             self.evaluate(tmp_path)

@@ -117,7 +117,7 @@ class TestReading:
         ("content", "sentence"),
         [
             (None, "The mask a.png cannot be read"),
-            (b"", "The mask a.png is no whole picture"),
+            (b"", "The mask a.png is not a complete picture"),
             (np.zeros((4, 6), np.uint8), r"The mask a.png marks nothing\."),
             (np.ones((6, 4), np.uint8), "The mask a.png has 4×6 pixels, but its image 6×4"),
         ],

@@ -45,7 +45,7 @@ def every_place(good: Margins, bad: Margins) -> Margins:
 
 @pytest.mark.parametrize("costs", [Costs(0, 0), Costs(0, 0, review=1), Costs(5, 0, defect_share=0)])
 def test_costs_by_which_every_threshold_is_the_same_are_refused(costs: Costs) -> None:
-    with pytest.raises(DataError, match="Errors that cost nothing choose no threshold: give what"):
+    with pytest.raises(DataError, match="Without costs every threshold is equal: give"):
         choose(*overlapping(), costs)
 
 

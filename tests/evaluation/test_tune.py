@@ -68,8 +68,8 @@ def test_costs_are_of_the_mix_among_the_images_unless_it_is_given(tmp_path: Path
     first = model(tmp_path / "screws", VALIDATION)
     alike, rare = tune(first, Costs(3.0, 1.0)), tune(first, Costs(3.0, 1.0, None, 0.01))
     assert alike.bundle.spec.thresholds.defect < rare.bundle.spec.thresholds.defect
-    assert any("42.9 % of all images are taken to be defects" in sentence for sentence in alike.sentences)
-    assert not any("taken to be" in sentence for sentence in rare.sentences)
+    assert any("42.9 % of all images are assumed to be defects" in sentence for sentence in alike.sentences)
+    assert not any("assumed to be" in sentence for sentence in rare.sentences)
     assert rare.bundle.spec.training["tuned"] | {"at": ""} == {
         "for": "least cost; an escape costs 3, an overkill 1, where 1 % are defects",
         "by": "7 validation images",
@@ -122,7 +122,7 @@ def test_what_cannot_be_tuned_is_said_and_nothing_is_written(tmp_path: Path) -> 
     with pytest.raises(DataError, match="both are needed"):
         tune(one_sided, ErrorLimits(0.0))
     alone = write_bundle(tmp_path / "alone", old.spec, {})
-    with pytest.raises(DataError, match=r"is not a version of a model\. Say with --out"):
+    with pytest.raises(DataError, match=r"is not a version of a model\. Give the folder of its versions with --out"):
         tune(alone, ErrorLimits(0.0))
     assert versions(tmp_path / "old") == versions(tmp_path / "good") == [1]
 

@@ -44,13 +44,13 @@ class TestValidate:
         found = validate(findings, np.array([0, 0, 1, 1]), [OK, CRACK], "sigmoid", threshold=0.0)
         assert (found.thresholds, found.calibration.offset) == (Thresholds(0.0), 0.0)
         assert (found.metrics.escapes, found.metrics.overkills, found.metrics.auc) == (1, 0, 1.0)
-        assert found.remarks[0].startswith("At the threshold 0, which no image has chosen, 1 of 2 defects escape")
+        assert found.remarks[0].startswith("At the threshold 0, which no image chose, 1 of 2 defects escape")
 
     def test_heat_that_tells_nothing_is_said_and_still_makes_a_scale(self) -> None:
         findings = [finding((0.0, -1.0, -2.0), 5.0), finding((-9.0, 3.0, 0.0), 2.0), finding((-9.0, 0.0, 3.0), 9.0)]
         found = validate(findings, np.array([0, 1, 2]), [OK, CRACK, DENT], "softmax")
         assert found.heat_scale["gradcam"] == {"crack": HeatScale(5.0, 10.0), "dent": HeatScale(5.0, 9.0)}
-        assert any("does not tell crack from good" in remark for remark in found.remarks)
+        assert any("does not separate crack from good" in remark for remark in found.remarks)
         dark = validate([finding((-1.0,), 0.0), finding((1.0,), 0.0)], np.array([0, 1]), [OK, CRACK], "sigmoid")
         assert dark.heat_scale["gradcam"]["crack"] == HeatScale(0.0, 1.0)
 
@@ -60,4 +60,4 @@ def test_every_method_has_a_scale_of_its_own() -> None:
     scales, remarks = heat_scales(maxima, ["crack", "crack"], np.array([0, 1]), [OK, CRACK])
     assert scales == {"gradcam": {"crack": HeatScale(1.0, 3.0)}, "layercam": {"crack": HeatScale(0.5, 1.0)}}
     assert len(remarks) == 1
-    assert "does not tell crack from good (layercam:" in remarks[0]
+    assert "does not separate crack from good (layercam:" in remarks[0]

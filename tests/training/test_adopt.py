@@ -111,7 +111,7 @@ def test_a_single_output_for_ok_is_turned_around(data: Path, tmp_path: Path) -> 
     network = bright(layers.Dense(1, activation="sigmoid"), kernel=[-10.0])
     witness = Witness()
     adopt(saved(network, tmp_path), tmp_path / "bars", Statement(("bar", "ok")), None, witness)
-    assert witness.said[0] == "The single output is the probability of ok; it was turned into bar's."
+    assert witness.said[0] == "The single output is the probability of ok; it was converted to that of bar."
     assert verdicts(tmp_path / "bars", data) == RIGHT
 
 
@@ -213,7 +213,7 @@ def _without(name: str) -> Callable[[Path], object]:
         ({}, replace(SAID, size=(48, 9000)), "height: Input should be less than or equal to 8192"),
         ({}, replace(SAID, layer="nosuch"), "the network has no layer nosuch. Its last ones are .*mean"),
         ({}, replace(SAID, channels=1), r"does not take an input of \(48, 48, 1\)"),
-        ({"side": None}, SAID, "takes images of any size. Say with --size"),
+        ({"side": None}, SAID, "takes images of any size. Give the size"),
     ],
 )
 def test_what_cannot_be_is_said_and_leaves_nothing(
@@ -267,7 +267,7 @@ def test_a_network_that_gives_no_numbers_is_refused(data: Path, tmp_path: Path) 
 def test_weights_that_are_no_numbers_are_refused_without_images_too(tmp_path: Path) -> None:
     network = bright()
     network.get_layer("decision").set_weights([np.full((1, 2), np.nan), np.zeros(2)])
-    with pytest.raises(InspectdError, match=r"theirs\.keras has weights that are no numbers: its training diverged"):
+    with pytest.raises(InspectdError, match=r"theirs\.keras has weights that are not numbers: its training diverged"):
         adopt(saved(network, tmp_path), tmp_path / "bars", SAID, None, Witness())
 
 

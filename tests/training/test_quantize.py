@@ -145,5 +145,5 @@ def test_a_model_that_does_not_say_what_it_learned_from_is_refused(model: Bundle
         quantize(imported, data, Witness())
     golden = [name for name in model.files if name.startswith("golden/")]
     nothing = publish(model.path.parent, model.spec, {}, model, without=golden)
-    with pytest.raises(BundleError, match="no golden images, so that nothing proves it in int8"):
+    with pytest.raises(BundleError, match="no golden images, so nothing can prove it in int8"):
         quantize(nothing, data, Witness())

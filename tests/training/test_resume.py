@@ -42,7 +42,7 @@ def test_a_resumed_training_goes_on_as_it_would_have(data: Path, tmp_path: Path)
     found = train(data, tmp_path / "models" / "bars", RECIPE, second, resume=True)
 
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["bars"]
-    assert "Goes on after 2 epochs." in second.said
+    assert "Continues after 2 epochs." in second.said
     assert second.stages == ["looking", "reading", "epoch 3 of 3", "measuring", "evaluating"]
     assert [*first.figures("Epoch "), *second.figures("Epoch ")] == whole.figures("Epoch ")
     weights = [keras.saving.load_model(each.path / "model.keras").get_weights() for each in (wanted, found)]
@@ -65,13 +65,16 @@ def test_only_the_same_training_is_resumed(data: Path, tmp_path: Path) -> None:
         train(data, out, RECIPE, Witness(), resume=True)
     interrupt(data, out, replace(RECIPE, epochs=2), at="epoch 2")
     again = interrupt(data, out, replace(RECIPE, epochs=2), at="epoch 1")
-    assert "An interrupted training lies here, which --resume would go on with. This one begins anew." in again.said
+    assert (
+        "There is an interrupted training of this model, which --resume would continue. This training starts anew."
+        in again.said
+    )
     with pytest.raises(
         DataError, match=r"--resume: rate was 0\.001 when the training was interrupted, and is 0\.01 now"
     ):
         train(data, out, replace(RECIPE, epochs=2, rate=0.01), Witness(), resume=True)
     (data / "ok" / "000.png").unlink()
-    with pytest.raises(DataError, match="--resume: the images or their classes are not those with which"):
+    with pytest.raises(DataError, match="--resume: the images or their classes changed since"):
         train(data, out, replace(RECIPE, epochs=2), Witness(), resume=True)
     kept = tmp_path / ".bars.training" / "course.npz"
     for damaged in (b"nothing", b"", kept.read_bytes()[:-100]):

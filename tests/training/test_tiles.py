@@ -118,7 +118,7 @@ class TestTilesToLearnFrom:
 
     def test_a_large_defect_without_a_mask_is_refused(self, data: Path) -> None:
         manifest = survey(data / "data", ["ok"], Wish(), lambda *_: None)
-        with pytest.raises(DataError, match=r"bar/\d\.png has 210×150 pixels and no mask, so that nobody knows"):
+        with pytest.raises(DataError, match=r"bar/\d\.png has 210×150 pixels and no mask, so inspectd does not know"):
             load_tiles(data / "data", manifest, ("train",), Preparation(48, 48), 16, None, lambda *_: None)
 
 

@@ -115,7 +115,7 @@ def test_without_validation_images_nothing_is_chosen(data: Path, tmp_path: Path)
     assert (bundle.spec.training["best_epoch"], bundle.spec.thresholds.defect) == (3, 0.0)
     last = next(line for line in witness.said if line.startswith("Epoch 3:"))
     loss, accuracy = last.split("validation loss ")[1].split(", accuracy ")
-    assert f"Test loss {loss}, accuracy {accuracy}, of the network's own decision." in witness.said
+    assert f"Test loss {loss}, accuracy {accuracy}, by the network's own decision." in witness.said
     assert bundle.spec.metrics["loss"] == pytest.approx(float(loss), rel=1e-2)
     numbers = json.loads((bundle.path / "metrics.json").read_text())
     assert numbers["data"]["part"] == "test images"
@@ -171,7 +171,7 @@ def test_a_class_with_two_images_is_learned_and_validated_but_not_tested_and_sai
     bundle = train(data, tmp_path / "bars", replace(RECIPE, epochs=1), witness)
     assert bundle.spec.training["test_images"] == {"ok": 4, "bar": 0}
     assert bundle.spec.metrics["defects"] == 1
-    assert "None of bar is left to test with: there are too few images." in witness.said
+    assert "None of bar is left for the test: there are too few images." in witness.said
     numbers = json.loads((bundle.path / "metrics.json").read_text())
     assert numbers["data"]["part"] == "validation and test images"
     assert numbers["doubts"][0].startswith("5 of 9 images also chose")
@@ -199,7 +199,7 @@ def test_what_cannot_be_written_is_not_even_trained(data: Path, tmp_path: Path) 
 
 
 def test_weights_that_are_not_there_are_a_sentence(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"--weights nosuch\.h5: there is no such file\."):
+    with pytest.raises(DataError, match=r"--weights nosuch\.h5: this file does not exist\."):
         train(data, tmp_path / "bars", replace(RECIPE, weights="nosuch.h5"), Witness())
 
 

@@ -77,13 +77,13 @@ def arrives(folder: Path, name: str, drop: Callable[[], None], patience: float =
     """
     heard = threading.Event()
 
-    class Handler(FileSystemEventHandler):
+    class CanaryHandler(FileSystemEventHandler):
         def dispatch(self, event: FileSystemEvent) -> None:
             if os.path.basename(os.fsdecode(event.src_path)) == name:  # noqa: PTH119 - may be bytes
                 heard.set()
 
     observer = InotifyObserver()
-    observer.schedule(Handler(), os.path.realpath(folder), event_filter=[FileCreatedEvent])
+    observer.schedule(CanaryHandler(), os.path.realpath(folder), event_filter=[FileCreatedEvent])
     observer.start()
     try:
         drop()

@@ -104,11 +104,11 @@ class _Server(socketserver.TCPServer):
     def __init__(self, port: int, metrics: "Metrics") -> None:
         from prometheus_client.exposition import MetricsHandler
 
-        class Handler(MetricsHandler):
+        class PortHandler(MetricsHandler):
             registry = metrics.registry
             timeout = PATIENCE
 
-        super().__init__((HOST, port), Handler)
+        super().__init__((HOST, port), PortHandler)
         threading.Thread(target=self.serve_forever, daemon=True, name="metrics").start()
 
     def handle_error(self, *_: Any) -> None:
