@@ -46,8 +46,8 @@ def test_what_is_not_looked_at_is_said(make: Make) -> None:
     (root / "ok" / ".hidden").touch()
     found = look(root)
     assert found.remarks == (
-        "Ignored: 2 files and links in the classes' folders, such as bar/moving.gif. Images are files that end in .png, "
-        ".jpg, "
+        "Ignored: 2 files and links in the classes' folders, such as bar/moving.gif. Images are files that end in "
+        ".png, .jpg, "
         ".jpeg, .jpe, .jfif, .bmp, .tif, .tiff, .webp; links to folders are not followed.",
     )
 
