@@ -19,6 +19,20 @@ def test_every_file_that_the_page_names_is_there() -> None:
     assert sorted(name for name in named if not any((place / name).exists() for place in places)) == []
 
 
+def test_every_method_that_the_page_names_is_there() -> None:
+    methods = {
+        f"{node.name}.{each.name}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        for each in node.body
+        if isinstance(each, ast.FunctionDef)
+    }
+    named = set(re.findall(r"`([A-Z]\w+\.\w+)`", TEXT))
+    assert len(named) > 12
+    assert sorted(named - methods) == []
+
+
 def test_every_link_leads_somewhere() -> None:
     links = re.findall(r"\]\(([\w./]+?)(?:#[\w-]+)?\)", TEXT)
     assert links
