@@ -60,9 +60,8 @@ def results(
     from inspectd.ledger.read.search import Follower, Row
     from inspectd.ledger.read.search import results as query
 
-    wanted = replace(
-        wanted, limit=most and most + for_people
-    )  # a table asks for one more, to know whether it shows all
+    # A table asks for one more, to know whether it shows all.
+    wanted = replace(wanted, limit=most and most + for_people)
     if compare:
         _compare(settings, engine, compare, wanted, follow, as_json=as_json, as_csv=as_csv)
         return

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,6 @@ from inspectd.domain import Method, Precision, Verdict
 from inspectd.model.bundle import Bundle
 from inspectd.model.spec import HeatScale, Spec
 from inspectd.model.verdict import decide, label, margin, score
-
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
 class Finding:

@@ -98,9 +98,7 @@ class KerasInspector:
         """See `Inspector.warm_up`. From then on only batches of these sizes run."""
         self._sizes = batch_sizes(batch)
         blank = np.zeros((batch, *self._shape), np.uint8)
-        self._run(
-            blank[:1], (self.method,)
-        )  # the first call sets up memory and kernels, which is not part of a batch's time
+        self._run(blank[:1], (self.method,))  # the first call sets up memory and kernels; that is no batch's time
         return max(self._seconds(blank[:size]) for size in self._sizes)
 
     def _seconds(self, pixels: NDArray[np.uint8]) -> float:
@@ -139,7 +137,7 @@ class KerasInspector:
 
 class _Call:
     """The compiled function: uint8 pixels (n, h, w, c) → float32 logits (n, units), int32 class (n), heat (n, h, w) of
-    the first of m methods, and the maxima (n, m) of the heat of each.
+    the first of m methods, and the maxima (n, m) of each method's heat.
     """
 
     def __init__(self, network: Any, spec: Spec, gives_logits: bool) -> None:

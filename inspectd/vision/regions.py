@@ -15,9 +15,8 @@ Strength = NDArray[np.float32]
 
 MIDPOINT = 0.5
 _MOST = 32
-_GRID = (
-    1024  # the long side of the grid on which regions are found: heat is coarse, so a finer grid would only cost time
-)
+# The long side of the grid on which regions are found: heat is coarse, so a finer grid would only cost time.
+_GRID = 1024
 
 
 def strength(heat: NDArray[np.floating], low: float, high: float) -> Strength:

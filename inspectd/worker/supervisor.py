@@ -128,9 +128,8 @@ class Supervisor:
 
     def refuse(self, why: str, trial: Trial = RELOAD) -> None:
         """Records that a new configuration or version is refused; the present one stays in force."""
-        self.refused[trial.subject] = said = "; ".join(
-            why.splitlines()
-        )  # systemd's protocol and the log are line by line
+        said = "; ".join(why.splitlines())  # systemd's protocol and the log are line by line
+        self.refused[trial.subject] = said
         self._queue.event(f"{trial.kind}-refused", f"{trial.subject} refused, {trial.stays}: {said}", logging.WARNING)
 
     def tick(self, now: float) -> float:

@@ -164,9 +164,8 @@ def _sources(
         there = look(watch.archive, path)
         if there and (there.st_size, there.st_mtime_ns) == (each.size, each.mtime_ns):
             removal = _removal(watch.archive, path, each.size, each.mtime_ns)
-            dropped = utc_text(
-                datetime.fromtimestamp(each.ctime_ns / 1e9, UTC)
-            )  # perhaps again, long after its outcome
+            # The file may have been dropped again, long after its outcome.
+            dropped = utc_text(datetime.fromtimestamp(each.ctime_ns / 1e9, UTC))
             yield Removable(replace(each, at=max(each.at, dropped)), (removal,), there.st_blocks * 512, there.st_dev)
 
 
