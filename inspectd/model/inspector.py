@@ -15,6 +15,7 @@ from inspectd.model.bundle import Bundle
 from inspectd.model.spec import HeatScale, Spec
 from inspectd.model.verdict import decide, label, margin, score
 
+
 @dataclass(frozen=True)
 class Finding:
     """The network's answer for one image.
