@@ -16,6 +16,7 @@ from inspectd.evaluation.thresholds import Margins
 from inspectd.model.spec import ImageClass
 
 PERFECT = 0.999  # from this AUC on only the heat can be in doubt
+EXPLAINED = 0.5  # the share of the margin that regions must carry to explain the verdicts
 PLACED = 0.9  # the share that the heat must reach then: defects with the peak near the mask, or its own AUC
 
 
@@ -70,6 +71,31 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Grounds:
+    """Whether the verdicts rest on the shown regions, measured on rejected defects by erasing regions in the image.
+
+    Attributes:
+        located: Rejected defects with a region.
+        share: The median share of the margin that goes with the regions; a defect without a region counts as 0.
+        falls: Rejected defects that are no longer rejected without their regions.
+        area: The median share of the image that is erased.
+        control_share, control_falls: The same for equal shapes at another place.
+    """
+
+    located: Rate
+    share: float
+    falls: Rate
+    area: float
+    control_share: float
+    control_falls: Rate
+
+    @property
+    def explain(self) -> bool:
+        """Whether the regions carry most of the margin of the median rejected defect."""
+        return self.share >= EXPLAINED
+
+
+@dataclass(frozen=True)
 class Assessment:
     """The numbers of an evaluation.
 
@@ -85,6 +111,7 @@ class Assessment:
         dark: Good images without any region.
         lit: Defects with a region anywhere.
         placement: The position of the heat; None without masks.
+        grounds: See `Grounds`; None if no defect was rejected, or the bundle does not know the margin of good images.
     """
 
     failed: int
@@ -102,6 +129,7 @@ class Assessment:
     dark: Rate
     lit: Rate
     placement: Placement | None
+    grounds: Grounds | None
 
     @property
     def heat_is_misplaced(self) -> bool:
@@ -139,6 +167,7 @@ def assess(judged: Sequence[Judged], failed: Sequence[int], classes: Sequence[Im
         dark=share_of([each.regions == 0 for each in good]),
         lit=share_of([each.regions > 0 for each in bad]),
         placement=_placement(bad),
+        grounds=_grounds([each for each in bad if each.verdict == Verdict.DEFECT]),
     )
 
 
@@ -156,6 +185,15 @@ def as_numbers(found: Assessment) -> dict[str, object]:
         "defects_with_region": found.lit.as_numbers(),
         "misplaced": found.heat_is_misplaced,
     }
+    if grounds := found.grounds:
+        heat["explanation"] = {
+            "rejected_with_region": grounds.located.as_numbers(),
+            "median_support": round(grounds.share, 6),
+            "verdict_falls": grounds.falls.as_numbers(),
+            "median_area": round(grounds.area, 6),
+            "control_median_support": round(grounds.control_share, 6),
+            "control_verdict_falls": grounds.control_falls.as_numbers(),
+        }
     if found.placement:
         heat["masks"] = {
             "pointing_game_exact": found.placement.exact.as_numbers(),
@@ -208,6 +246,20 @@ def _row(index: int, judged: Sequence[Judged], classes: Sequence[ImageClass]) ->
         review=share_of([each.verdict == Verdict.REVIEW for each in own]),
         recall=share_of([each.verdict != Verdict.REVIEW and each.label == name for each in own]),
         precision=share_of([each.case.target == index for each in named]),
+    )
+
+
+def _grounds(rejected: Sequence[Judged]) -> Grounds | None:
+    tested = [(each.support, each.control, each.regions > 0) for each in rejected if each.support and each.control]
+    if not tested:
+        return None
+    return Grounds(
+        located=share_of([located for _, _, located in tested]),
+        share=float(np.median([support.share for support, _, _ in tested])),
+        falls=share_of([support.falls for support, _, _ in tested]),
+        area=float(np.median([support.area for support, _, _ in tested])),
+        control_share=float(np.median([control.share for _, control, _ in tested])),
+        control_falls=share_of([control.falls for _, control, _ in tested]),
     )
 
 

@@ -19,8 +19,9 @@ def heat_scales(
 ) -> tuple[HeatScales, list[str]]:
     """Two numbers for each method and NG class, and sentences about heat that does not separate defects.
 
-    `low` is the 99th percentile of the maxima on good images, `high` the median on the class's own defects that are
-    explained as that class; on all its defects if none is.
+    `low` is the 99th percentile of the maxima on good images. `high` lies halfway from there to the median on the
+    class's own defects that are explained as that class; on all its defects if none is. So a region, which begins in
+    the middle of the scale, is hotter than good images, and includes heat a quarter of the way to a typical defect.
 
     Args:
         maxima: By method: the hottest value of each image's heat (n,).
@@ -43,7 +44,7 @@ def heat_scales(
             if high <= low:
                 blind.append(f"{method}: the median maximum is {high:.4g}, and 1 in 100 good images exceeds {low:.4g}")
                 high = 2 * low or 1.0
-            scales[method][each.name] = HeatScale(low, high)
+            scales[method][each.name] = HeatScale(low, (low + high) / 2)
         if blind:
             remarks.append(
                 f"The heat does not separate {each.name} from good ({'; '.join(blind)}). Its overlays will often be "

@@ -5,7 +5,7 @@ Decoder, preparation, network, verdict and regions are those of the daemon; no i
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from inspectd.evaluation.heat import OnMask, on_mask, warmth
 from inspectd.evaluation.masks import MaskError, Masks, read_mask
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding, Inspector
+from inspectd.model.support import Support, supports
 from inspectd.vision.depth import Depths
 
 AT_ONCE = 8  # images
@@ -39,6 +40,8 @@ class Judged:
         warmth: The heat's maximum on its fixed scale: 0 is `low`, 1 is `high`.
         regions: The number of hot regions.
         on_mask: The position of the heat, for a defect with a mask.
+        support: What the regions of a rejected image carry; see `model.support`.
+        control: The same for equal shapes at another place.
     """
 
     case: Case
@@ -48,6 +51,8 @@ class Judged:
     warmth: float
     regions: int
     on_mask: OnMask | None
+    support: Support | None = None
+    control: Support | None = None
 
 
 @dataclass(frozen=True)
@@ -117,10 +122,16 @@ def judge(
         clock.lap("prepare")
         findings = inspector.inspect(prepared) if prepared else []
         clock.lap("network")
-        for picture, finding in zip(pictures, findings, strict=True):
+        tests = zip(
+            supports(inspector, prepared, findings),
+            supports(inspector, prepared, findings, elsewhere=True),
+            strict=True,
+        )
+        clock.skip()
+        for picture, finding, (support, control) in zip(pictures, findings, tests, strict=True):
             mask = _mask(picture, masks, unusable)
             split = splits.get(picture.sha256, "test")
-            judged.append(_judged(picture, finding, split, mask, inspector))
+            judged.append(replace(_judged(picture, finding, split, mask, inspector), support=support, control=control))
         clock.lap("heat")
         progress(len(judged) + len(failed), len(files))
     stages = {stage: 1000 * seconds / max(len(files), 1) for stage, seconds in spent.items()}
@@ -130,7 +141,7 @@ def judge(
 
 
 class _Stopwatch:
-    """Adds the time since the last lap to a stage."""
+    """Adds up the time of each stage."""
 
     def __init__(self, spent: dict[str, float]) -> None:
         self.spent, self.last = spent, time.perf_counter()
@@ -139,6 +150,10 @@ class _Stopwatch:
         now = time.perf_counter()
         self.spent[stage] += now - self.last
         self.last = now
+
+    def skip(self) -> None:
+        """Leaves out the time since the last lap."""
+        self.last = time.perf_counter()
 
 
 def warm_up(inspector: Inspector) -> int:
@@ -181,7 +196,7 @@ def _judged(
         verdict=explained.verdict,
         label=finding.label,
         score=finding.score,
-        warmth=warmth(found.heat_max, finding.scale),
+        warmth=warmth(found.heat_max, inspector.bundle.spec.scale_of(finding.method, finding.explained)),
         regions=len(explained.regions),
         on_mask=None if mask is None else on_mask(finding.heat, finding.scale, mask),
     )

@@ -170,6 +170,12 @@ def _shares(found: Assessment) -> list[tuple[str, Rate]]:
             (f"Pointing game: hottest point within {NEAR:.0f} px of the mask", place.near),
             ("Defects with a region that touches the mask", place.touched),
         ]
+    if grounds := found.grounds:
+        shares += [
+            ("Rejected defects with a region", grounds.located),
+            ("Verdicts that change when the regions are erased", grounds.falls),
+            ("Verdicts that change when equal shapes elsewhere are erased", grounds.control_falls),
+        ]
     return shares
 
 

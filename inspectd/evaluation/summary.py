@@ -6,6 +6,7 @@ from inspectd.evaluation.assessment import Assessment
 from inspectd.evaluation.claims import Outcome, claims
 from inspectd.evaluation.heat import NEAR
 from inspectd.evaluation.judging import Judged
+from inspectd.evaluation.rates import percent
 from inspectd.evaluation.thresholds import ErrorLimits
 
 
@@ -19,6 +20,22 @@ def verdict(found: Assessment) -> str:
 
 def heat(found: Assessment) -> str:
     """Sentences about the trust in the heat."""
+    grounds = found.grounds
+    if grounds is None:
+        return _place(found)
+    return (
+        f"{_place(found)} With the shown regions erased, the median rejected defect loses "
+        f"{percent(_bounded(grounds.share))} of its margin and {grounds.falls.count} of {grounds.falls.of} verdicts "
+        f"change; with equal shapes elsewhere, {percent(_bounded(grounds.control_share))} and "
+        f"{grounds.control_falls.count} of {grounds.control_falls.of}."
+    )
+
+
+def _bounded(share: float) -> float:
+    return min(max(share, 0.0), 1.0)
+
+
+def _place(found: Assessment) -> str:
     if found.placement is None:
         return (
             f"{found.dark.count} of {found.dark.of} good images have no hot region, and {found.lit.count} of "
@@ -34,6 +51,13 @@ def heat(found: Assessment) -> str:
 
 def doubts(found: Assessment, judged: Sequence[Judged]) -> Iterator[str]:
     """Warnings that a reader needs before trusting the numbers; none if all is well."""
+    if found.grounds and not found.grounds.explain:
+        yield (
+            "The heat does not explain the verdicts: without the shown regions the median rejected defect keeps "
+            f"{percent(1 - _bounded(found.grounds.share))} of its margin, and {found.grounds.located.count} of "
+            f"{found.grounds.located.of} rejected defects show a region. Train with `head: evidence`, which decides by "
+            "places, or choose another layer or method."
+        )
     splits = [each.case.split for each in judged]
     if learned := splits.count("train"):
         yield (

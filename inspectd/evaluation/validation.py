@@ -52,6 +52,7 @@ class Validation:
     thresholds: Thresholds
     calibration: Calibration
     heat_scale: HeatScales
+    good_margin: float
     metrics: ValidationMetrics
     remarks: tuple[str, ...]
 
@@ -91,7 +92,8 @@ def validate(
     )
     calibration = calibrate(good_margins, bad_margins, threshold)
     summary = _summary(metrics) if chosen else _decided(metrics, threshold)
-    return Validation(Thresholds(threshold), calibration, scales, metrics, (summary, *remarks))
+    good_margin = float(np.median(good_margins))
+    return Validation(Thresholds(threshold), calibration, scales, good_margin, metrics, (summary, *remarks))
 
 
 def _decided(metrics: ValidationMetrics, threshold: float) -> str:

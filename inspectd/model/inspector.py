@@ -28,7 +28,7 @@ class Finding:
         explained: The class whose logit the heat explains.
         method: The method that computed the heat.
         heat: float32 (h, w), ≥ 0, in the units of `scale`; it covers the whole image.
-        scale: The fixed colour scale for this heat.
+        scale: The fixed colour scale for this heat; lowered for a rejected image whose heat stays below its midpoint.
         maxima: The greatest heat by method, for each requested method.
     """
 
@@ -97,6 +97,9 @@ def find(
     values = tuple(float(logit) for logit in logits)
     distance = margin(values, spec.classes, spec.activation)
     verdict = decide(distance, spec.thresholds)
+    scale = spec.scale_of(method, explained)
+    if verdict == Verdict.DEFECT and spec.good_margin is not None:
+        scale = scale.lowered(maxima[method])
     return Finding(
         verdict=verdict,
         label=label(verdict, values, spec.classes),
@@ -105,7 +108,7 @@ def find(
         explained=explained,
         method=method,
         heat=heat,
-        scale=spec.scale_of(method, explained),
+        scale=scale,
         maxima=maxima,
     )
 

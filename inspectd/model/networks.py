@@ -7,6 +7,7 @@ activation (sigmoid or softmax); the input is pixels from `normalise`.
 """
 
 import itertools
+import math
 from collections import Counter
 from typing import Any
 
@@ -23,6 +24,7 @@ MOMENTUM = 0.9
 # that stand for layers which compute features.
 PASSING = frozenset({"pooling", "reshaping", "regularization", "preprocessing"})
 JOINING = frozenset({"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Concatenate"})
+FEATURES = "features"  # the layer below the evidence: its normalised maps are what the `evidence` head weighs
 COMPACT_STAGES = ((7, 16), (3, 32), (3, 48), (3, 64))  # side of the kernel, number of maps
 
 
@@ -68,7 +70,7 @@ def add_head(trunk: Any, cut: str | None, head: Head, classes: int) -> Any:
     Args:
         cut: The backbone's layer after which the head follows; None for the whole backbone.
         classes: Number of classes, at least two. Two give the article's two sigmoid units under the `flatten` head and
-            one sigmoid unit under the others; more give a softmax.
+            one sigmoid unit under the others; more give a softmax. The first one is an OK class.
 
     Raises:
         DataError: the layer does not exist, or its output is not a map.
@@ -82,6 +84,8 @@ def add_head(trunk: Any, cut: str | None, head: Head, classes: int) -> Any:
             f"--cut {cut}: the output of this layer of {trunk.name} is not a map. Name a convolution or a layer "
             "that follows one."
         )
+    if head == "evidence":
+        return keras.Model(trunk.input, _evidence(layer.output, classes), name=trunk.name)
     units = 1 if classes == 2 and head != "flatten" else classes
     activation = "sigmoid" if classes == 2 else "softmax"
     # A cut backbone has thousands of features: training needs epochs to unlearn random weights on them.
@@ -98,6 +102,8 @@ def target_layer(network: Any, anatomy: Anatomy) -> str:
     Raises:
         DataError: none is to be seen.
     """
+    if nodes_named(network, FEATURES) and nodes_named(network, "evidence"):
+        return FEATURES
     within = {id(part) for part in parts(network)}
     learned = itertools.dropwhile(lambda call: not has_learned(call.node), anatomy.calls)
     calls = [call for call in learned if id(call.node) in within and _is_map(call.shape) and _makes_features(call.node)]
@@ -124,6 +130,22 @@ def _makes_features(node: Any) -> bool:
         return PASSING.isdisjoint(kind.__module__.split(".")) and not isinstance(node, keras.layers.Softmax)
     is_activation = kind.__module__.endswith(".ops.nn") and "Pool" not in kind.__name__ and kind.__name__ != "Softmax"
     return is_activation or kind.__name__ in JOINING
+
+
+def _evidence(maps: Any, classes: int) -> Any:
+    """A decision from local evidence: one map for each NG class, pooled by log-sum-exp (Pinheiro & Collobert 2015).
+
+    The evidence is linear in the features below it, so Grad-CAM of that layer shows the map itself, up to its scale.
+    """
+    layers, ops = keras.layers, keras.ops
+    places = int(maps.shape[1]) * int(maps.shape[2])
+    features = layers.BatchNormalization(center=False, scale=False, momentum=MOMENTUM, name=FEATURES)(maps)
+    evidence = layers.Conv2D(classes - 1, 1, kernel_initializer="zeros", name="evidence")(features)
+    logits = ops.logsumexp(evidence, axis=(1, 2)) - math.log(places)
+    if classes == 2:
+        return layers.Activation("sigmoid", name="decision")(logits)
+    # The first class is OK: its logit is 0, and each other class needs evidence against it.
+    return layers.Activation("softmax", name="decision")(ops.pad(logits, ((0, 0), (1, 0))))
 
 
 def _head(head: Head, maps: Any) -> Any:

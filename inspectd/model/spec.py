@@ -15,9 +15,10 @@ from inspectd.vision.depth import FULL, LEAST
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Backbone = Annotated[str, AfterValidator(known_backbone)]
-Head = Literal["flatten", "avg", "max"]
+Head = Literal["flatten", "avg", "max", "evidence"]
 Preprocess = Literal["scale", "backbone", "none"]
 Bits = Annotated[int, Field(ge=LEAST, le=FULL)]
+SHOWN = 0.8  # of an image's greatest heat: where the midpoint of a lowered scale lies
 MOST_AUC_LOST = 0.001  # `auto` takes int8 only if it loses less
 _RULES = ConfigDict(extra="forbid")
 
@@ -110,6 +111,17 @@ class HeatScale:
             raise ValueError("`low` must lie below `high`")
         return self
 
+    def lowered(self, top: float) -> "HeatScale":
+        """The scale for a rejected image whose heat reaches only `top`, in proportion, so that its hottest part shows.
+
+        A scale whose midpoint `top` exceeds stays; so does any scale if `top` is not above 0.
+        """
+        middle = (self.low + self.high) / 2
+        if not 0 < top <= middle:
+            return self
+        factor = SHOWN * top / middle
+        return HeatScale(self.low * factor, self.high * factor)
+
 
 @checked(frozen=True, config=_RULES)
 class Quantised:
@@ -150,6 +162,7 @@ class Spec:
             always present; another method needs scales of its own, because the heats differ in size.
         evaluated_in: The precision in which thresholds, scale and metrics were measured.
         int8: The measured quality of the int8 part; None if there is none.
+        good_margin: The median margin of the good validation images, from which `support` counts; None if unmeasured.
         metrics: Figures measured on validation images.
         training: Everything that went into the training.
     """
@@ -168,6 +181,7 @@ class Spec:
     calibration: Calibration = Field(default_factory=Calibration)
     evaluated_in: Precision = "float32"
     int8: Quantised | None = None
+    good_margin: Finite | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
 

@@ -89,6 +89,7 @@ def measure(inspector: Inspector, root: Path, seen: Seen, threshold: float | Non
         thresholds=found.thresholds,
         calibration=found.calibration,
         heat_scale=found.heat_scale,
+        good_margin=found.good_margin,
         metrics=found.metrics.as_numbers(),
     )
     return Measured(measured, golden.files, (*found.remarks, *golden.remarks))

@@ -1,5 +1,6 @@
 """Builds the stages of a recipe: the head on cached features, then the network."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,15 @@ from numpy.typing import NDArray
 from inspectd.domain import Precision
 from inspectd.model.engine.backend import keras
 from inspectd.model.engine.on_tensorflow import tf
+from inspectd.model.networks import FEATURES
 from inspectd.model.surgery import Anatomy, set_precision
 from inspectd.training.batches import Batches, as_they_are, images
 from inspectd.training.learn import Stage, Witness
 from inspectd.training.recipe import Recipe
+
+CACHED = 3_000_000_000  # bytes of features, at most, unless a single view of the images takes more
+
+View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -72,15 +78,30 @@ def _whole(network: Any, material: Material, recipe: Recipe) -> Stage:
 def _head(network: Any, material: Material, recipe: Recipe, witness: Witness) -> Stage:
     """The stage of the head: the layers from its first weights on, fed with the cached features of each image."""
     layers = network.layers
-    first = next(index for index, layer in enumerate(layers) if layer.name in ("hidden", "decision"))
-    features = _features(keras.Model(network.inputs, layers[first].input), material, recipe, witness)
-    inputs = outputs = keras.Input(features.shape[1:])
-    for layer in layers[first:]:
-        outputs = layer(outputs)
-    batches = _batches(features, material, as_they_are, recipe.seed)
-    return Stage(
-        "head's epoch", keras.Model(inputs, outputs), *batches, recipe.head_epochs, recipe.head_rate, "constant"
-    )
+    first = next(index for index, layer in enumerate(layers) if layer.name in ("hidden", FEATURES, "decision"))
+    below = layers[first].input
+    seen = _views(recipe, len(material.pixels) * math.prod(below.shape[1:]))
+    features = _features(keras.Model(network.inputs, below), material, recipe, seen, witness)
+    above = keras.Model(below, network.outputs)
+    training = np.concatenate([material.training + view * len(material.pixels) for view in range(len(seen))])
+    answers, weights = np.tile(material.answers, (len(seen), 1)), np.tile(material.weights, len(seen))
+    learned = Batches(features, answers, weights, training, as_they_are, recipe.seed)
+    validation = Batches(features, answers, weights, material.validation, as_they_are)
+    return Stage("head's epoch", above, learned, validation, recipe.head_epochs, recipe.head_rate, "constant")
+
+
+def _views(recipe: Recipe, size: int) -> list[View]:
+    """The views of an image whose features are cached: the image, then mirrored and turned ones if the memory allows.
+
+    Args:
+        size: The number of feature values of all images.
+    """
+    views: list[View] = [lambda images: images]
+    if recipe.flips:
+        views += [lambda images: images[:, ::-1], lambda images: images[:, :, ::-1]]
+    if recipe.rotations:
+        views += [lambda images: images[:, ::-1, ::-1]]
+    return views[: max(1, CACHED // (2 * size))]
 
 
 def _batches(inputs: NDArray[Any], material: Material, feed: Any, seed: int) -> tuple[Batches, Batches]:
@@ -91,14 +112,18 @@ def _batches(inputs: NDArray[Any], material: Material, feed: Any, seed: int) -> 
     )
 
 
-def _features(below: Any, material: Material, recipe: Recipe, witness: Witness) -> NDArray[np.float32]:
-    """The features of every image below the head, in inference mode, float32 (n, …)."""
+def _features(
+    below: Any, material: Material, recipe: Recipe, views: list[View], witness: Witness
+) -> NDArray[np.float16]:
+    """The features below the head of every image, view after view, in inference mode, float16 (views · n, …)."""
+    run = tf.function(lambda pixels: tf.cast(below(pixels, training=False), tf.float16))
     everything = np.arange(len(material.pixels))
-    batches = Batches(material.pixels, material.answers, material.weights, everything, images(recipe))
-    batches.begin(0, 1)
-    run = tf.function(lambda pixels: tf.cast(below(pixels, training=False), tf.float32))
-    found = []
-    for index in range(len(batches)):
-        found.append(run(batches[index][0]).numpy())
-        witness.progress("features", index + 1, len(batches))
+    found: list[NDArray[np.float16]] = []
+    for view in views:
+        pixels = view(material.pixels)
+        batches = Batches(pixels, material.answers, material.weights, everything, images(recipe))
+        batches.begin(0, 1)
+        for index in range(len(batches)):
+            found.append(run(batches[index][0]).numpy())
+            witness.progress("features", len(found), len(views) * len(batches))
     return np.concatenate(found)

@@ -39,7 +39,7 @@ def regions(heat: NDArray[np.floating], low: float, high: float, size: tuple[int
     if small.max() <= MIDPOINT:  # enlarging adds no heat
         return []
     grid = _grid(size, small.shape)
-    large = np.asarray(cv2.resize(small, grid, interpolation=cv2.INTER_LINEAR), np.float32)
+    large = _enlarged(small, grid)
     hot = (large > MIDPOINT).astype(np.uint8)
     x, y, width, height = cv2.boundingRect(hot)  # labels only where there is heat: usually a small part
     if not width:  # a cell just above the midpoint, whose middle falls between the pixels of the grid
@@ -52,6 +52,15 @@ def regions(heat: NDArray[np.floating], low: float, high: float, size: tuple[int
     order = sorted(range(1, count), key=lambda label: (-peaks[label], -areas[label]))
     boxes[:, :2] += (x, y)
     return [_region(boxes[label], float(peaks[label]), grid, size) for label in order[:_MOST]]
+
+
+def hot_pixels(heat: NDArray[np.floating], low: float, high: float, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The pixels, bool (height, width), that lie in any region; `size` and the heat as in `regions`."""
+    return _enlarged(strength(heat, low, high), size) > MIDPOINT
+
+
+def _enlarged(small: Strength, size: tuple[int, int]) -> Strength:
+    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _grid(size: tuple[int, int], heat_shape: tuple[int, ...]) -> tuple[int, int]:

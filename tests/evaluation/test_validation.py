@@ -25,9 +25,9 @@ class TestValidate:
         assert (found.metrics.accuracy, found.metrics.auc) == (1.0, 1.0)
         assert (found.metrics.good_max, found.metrics.defect_min) == (-3.0, 5.0)
         scale = found.heat_scale["gradcam"]["crack"]
-        assert (scale.low, scale.high) == (pytest.approx(1.99), 10.0)
+        assert (scale.low, scale.high) == (pytest.approx(1.99), pytest.approx((1.99 + 10) / 2))
         other = found.heat_scale["layercam"]["crack"]
-        assert (other.low, other.high) == (pytest.approx(3 * 1.99), 30.0)
+        assert (other.low, other.high) == (pytest.approx(3 * 1.99), pytest.approx(3 * (1.99 + 10) / 2))
         assert len(found.remarks) == 1
         assert "the threshold is the middle of the gap" in found.remarks[0]
 
@@ -49,15 +49,15 @@ class TestValidate:
     def test_heat_that_tells_nothing_is_said_and_still_makes_a_scale(self) -> None:
         findings = [finding((0.0, -1.0, -2.0), 5.0), finding((-9.0, 3.0, 0.0), 2.0), finding((-9.0, 0.0, 3.0), 9.0)]
         found = validate(findings, np.array([0, 1, 2]), [OK, CRACK, DENT], "softmax")
-        assert found.heat_scale["gradcam"] == {"crack": HeatScale(5.0, 10.0), "dent": HeatScale(5.0, 9.0)}
+        assert found.heat_scale["gradcam"] == {"crack": HeatScale(5.0, 7.5), "dent": HeatScale(5.0, 7.0)}
         assert any("does not separate crack from good" in remark for remark in found.remarks)
         dark = validate([finding((-1.0,), 0.0), finding((1.0,), 0.0)], np.array([0, 1]), [OK, CRACK], "sigmoid")
-        assert dark.heat_scale["gradcam"]["crack"] == HeatScale(0.0, 1.0)
+        assert dark.heat_scale["gradcam"]["crack"] == HeatScale(0.0, 0.5)
 
 
 def test_every_method_has_a_scale_of_its_own() -> None:
     maxima = {"gradcam": np.array([1.0, 3.0]), "layercam": np.array([0.5, 0.2])}
     scales, remarks = heat_scales(maxima, ["crack", "crack"], np.array([0, 1]), [OK, CRACK])
-    assert scales == {"gradcam": {"crack": HeatScale(1.0, 3.0)}, "layercam": {"crack": HeatScale(0.5, 1.0)}}
+    assert scales == {"gradcam": {"crack": HeatScale(1.0, 2.0)}, "layercam": {"crack": HeatScale(0.5, 0.75)}}
     assert len(remarks) == 1
     assert "does not separate crack from good (layercam:" in remarks[0]

@@ -43,6 +43,26 @@ def test_cut_and_head(
     assert network(np.zeros((2, 48, 64, 3), np.float32)).shape == (2, last[0])
 
 
+@pytest.mark.parametrize(("classes", "activation"), [(2, "sigmoid"), (4, "softmax")])
+def test_an_evidence_head_decides_by_places(classes: int, activation: str) -> None:
+    """A single place with much evidence decides: the others hardly lower the logit, and none that is even raises it."""
+    network = build_network("compact", "stage3_relu", "evidence", classes, SMALL)
+    decision, evidence = network.layers[-1], network.get_layer("evidence")
+    assert decision.activation.__name__ == activation
+    assert target(network, (48, 64, 3)) == "features"
+    head = keras.Model(evidence.input, network.output)
+    decision.activation = keras.activations.linear
+    evidence.kernel.assign(np.ones(evidence.kernel.shape))
+    quiet = np.zeros((1, *evidence.input.shape[1:]), np.float32)
+    loud = quiet.copy()
+    loud[0, 2, 3, 0] = 50
+    places = quiet.shape[1] * quiet.shape[2]
+    assert np.asarray(head(quiet)) == pytest.approx(np.zeros((1, 1 if classes == 2 else classes)), abs=1e-5)
+    assert np.asarray(head(loud))[0, -1] == pytest.approx(50 - np.log(places), abs=1e-3)
+    if classes > 2:
+        assert np.asarray(head(loud))[0, 0] == 0  # nothing speaks for OK but the lack of evidence
+
+
 def test_statistics_follow_within_a_short_training() -> None:
     """ImageNet's networks come with 0.999, in which a training of a few hundred steps would never arrive."""
     network = build_network("mobilenetv2", None, "avg", 2, SMALL)

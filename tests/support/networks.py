@@ -23,6 +23,7 @@ from inspectd.model.networks import build_network
 from inspectd.model.spec import HeatScale, ImageClass, Preparation, Quantised, Spec, Thresholds
 
 OK_NG = (ImageClass("ok", True), ImageClass("scratch", False))
+OK_SPOT_SCRATCH = (ImageClass("ok", True), ImageClass("spot", False), ImageClass("scratch", False))
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,17 @@ class Case:
     layer: str
     size: int
     activation: str = "sigmoid"
+    classes: tuple[ImageClass, ...] = OK_NG
 
     def spec(self, **changes: Any) -> Spec:
         values = {
             "name": "trial",
-            "classes": OK_NG,
+            "classes": self.classes,
             "activation": self.activation,
             "preparation": Preparation(self.size, self.size),
             "thresholds": Thresholds(0.0),
             "heat_scale": {
-                method: {each.name: HeatScale(0.0, 1.0) for each in changes.get("classes", OK_NG)}
+                method: {each.name: HeatScale(0.0, 1.0) for each in changes.get("classes", self.classes)}
                 for method in METHOD_NAMES
             },
             "layer": self.layer,
@@ -73,7 +75,7 @@ class Case:
     def _reference(self, image: np.ndarray) -> tuple[np.ndarray, dict[Method, np.ndarray]]:
         with tf.GradientTape() as tape:
             activations, logits = self.parts(tf.constant(image[None], tf.float32) / 255.0)
-            defect = logits[0, -1]
+            defect = tf.reduce_max(logits[0, 1:]) if logits.shape[1] > 1 else logits[0, 0]
         gradients = tape.gradient(defect, activations).numpy()[0].astype(np.float64)
         weights = {"gradcam": gradients.mean(axis=(0, 1)), "layercam": np.maximum(gradients, 0), "hirescam": gradients}
         maps = activations.numpy()[0].astype(np.float64)
@@ -209,12 +211,30 @@ def operators() -> Case:
     return Case(network, parts, inner.operations[-1].name, 40)
 
 
+def evidence() -> Case:
+    """A head of local evidence: one map for each class but the first, pooled by log-sum-exp."""
+    network = build_network("compact", "stage3_relu", "evidence", 3, Preparation(48, 48))
+    features, head = network.get_layer("features"), network.get_layer("evidence")
+    features.moving_variance.assign(tf.fill(features.moving_variance.shape, 0.2))
+    head.kernel.assign(tf.random.stateless_uniform(head.kernel.shape, (1, 2)))
+    lower = keras.Model(network.inputs, features.output)
+
+    def parts(pixels: Any) -> tuple[Any, Any]:
+        activations = lower(pixels)
+        maps = tf.einsum("nhwk,kc->nhwc", activations, head.kernel[0, 0]) + head.bias
+        pooled = tf.math.log(tf.reduce_mean(tf.exp(maps), axis=(1, 2)))
+        return activations, tf.concat([tf.zeros_like(pooled[:, :1]), pooled], axis=1)
+
+    return Case(network, parts, "features", 48, "softmax", OK_SPOT_SCRATCH)
+
+
 CASES = {
     "article": article,
     "nested": nested,
     "sequential": sequential,
     "mobilenet": mobilenet,
     "operators": operators,
+    "evidence": evidence,
     "subclassed": subclassed,
     "subclassed, loose": lambda: subclassed(loose=True),
 }

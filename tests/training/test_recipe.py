@@ -76,7 +76,7 @@ def test_a_cut_belongs_to_its_backbone() -> None:
         ({"flips": "maybe"}, "fine: flips is 'maybe'; it must be true or false."),
         ({"epochs": "many"}, "fine: epochs is 'many'; it must be a whole number."),
         ({"rate": 0}, "fine: rate is 0; it must be greater than 0."),
-        ({"head": "min"}, "fine: head is 'min'; it must be flatten, avg or max."),
+        ({"head": "min"}, "fine: head is 'min'; it must be flatten, avg, max or evidence."),
         ({"ok": []}, r"fine: ok is \[\]; it must be a list of at least one name."),
         ({"backbone": "vgg"}, "fine: there is no backbone 'vgg'; perhaps vgg19 is meant"),
         ({"backbone": "efficientnetb0", "preprocess": "scale"}, "fine: preprocess: scale does not fit efficientnetb0"),
