@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from inspectd.model.inspector import Inspector
     from inspectd.model.pages import Worst
+    from inspectd.model.support import Support
     from inspectd.vision.decode import Decoded, Pages
 
 BATCH = 8
@@ -29,7 +30,7 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class InspectAnswer:
-    """What is said of one file; names and meanings are those of the ledger's view `verdicts`."""
+    """The answer for one file; names and meanings are those of the ledger's view `verdicts`."""
 
     path: str
     verdict: str
@@ -38,6 +39,7 @@ class InspectAnswer:
     score: float | None = None
     logits: tuple[float, ...] = ()
     regions: tuple[dict[str, Any], ...] = ()
+    support: "Support | None" = None
     overlay: str | None = None
     model: str | None = None
 
@@ -126,10 +128,12 @@ def _read(path: Path, inspector: "Inspector") -> _Image | str:
 def _conclude(path: str, image: _Image, worst: "Worst", inspector: "Inspector", overlay: Path) -> InspectAnswer:
     """Draw the overlay of a judged image and say everything about it."""
     from inspectd.model.explanation import explain
+    from inspectd.model.support import supports
     from inspectd.vision.overlay import Style
 
     finding, page = worst.finding, image.single or image.pages.decode(worst.page)
-    explanation = explain(finding, page.size, page.doubt, worst.page, len(image.pages))
+    [support] = supports(inspector, [image.tensors[worst.page - 1]], [finding])
+    explanation = explain(finding, page.size, page.doubt, worst.page, len(image.pages), support)
     try:
         overlay.parent.mkdir(parents=True, exist_ok=True)
         overlay.write_bytes(explanation.picture(page.pixels, Style()))
@@ -143,6 +147,7 @@ def _conclude(path: str, image: _Image, worst: "Worst", inspector: "Inspector", 
         score=finding.score,
         logits=finding.logits,
         regions=tuple(asdict(region) for region in explanation.regions),
+        support=support,
         overlay=to_text(str(overlay)),
         model=inspector.bundle.title,
     )
@@ -167,4 +172,6 @@ def _line(answer: InspectAnswer) -> str:
     if answer.score is None:
         return f"{answer.path}: {answer.verdict}: {answer.reason}"
     doubt = f" ({answer.reason})" if answer.reason else ""
-    return f"{answer.path}: {answer.verdict}{doubt}, {answer.label}, score {answer.score:.3f}, overlay {answer.overlay}"
+    explained = f", support {answer.support}" if answer.support else ""
+    said = f"{answer.path}: {answer.verdict}{doubt}, {answer.label}, score {answer.score:.3f}{explained}"
+    return f"{said}, overlay {answer.overlay}"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from inspectd.domain import PAGE, Region, Verdict
 from inspectd.model.inspector import Finding
+from inspectd.model.support import Support
 from inspectd.vision.overlay import Style, draw, encode
 from inspectd.vision.regions import regions
 
@@ -24,6 +25,7 @@ class Explanation:
         reason: Why the image needs review, if the score alone does not say so; and the page, if the file has several.
         page: The page of the finding, as ``page 2 of 3``; None if there is only one.
         regions: The hot parts in the image's pixels, hottest first; may be empty.
+        support: How much of a rejection rests on the regions; None if that was not tested.
     """
 
     finding: Finding
@@ -31,24 +33,41 @@ class Explanation:
     reason: str | None
     page: str | None
     regions: list[Region]
+    support: Support | None = None
 
     def picture(self, pixels: NDArray[np.uint8], style: Style) -> bytes:
-        """Encodes the overlay of pixels uint8 (H, W, 3) as a file."""
+        """Encodes the overlay of pixels uint8 (H, W, 3) as a file.
+
+        Regions that were tested and are not the reason get no outline.
+        """
         finding = self.finding
         named = "" if finding.label.lower() == self.verdict else f" {finding.label}"
         of = f", {self.page}" if self.page else ""
         caption = f"{self.verdict.upper()}{named} {finding.score:.3f}{of}"
+        outlined = self.regions
+        if self.support:
+            count = f"{len(self.regions)} region{'s' * (len(self.regions) != 1)}, " if self.support.is_located else ""
+            caption += f": {count}{self.support}"
+            outlined = self.regions if self.support.is_located else []
         low, high = finding.scale.low, finding.scale.high
-        return encode(draw(pixels, finding.heat, low, high, self.regions, caption, style), style.format)
+        return encode(draw(pixels, finding.heat, low, high, outlined, caption, style), style.format)
 
 
-def explain(finding: Finding, size: tuple[int, int], doubt: str | None, page: int = 1, pages: int = 1) -> Explanation:
+def explain(
+    finding: Finding,
+    size: tuple[int, int],
+    doubt: str | None,
+    page: int = 1,
+    pages: int = 1,
+    support: Support | None = None,
+) -> Explanation:
     """Combines a finding with its image.
 
     Args:
         size: Width and height of the image, or of the page that the finding is about.
         doubt: Why the file may not be whole, as the rest of "The file …".
         page: The number of that page, from 1 on, of `pages`.
+        support: The result of `support.supports`, if the explanation was tested.
     """
     verdict = Verdict.REVIEW if doubt else finding.verdict
     reason = f"in doubt: the file {doubt}" if doubt else None
@@ -56,4 +75,4 @@ def explain(finding: Finding, size: tuple[int, int], doubt: str | None, page: in
         reason = "no answer: the network gave no finite number"
     which = f"{PAGE} {page} of {pages}" if pages > 1 else None
     hot = regions(finding.heat, finding.scale.low, finding.scale.high, size)
-    return Explanation(finding, verdict, "; ".join(filter(None, (reason, which))) or None, which, hot)
+    return Explanation(finding, verdict, "; ".join(filter(None, (reason, which))) or None, which, hot, support)
