@@ -29,6 +29,8 @@ DEFAULT_METHOD: Method = "gradcam"
 
 PAGE = "page"  # a reason that begins so only names the page, of several, that decided
 MOST_PIXELS = 100_000_000  # of an image, unless `limits.pixels` says otherwise
+# Regions that carry a smaller share of the margin are not the reason of a rejection.
+LOCATED = 0.2
 
 
 @dataclass(frozen=True)
@@ -64,3 +66,13 @@ class Stat:
         """
         times = [self.mtime_ns // grain * grain for grain in GRAINS]
         return result.st_size == self.size and result.st_mtime_ns in times
+
+
+def is_located(share: float) -> bool:
+    """Whether regions with this support can be shown as the reason."""
+    return share >= LOCATED
+
+
+def support_text(share: float) -> str:
+    """For people: ``91 %``, between 0 and 100 %; or that the reason is not located."""
+    return f"{100 * min(share, 1.0):.0f} %" if is_located(share) else "reason not located"

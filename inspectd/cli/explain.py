@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from inspectd.cli.output import local_time
-from inspectd.domain import DEFAULT_METHOD
+from inspectd.domain import DEFAULT_METHOD, support_text
 from inspectd.ledger.read.search import Detail, InspectionDetail, Row
 
 MOST = 20  # images that are shown in full
@@ -81,6 +81,9 @@ def _inspection(found: InspectionDetail) -> Iterator[tuple[str, str]]:
     yield "logits", ", ".join(f"{name} {_number(value)}" for name, value in zip(names, found.logits, strict=False))
     yield "thresholds", ", ".join(f"{name} from {_number(value)}" for name, value in found.thresholds.items())
     yield "regions", _regions(found.regions) or "none"
+    if found.support is not None:
+        change = "is rejected no longer" if found.verdict_falls else "is still rejected"
+        yield "support", f"{support_text(found.support)}; without the regions the image {change}"
     yield "model", f"{found.model} version {found.version} (bundle {found.bundle})"
     yield (
         "computed",

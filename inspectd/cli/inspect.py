@@ -12,7 +12,7 @@ import typer
 
 from inspectd.cli.options import DeviceOption, JsonOption, MethodOption, PrecisionOption
 from inspectd.cli.output import printable, say, write_json
-from inspectd.domain import DEFAULT_METHOD
+from inspectd.domain import DEFAULT_METHOD, support_text
 from inspectd.errors import InspectdError
 from inspectd.paths import to_text
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from inspectd.model.inspector import Inspector
     from inspectd.model.pages import Worst
-    from inspectd.model.support import Support
     from inspectd.vision.decode import Decoded, Pages
 
 BATCH = 8
@@ -39,7 +38,7 @@ class InspectAnswer:
     score: float | None = None
     logits: tuple[float, ...] = ()
     regions: tuple[dict[str, Any], ...] = ()
-    support: "Support | None" = None
+    support: float | None = None
     overlay: str | None = None
     model: str | None = None
 
@@ -79,13 +78,14 @@ def judge(files: Sequence[Path], inspector: "Inspector", out: Path) -> Iterator[
     Raises:
         InspectdError: when an overlay cannot be written.
     """
-    from inspectd.model.pages import inspect_pages
+    from inspectd.model.pages import inspect_pages, with_support
 
     names: dict[str, int] = {}
     for start in range(0, len(files), BATCH):
         batch = [(path, _read(path, inspector)) for path in files[start : start + BATCH]]
         images = [image for _, image in batch if not isinstance(image, str)]
-        found = iter(inspect_pages(inspector, [image.tensors for image in images]))
+        tensors = [image.tensors for image in images]
+        found = iter(with_support(inspector, tensors, list(inspect_pages(inspector, tensors))))
         for path, image in batch:
             text = to_text(str(path))
             if isinstance(image, str):
@@ -128,11 +128,10 @@ def _read(path: Path, inspector: "Inspector") -> _Image | str:
 def _conclude(path: str, image: _Image, worst: "Worst", inspector: "Inspector", overlay: Path) -> InspectAnswer:
     """Draw the overlay of a judged image and say everything about it."""
     from inspectd.model.explanation import explain
-    from inspectd.model.support import supports
     from inspectd.vision.overlay import Style
 
     finding, page = worst.finding, image.single or image.pages.decode(worst.page)
-    [support] = supports(inspector, [image.tensors[worst.page - 1]], [finding])
+    support = worst.support.share if worst.support else None
     explanation = explain(finding, page.size, page.doubt, worst.page, len(image.pages), support)
     try:
         overlay.parent.mkdir(parents=True, exist_ok=True)
@@ -172,6 +171,6 @@ def _line(answer: InspectAnswer) -> str:
     if answer.score is None:
         return f"{answer.path}: {answer.verdict}: {answer.reason}"
     doubt = f" ({answer.reason})" if answer.reason else ""
-    explained = f", support {answer.support}" if answer.support else ""
+    explained = "" if answer.support is None else f", support {support_text(answer.support)}"
     said = f"{answer.path}: {answer.verdict}{doubt}, {answer.label}, score {answer.score:.3f}{explained}"
     return f"{said}, overlay {answer.overlay}"

@@ -61,6 +61,13 @@ def worst(judged: Sequence[Judged], classes: Sequence[ImageClass], threshold: fl
     return ShownImages("No mistakes: the images nearest the threshold", False, nearest)
 
 
+def least_explained(judged: Sequence[Judged], classes: Sequence[ImageClass]) -> ShownImages:
+    """At most twelve rejected defects whose regions carry least of the margin, the least first."""
+    tested = [(each.support.share, each) for each in judged if each.support and not classes[each.case.target].ok]
+    shown = [each for _, each in sorted(tested, key=lambda pair: pair[0])[:SHOWN]]
+    return ShownImages("The rejected defects that the shown regions explain least", True, tuple(shown))
+
+
 def sheet(choice: ShownImages, inspector: Inspector, root: Path, masks: Masks | None) -> bytes:
     """The contact sheet as a PNG file. Images that have disappeared are left out."""
     found = [FoundFile(each.case.path, each.case.target) for each in choice.shown]
@@ -93,9 +100,9 @@ def _tile(each: Judged, picture: Picture, inspector: Inspector, masks: Masks | N
     classes = inspector.bundle.spec.classes
     truth = classes[each.case.target]
     title = f"{truth.name}: {_name(each, truth)}"
-    return Tile(
-        overlay, title, f"margin {each.case.margin:.4g}  {PurePosixPath(each.case.path).name}", _colour(each, truth)
-    )
+    explained = f", support {100 * each.support.share:.0f} %" if each.support else ""
+    below = f"margin {each.case.margin:.4g}{explained}  {PurePosixPath(each.case.path).name}"
+    return Tile(overlay, title, below, _colour(each, truth))
 
 
 def _name(each: Judged, truth: ImageClass) -> str:

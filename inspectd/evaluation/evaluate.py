@@ -17,7 +17,7 @@ from inspectd.evaluation import figures, summary
 from inspectd.evaluation.assessment import Assessment, as_numbers, assess
 from inspectd.evaluation.cases import FINDINGS, Case, cases_text
 from inspectd.evaluation.claims import sides
-from inspectd.evaluation.contact import sheet, worst
+from inspectd.evaluation.contact import least_explained, sheet, worst
 from inspectd.evaluation.judging import Judged, Judgement, Progress, judge
 from inspectd.evaluation.masks import Masks, find_masks
 from inspectd.evaluation.quantised import beside_float32
@@ -81,6 +81,8 @@ def evaluate(
     doubts = (*summary.doubts(found, judged), *remarks, *_of_masks(judgement, masks, spec.classes), *of_depth)
     choice = worst(judged, spec.classes, spec.thresholds.defect)
     pictures = _pictures(found, judged, spec) | {"mistakes.png": sheet(choice, inspector, root, masks)}
+    if (weakest := least_explained(judged, spec.classes)).shown:
+        pictures["explanations.png"] = sheet(weakest, inspector, root, masks)
     beside = beside_float32(inspector.bundle, (each.case for each in judged)) if subject.precision == "int8" else None
     contents = Contents(subject, found, judgement, choice, answer, doubts, beside)
     numbers = {"format": 1, **subject.as_numbers(), **as_numbers(found)} | {
@@ -205,7 +207,7 @@ def _of_masks(judgement: Judgement, masks: Masks | None, classes: Sequence[Image
     defects = [each.case.path for each in judgement.judged if not classes[each.case.target].ok]
     if bare := [path for path in defects if path not in masks.files]:
         have = "has" if len(bare) == 1 else "have"
-        yield f"{len(bare)} of {len(defects)} defects {have} no mask, such as {bare[0]}; which leaves out their heat."
+        yield f"{len(bare)} of {len(defects)} defects {have} no mask, such as {bare[0]}: no heat measured there."
 
 
 def _pictures(found: Assessment, judged: Sequence[Judged], spec: Spec) -> dict[str, bytes]:

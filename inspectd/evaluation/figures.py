@@ -21,7 +21,8 @@ from inspectd.evaluation.thresholds import Margins
 from inspectd.model.spec import ImageClass, Thresholds
 
 NAMES = {
-    "confusion.png", "margins.png", "roc.png", "precision-recall.png", "calibration.png", "distances.png"
+    "confusion.png", "margins.png", "roc.png", "precision-recall.png", "calibration.png", "distances.png",
+    "explanations.png",
 }  # fmt: skip
 DPI = 144
 INK, FAINT, LINE = "#1b2430", "#5d6b7a", "#d9dee5"

@@ -82,6 +82,7 @@ class Redraw:
     sha256: str
     method: str  # how its heat was computed
     page: int | None = None  # the page that the overlay shows; None for a single page
+    support: float | None = None  # as the overlay's caption says it
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,8 @@ class Inspected:
     overlay: str | None = None  # relative to the configured `output`
     page: int | None = None  # the worst page, which decides, from 1 on; None for a single page
     regions: tuple[Region, ...] = ()
+    support: float | None = None  # of a rejection: the share of the margin that goes when its regions are erased
+    verdict_falls: bool | None = None  # whether it is no longer rejected then
     heat: Heat | None = None
     method: str = DEFAULT_METHOD  # how the heat was computed
     timings: Mapping[str, float] = field(default_factory=dict)  # milliseconds by stage

@@ -35,7 +35,7 @@ class After(StrEnum):
 
 OPEN_STATES = (State.SETTLING, State.STALLED, State.QUEUED)
 FINISHED_STATES = (State.DONE, State.FAILED)
-REVISION = "0008"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
+REVISION = "0009"  # the newest file of migrations/versions; four digits, so that "newer than" is an order of texts
 _OPEN = text("state IN ('settling', 'stalled', 'queued')")
 _CLAIMED = text("state = 'claimed'")
 _AFTER_PENDING = text("\"after\" = 'pending'")
@@ -156,6 +156,8 @@ class Inspection(Base):
     software: Mapped[str]
     method: Mapped[str | None] = mapped_column(String(8))  # of the heat: gradcam, layercam, hirescam
     page: Mapped[int | None]  # of several, the worst, which decides and which the overlay shows; from 1 on
+    support: Mapped[float | None]  # of a rejection: the share of the margin that goes when its regions are erased
+    verdict_falls: Mapped[bool | None]  # whether it is no longer rejected then
 
 
 class Review(Base):

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inspectd.domain import PAGE, Region, Verdict
+from inspectd.domain import PAGE, Region, Verdict, is_located, support_text
 from inspectd.model.inspector import Finding
-from inspectd.model.support import Support
 from inspectd.vision.overlay import Style, draw, encode
 from inspectd.vision.regions import regions
 
@@ -25,7 +24,7 @@ class Explanation:
         reason: Why the image needs review, if the score alone does not say so; and the page, if the file has several.
         page: The page of the finding, as ``page 2 of 3``; None if there is only one.
         regions: The hot parts in the image's pixels, hottest first; may be empty.
-        support: How much of a rejection rests on the regions; None if that was not tested.
+        support: The share of a rejection that rests on the regions; None if that was not tested.
     """
 
     finding: Finding
@@ -33,7 +32,7 @@ class Explanation:
     reason: str | None
     page: str | None
     regions: list[Region]
-    support: Support | None = None
+    support: float | None = None
 
     def picture(self, pixels: NDArray[np.uint8], style: Style) -> bytes:
         """Encodes the overlay of pixels uint8 (H, W, 3) as a file.
@@ -45,10 +44,10 @@ class Explanation:
         of = f", {self.page}" if self.page else ""
         caption = f"{self.verdict.upper()}{named} {finding.score:.3f}{of}"
         outlined = self.regions
-        if self.support:
-            count = f"{len(self.regions)} region{'s' * (len(self.regions) != 1)}, " if self.support.is_located else ""
-            caption += f": {count}{self.support}"
-            outlined = self.regions if self.support.is_located else []
+        if self.support is not None:
+            outlined = self.regions if is_located(self.support) else []
+            count = f"{len(outlined)} region{'s' * (len(outlined) != 1)}, " if outlined else ""
+            caption += f": {count}{support_text(self.support)}"
         low, high = finding.scale.low, finding.scale.high
         return encode(draw(pixels, finding.heat, low, high, outlined, caption, style), style.format)
 
@@ -59,7 +58,7 @@ def explain(
     doubt: str | None,
     page: int = 1,
     pages: int = 1,
-    support: Support | None = None,
+    support: float | None = None,
 ) -> Explanation:
     """Combines a finding with its image.
 
@@ -67,7 +66,7 @@ def explain(
         size: Width and height of the image, or of the page that the finding is about.
         doubt: Why the file may not be whole, as the rest of "The file …".
         page: The number of that page, from 1 on, of `pages`.
-        support: The result of `support.supports`, if the explanation was tested.
+        support: See `Explanation`.
     """
     verdict = Verdict.REVIEW if doubt else finding.verdict
     reason = f"in doubt: the file {doubt}" if doubt else None

@@ -1,13 +1,15 @@
 """Judges images of one or several pages: the worst page decides the verdict of its image."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inspectd.domain import Verdict
 from inspectd.model.inspector import Finding, Inspector, badness
+from inspectd.model.support import Support, supports
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class Worst:
 
     finding: Finding
     page: int
+    support: Support | None = None  # of a rejected image whose explanation was tested
 
 
 def inspect_pages(
@@ -40,3 +43,18 @@ def inspect_pages(
                 worst[index] = Worst(finding, number)
         alive()
     return [worst[index] for index in range(len(images))]
+
+
+def with_support(
+    inspector: Inspector, images: Sequence[Iterable[NDArray[np.uint8]]], found: Sequence[Worst]
+) -> list[Worst]:
+    """The same findings; those of rejected images with the test of their explanation.
+
+    Args:
+        images: The images, as for `inspect_pages`; only the deciding pages of rejected ones are taken.
+    """
+    rejected = [index for index, worst in enumerate(found) if worst.finding.verdict == Verdict.DEFECT]
+    pages = [next(islice(images[index], found[index].page - 1, None)) for index in rejected]
+    tests = supports(inspector, pages, [found[index].finding for index in rejected])
+    supported = dict(zip(rejected, tests, strict=True))
+    return [replace(worst, support=supported.get(index)) for index, worst in enumerate(found)]

@@ -39,17 +39,7 @@ class Support:
     falls: bool
     area: float
 
-    @property
-    def is_located(self) -> bool:
-        """Whether the regions can be shown as the reason."""
-        return self.share >= LOCATED
 
-    def __str__(self) -> str:
-        """For people: ``91 %``, between 0 and 100 %; or that the reason is not located."""
-        return f"{100 * min(self.share, 1.0):.0f} %" if self.is_located else "reason not located"
-
-
-LOCATED = 0.2  # a smaller share means that the regions are not the reason; equal shapes elsewhere stay far below
 NONE = Support(0.0, falls=False, area=0.0)
 
 

@@ -76,6 +76,8 @@ class SidecarVerdict(Protocol):
     def score(self) -> float: ...
     @property
     def overlay(self) -> str | None: ...
+    @property
+    def support(self) -> float | None: ...
 
 
 def sidecar(outcome: Inspected | Failed, output: Path) -> bytes:
@@ -103,6 +105,7 @@ def sidecar_json(
         "reason": reason,
         "label": verdict.label if verdict else None,
         "score": verdict.score if verdict else None,
+        "support": verdict.support if verdict else None,
         "part": image.part,
         "watch": image.watch,
         "path": image.path,

@@ -20,7 +20,7 @@ from inspectd.ledger.records import Claim, Failed, Inspected, Outcome, Read, Uns
 from inspectd.ledger.schema import State
 from inspectd.ledger.write.queue import Queue
 from inspectd.model.inspector import Inspector
-from inspectd.model.pages import Worst, inspect_pages
+from inspectd.model.pages import Worst, inspect_pages, with_support
 from inspectd.vision.decode import DecodeError
 from inspectd.worker.after import concerns
 from inspectd.worker.artifacts import artifact_path, sidecar
@@ -125,6 +125,8 @@ class Batch:
         self._lane = lane
         self._taken: dict[int, Taken] | None = None  # by image, until the batch is judged
         self._is_folded = False
+        # A full batch means that more images wait: their verdicts come before the test of explanations.
+        self._has_time = len(claims) < lane.config.worker.batch or lane.config.worker.batch == 1
         self._used: list[tuple[str, int | None]] = []  # of each judged image: its watch, the bits of its values
 
     def judge(self) -> Self:
@@ -203,6 +205,8 @@ class Batch:
         with turn(lane.network, lane.beat):
             started = time.perf_counter()
             found = list(inspect_pages(lane.inspector, [*map(lane.judge.tensors, images)], lane.beat))
+            if self._has_time:
+                found = with_support(lane.inspector, [*map(lane.judge.tensors, images)], found)
             return found, round(milliseconds(started) / max(1, len(images)), 3)
 
     def _draw(self, image: Prepared, worst: Worst, infer_ms: float) -> tuple[Inspected, list[File]]:

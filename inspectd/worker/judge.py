@@ -116,7 +116,9 @@ class Judge:
         """
         bundle, finding, pages = self.inspector.bundle, worst.finding, len(image.sizes)
         started = time.perf_counter()
-        explanation = explain(finding, image.sizes[worst.page - 1], image.doubt, worst.page, pages)
+        support = worst.support
+        share = support.share if support else None
+        explanation = explain(finding, image.sizes[worst.page - 1], image.doubt, worst.page, pages, share)
         files: list[tuple[Path, bytes]] = []
         overlay: Path | None = None
         if self._config.overlay.is_wanted(explanation.verdict):
@@ -136,6 +138,8 @@ class Judge:
             overlay=str(overlay) if overlay else None,
             page=worst.page if pages > 1 else None,
             regions=tuple(explanation.regions),
+            support=share,
+            verdict_falls=support.falls if support else None,
             heat=stored_heat(finding.heat),
             method=finding.method,
             timings={**image.timings, "infer": infer_ms, "overlay": milliseconds(started)},

@@ -46,4 +46,4 @@ def _draw_again(config: Config, inspector: Inspector, wanted: Redraw) -> bytes:
     (finding,) = inspector.inspect([inspector.prepare(image.samples)], [method])
     chosen = config.overlay.model_dump(exclude={"write"})
     style = Style(**chosen | {"format": "png" if wanted.overlay.endswith(".png") else "jpeg"})
-    return explain(finding, image.size, image.doubt, page, len(pages)).picture(image.pixels, style)
+    return explain(finding, image.size, image.doubt, page, len(pages), wanted.support).picture(image.pixels, style)

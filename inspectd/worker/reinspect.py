@@ -23,7 +23,7 @@ from inspectd.errors import BundleError, InspectdError
 from inspectd.ledger.records import EarlierImage, Inspected, ReinspectionRequest
 from inspectd.ledger.write.queue import Queue
 from inspectd.ledger.write.reinspections import OPENINGS
-from inspectd.model.pages import Worst, inspect_pages
+from inspectd.model.pages import Worst, inspect_pages, with_support
 from inspectd.paths import from_text
 from inspectd.vision.decode import DecodeError
 from inspectd.worker.judge import Judge, Prepared, milliseconds
@@ -278,7 +278,8 @@ def _find(judge: Judge, images: Sequence[Prepared]) -> list[Worst | str]:
     if not images:
         return []
     try:
-        return [*inspect_pages(judge.inspector, [*map(judge.tensors, images)])]
+        found = [*inspect_pages(judge.inspector, [*map(judge.tensors, images)])]
+        return [*with_support(judge.inspector, [*map(judge.tensors, images)], found)]
     except MemoryError:
         why = TOO_LARGE
     except Exception as error:

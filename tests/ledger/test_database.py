@@ -31,8 +31,8 @@ LATER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
@@ -56,7 +56,7 @@ def scripts(tmp_path: Path) -> Path:
     """The migrations of a later release: one more than there is."""
     folder = tmp_path / "migrations"
     shutil.copytree(resource("migrations"), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0009_station.py").write_text(LATER.format(last="pass"))
+    (folder / "versions" / "0010_station.py").write_text(LATER.format(last="pass"))
     return folder
 
 
@@ -117,12 +117,12 @@ def test_an_upgrade_copies_the_database_first_and_the_daemon_may_have_it_open(
 ) -> None:
     queue.arrivals.enqueue("line", arrivals(3))  # still in the -wal file: a copy of the main file alone would miss them
     upgrade(url, scripts)
-    (copy,) = file.parent.glob("inspectd.db.before-0009-*")
+    (copy,) = file.parent.glob("inspectd.db.before-0010-*")
     with sqlite3.connect(copy) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0008",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0009",)]
         assert connection.execute("SELECT count(*) FROM images").fetchall() == [(3,)]
     with sqlite3.connect(file) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0009",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0010",)]
         assert connection.execute("SELECT count(station), count(*) FROM images").fetchall() == [(0, 3)]
 
 
@@ -203,14 +203,14 @@ def test_a_table_that_is_copied_into_a_new_one_loses_nothing(tmp_path: Path, scr
     with sqlite3.connect(file) as connection:
         fill_every_table(connection)
     indexes, view, before = objects(file, "index"), objects(file, "view"), everything(file)
-    (scripts / "versions" / "0009_station.py").write_text(LATER.format(last="import os; os.kill(os.getpid(), 9)"))
+    (scripts / "versions" / "0010_station.py").write_text(LATER.format(last="import os; os.kill(os.getpid(), 9)"))
     script = "import pathlib, sys; from inspectd.ledger import database\n"
     script += "database.upgrade(sys.argv[1], pathlib.Path(sys.argv[2]))"
     assert subprocess.run([sys.executable, "-c", script, url, str(scripts)], check=False).returncode == -9
     assert everything(file) == before | {"alembic_version": [("0006",)]}
     upgrade(url)
     before["images"] = [(*row, 0, None) for row in before["images"]]  # no close was seen; no file has to wait
-    before["inspections"] = [(*row, None) for row in before["inspections"]]  # of the one page that was judged
+    before["inspections"] = [(*row, None, None, None) for row in before["inspections"]]  # one page; not tested
     assert everything(file) == before | {"alembic_version": [(REVISION,)]}
     assert (objects(file, "index"), objects(file, "view")) == (indexes, view)
     assert [found.fault for found in check(url, ["line"]) if found.fault] == []
@@ -259,7 +259,7 @@ def put(connection: sqlite3.Connection, table: str, row: dict[str, object]) -> N
 
 
 def test_an_upgrade_that_fails_changes_nothing(url: str, file: Path, scripts: Path) -> None:
-    (scripts / "versions" / "0009_station.py").write_text(LATER.format(last="raise RuntimeError('half way')"))
+    (scripts / "versions" / "0010_station.py").write_text(LATER.format(last="raise RuntimeError('half way')"))
     before = objects(file, "table")
     with pytest.raises(RuntimeError, match="half way"):
         upgrade(url, scripts)
@@ -271,7 +271,7 @@ def test_a_newer_database_is_refused_and_left_alone(url: str, file: Path, script
     upgrade(url, scripts)
     before = file.read_bytes()
     for use in (upgrade, open_writer, open_reader):
-        with pytest.raises(LedgerError, match=r"newer inspectd \(schema 0009; this one knows 0008\)"):
+        with pytest.raises(LedgerError, match=r"newer inspectd \(schema 0010; this one knows 0009\)"):
             use(url)
     assert file.read_bytes() == before
 

@@ -4,11 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from inspectd.domain import Verdict
+from inspectd.domain import Verdict, support_text
 from inspectd.model.explanation import explain
 from inspectd.model.inspector import Finding
 from inspectd.model.spec import HeatScale
-from inspectd.model.support import Support
 from inspectd.vision.overlay import Style
 
 HEAT = np.pad(np.ones((2, 2), np.float32), 7)
@@ -16,7 +15,7 @@ FOUND = Finding(Verdict.DEFECT, "crack", (3.0,), 0.95, "crack", "gradcam", HEAT,
 SURFACE = np.full((320, 320, 3), 120, np.uint8)
 
 
-def overlay(support: Support | None, heat: np.ndarray = HEAT) -> np.ndarray:
+def overlay(support: float | None, heat: np.ndarray = HEAT) -> np.ndarray:
     found = Finding(**(vars(FOUND) | {"heat": heat}))
     data = explain(found, (320, 320), None, support=support).picture(SURFACE, Style(format="png"))
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
@@ -28,12 +27,12 @@ def outlined(picture: np.ndarray) -> int:
 
 
 def test_a_region_that_carries_the_verdict_is_outlined() -> None:
-    assert outlined(overlay(Support(0.91, falls=True, area=0.02))) > 50
+    assert outlined(overlay(0.91)) > 50
     assert outlined(overlay(None)) > 50
 
 
 def test_regions_that_are_not_the_reason_get_no_outline_and_the_caption_says_so() -> None:
-    pretended = Support(0.05, falls=False, area=0.02)
+    pretended = 0.05
     assert outlined(overlay(pretended)) == 0
     assert (overlay(pretended) != overlay(None)).any()
 
@@ -43,4 +42,4 @@ def test_regions_that_are_not_the_reason_get_no_outline_and_the_caption_says_so(
     [(0.914, "91 %"), (1.3, "100 %"), (0.2, "20 %"), (0.19, "reason not located"), (-0.2, "reason not located")],
 )
 def test_support_in_words(share: float, text: str) -> None:
-    assert str(Support(share, falls=False, area=0.0)) == text
+    assert support_text(share) == text

@@ -28,6 +28,7 @@ class VerdictInForce:
     label: str
     score: float
     overlay: str | None
+    support: float | None
     bundle: str
 
 
@@ -143,7 +144,7 @@ def being_removed(engine: Engine, paths: Sequence[str]) -> set[str]:
 _RECORDS: Select[Any] = select(
     *(images.c[name] for name in ("id", "watch", "path", "size", "mtime_ns", "ctime_ns", "seen_at", "part", "sha256")),
     *(images.c[name] for name in ("state", "reason", "finished_at", "after", "moved_to", "inspection_id")),
-    *(inspections.c[name] for name in ("verdict", "label", "score", "overlay")),
+    *(inspections.c[name] for name in ("verdict", "label", "score", "overlay", "support")),
     models.c.bundle,
 ).select_from(JOINED)
 _OWNERS = select(images.c.id, images.c.state, inspections.c.overlay, models.c.bundle).select_from(
@@ -168,7 +169,9 @@ def _read(engine: Engine, query: Select[Any]) -> list[Record]:
 def _record(row: AnyRow) -> Record:
     in_force = None
     if row.verdict is not None:
-        in_force = VerdictInForce(row.inspection_id, row.verdict, row.label, row.score, row.overlay, row.bundle)
+        in_force = VerdictInForce(
+            row.inspection_id, row.verdict, row.label, row.score, row.overlay, row.support, row.bundle
+        )
     return Record(
         image_id=row.id,
         watch=row.watch,

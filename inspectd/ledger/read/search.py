@@ -58,6 +58,8 @@ class InspectionDetail:
     software: str
     method: str | None  # how the heat was computed
     page: int | None  # of several, the worst, which decides
+    support: float | None  # of a rejection: the share of the margin that goes when its regions are erased
+    verdict_falls: bool | None  # whether it is no longer rejected then
     model: str  # name@first 8 of the bundle's hash
     version: int
     bundle: str

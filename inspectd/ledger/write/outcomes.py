@@ -202,6 +202,8 @@ def _inspection(outcome: Inspected, model_id: int, now: str) -> dict[str, Any]:
         "overlay": outcome.overlay,
         "page": outcome.page,
         "regions": [vars(region) for region in outcome.regions],
+        "support": outcome.support,
+        "verdict_falls": outcome.verdict_falls,
         "heat": heat and heat.values,
         "heat_width": heat and heat.width,
         "heat_height": heat and heat.height,

@@ -50,7 +50,7 @@ class Redraws:
         query = (
             select(
                 inspections.c.id.label("inspection_id"),
-                *(inspections.c.model_id, inspections.c.overlay, inspections.c.page),
+                *(inspections.c.model_id, inspections.c.overlay, inspections.c.page, inspections.c.support),
                 *(images.c.watch, images.c.path, images.c.moved_to, images.c.sha256),
                 func.coalesce(inspections.c.method, DEFAULT_METHOD).label("method"),  # NULL: by an older version
             )
