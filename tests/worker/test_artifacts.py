@@ -63,6 +63,7 @@ def test_a_failure_has_a_sidecar_with_the_same_keys() -> None:
         "reason": "truncated: it ends early",
         "label": None,
         "score": None,
+        "support": None,
         "part": "4711",
         "watch": "line",
         "path": "a.png",

@@ -3,7 +3,6 @@
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from inspectd.model.bundle import write_bundle
 from inspectd.model.null import write_null_bundle
 from inspectd.model.spec import HeatScale, Thresholds
 from inspectd.vision.overlay import encode
-from inspectd.worker.artifacts import sidecar_json
 
 
 @pytest.fixture
@@ -69,11 +67,3 @@ def test_what_carries_the_verdict_is_recorded_and_said(site: Site) -> None:
 def test_while_more_images_wait_than_a_batch_holds_nothing_is_tested(site: Site) -> None:
     work_off(config.load(site.config), queue_of(site, 8))
     assert site.rows("select count(*), count(support) from inspections") == [(8, 0)]
-
-
-def test_a_failure_has_a_sidecar_with_the_same_keys() -> None:
-    class Image:
-        part, watch, path = None, "line", "a.png"
-
-    record = json.loads(sidecar_json(Image, "failed", "truncated: it ends", None, None, Path("/output")))
-    assert record["support"] is None
