@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,11 +49,20 @@ def inspect_pages(
 def with_support(
     inspector: Inspector, images: Sequence[Iterable[NDArray[np.uint8]]], found: Sequence[Worst]
 ) -> list[Worst]:
-    """The same findings; those of rejected images with the test of their explanation.
+    """The same findings; those of rejected images with the test of their explanation, if the memory suffices for it.
 
     Args:
         images: The images, as for `inspect_pages`; only the deciding pages of rejected ones are taken.
     """
+    try:
+        return _with_support(inspector, images, found)
+    except (MemoryError, cv2.error):  # OpenCV's own error; a verdict must not depend on the test of its explanation
+        return list(found)
+
+
+def _with_support(
+    inspector: Inspector, images: Sequence[Iterable[NDArray[np.uint8]]], found: Sequence[Worst]
+) -> list[Worst]:
     rejected = [index for index, worst in enumerate(found) if worst.finding.verdict == Verdict.DEFECT]
     pages = [next(islice(images[index], found[index].page - 1, None)) for index in rejected]
     tests = supports(inspector, pages, [found[index].finding for index in rejected])

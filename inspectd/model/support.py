@@ -4,6 +4,7 @@ If the verdict rests on the regions, most of the margin goes with them. As a con
 another place of the image. The erased pixels take the colours of their surroundings, so that no new edge appears.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ Mask = NDArray[np.bool_]
 Values = NDArray[np.floating]
 
 _GROWN = 0.02  # of the image's longer side: a defect's edge lies just outside the heat
+_GRID = 1024  # the longer side of the grid on which regions grow: the time of growing rises with the fourth power
 _TRIES = 16  # places among which the control is chosen
 
 
@@ -75,10 +77,13 @@ def supports(
 def shown(finding: Finding, pixels: NDArray[np.uint8]) -> Mask:
     """The pixels (h, w) of a prepared image that the regions cover, grown by 2 % of its longer side."""
     height, width = pixels.shape[:2]
-    hot = hot_pixels(finding.heat, finding.scale.low, finding.scale.high, (width, height))
-    reach = 2 * round(_GROWN * max(height, width)) + 1
+    shrink = min(1.0, _GRID / max(height, width))
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    hot = hot_pixels(finding.heat, finding.scale.low, finding.scale.high, size)
+    reach = 2 * round(_GROWN * max(size)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    return np.asarray(cv2.dilate(hot.astype(np.uint8), kernel), np.uint8) > 0
+    grown = cv2.dilate(hot.astype(np.uint8), kernel)
+    return np.asarray(cv2.resize(grown, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8) > 0
 
 
 def erase(pixels: NDArray[np.uint8], mask: Mask) -> NDArray[np.uint8]:
@@ -87,10 +92,19 @@ def erase(pixels: NDArray[np.uint8], mask: Mask) -> NDArray[np.uint8]:
     Coarser and coarser means of the known pixels fill the mask from its border inwards (push-pull interpolation,
     Gortler et al. 1996, "The lumigraph").
     """
-    known = (~mask).astype(np.float32)[..., None]
-    values: Values = pixels.astype(np.float32) * known
-    filled = _filled(values, known)
-    return np.where(mask[..., None], np.clip(np.rint(filled), 0, 255), pixels).astype(np.uint8)
+    erased = pixels.copy()
+    part = _around(mask)
+    known = (~mask[part]).astype(np.float32)[..., None]
+    values: Values = pixels[part].astype(np.float32) * known
+    filled = np.clip(np.rint(_filled(values, known)), 0, 255).astype(np.uint8)
+    erased[part][mask[part]] = filled[mask[part]]
+    return erased
+
+
+def _around(mask: Mask) -> tuple[slice, slice]:
+    """The rows and columns of the mask, and as many again on each side."""
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return slice(max(0, y - height), y + 2 * height), slice(max(0, x - width), x + 2 * width)
 
 
 def _filled(values: Values, weights: Values) -> Values:
@@ -118,5 +132,7 @@ def _moved(mask: Mask) -> Mask:
 def _support(spec: Spec, before: Finding, after: Finding, area: float) -> Support:
     assert spec.good_margin is not None
     was, remains = (margin(each.logits, spec.classes, spec.activation) for each in (before, after))
+    if not math.isfinite(remains):
+        return Support(0.0, falls=False, area=area)
     share = (was - remains) / max(was - spec.good_margin, 1e-9)
     return Support(share, after.verdict != Verdict.DEFECT, area)

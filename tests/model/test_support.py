@@ -9,6 +9,7 @@ import pytest
 from inspectd.domain import Verdict
 from inspectd.model.bundle import write_bundle
 from inspectd.model.null import NullInspector, write_null_bundle
+from inspectd.model.pages import inspect_pages, with_support
 from inspectd.model.spec import HeatScale, Preparation, Thresholds
 from inspectd.model.support import erase, shown, supports
 
@@ -94,3 +95,27 @@ def test_the_shown_pixels_cover_the_regions(inspector: NullInspector) -> None:
     image = inspector.prepare(spotted((16, 24)))
     [found] = inspector.inspect([image])
     assert shown(found, image)[18:30, 26:38].all()
+
+
+def test_a_lack_of_memory_leaves_the_verdict_and_tests_nothing(
+    inspector: NullInspector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [[inspector.prepare(spotted((16, 24)))]]
+    found = inspect_pages(inspector, images)
+
+    def scarce(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(NullInspector, "inspect", scarce)
+    assert with_support(inspector, images, found) == found
+
+
+def test_a_region_of_a_huge_image_is_erased_in_no_time(inspector: NullInspector) -> None:
+    """Growing it at full size would take minutes, and filling it in the whole image gigabytes."""
+    image = np.zeros((6000, 8000, 1), np.uint8)
+    image[1500:2250, 3000:4000] = 255
+    found = replace(inspector.inspect([image])[0], verdict=Verdict.DEFECT)
+    mask = shown(found, image)
+    assert mask.shape == (6000, 8000)
+    assert mask[1600:2150, 3100:3900].all()
+    assert erase(image, mask)[1700:2050, 3200:3800].max() < 255
