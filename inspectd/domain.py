@@ -74,5 +74,5 @@ def is_located(share: float) -> bool:
 
 
 def support_text(share: float) -> str:
-    """For people: ``91 %``, between 0 and 100 %; or that the reason is not located."""
-    return f"{100 * min(share, 1.0):.0f} %" if is_located(share) else "reason not located"
+    """For people: ``support 91 %``, 100 % at most; or that the reason is not located."""
+    return f"support {100 * min(share, 1.0):.0f} %" if is_located(share) else "reason not located"

@@ -171,6 +171,6 @@ def _line(answer: InspectAnswer) -> str:
     if answer.score is None:
         return f"{answer.path}: {answer.verdict}: {answer.reason}"
     doubt = f" ({answer.reason})" if answer.reason else ""
-    explained = "" if answer.support is None else f", support {support_text(answer.support)}"
+    explained = "" if answer.support is None else f", {support_text(answer.support)}"
     said = f"{answer.path}: {answer.verdict}{doubt}, {answer.label}, score {answer.score:.3f}{explained}"
     return f"{said}, overlay {answer.overlay}"

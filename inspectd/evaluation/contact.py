@@ -15,7 +15,7 @@ import numpy as np
 
 from inspectd.dataset.folder import FoundFile
 from inspectd.dataset.pictures import Picture, read_pictures
-from inspectd.domain import Verdict
+from inspectd.domain import Verdict, support_text
 from inspectd.evaluation.judging import Judged
 from inspectd.evaluation.masks import MaskError, Masks, read_mask
 from inspectd.model.explanation import explain
@@ -100,7 +100,7 @@ def _tile(each: Judged, picture: Picture, inspector: Inspector, masks: Masks | N
     classes = inspector.bundle.spec.classes
     truth = classes[each.case.target]
     title = f"{truth.name}: {_name(each, truth)}"
-    explained = f", support {100 * each.support.share:.0f} %" if each.support else ""
+    explained = f", {support_text(each.support.share)}" if each.support else ""
     below = f"margin {each.case.margin:.4g}{explained}  {PurePosixPath(each.case.path).name}"
     return Tile(overlay, title, below, _colour(each, truth))
 

@@ -114,12 +114,11 @@ class HeatScale:
     def lowered(self, top: float) -> "HeatScale":
         """The scale for a rejected image whose heat reaches only `top`, in proportion, so that its hottest part shows.
 
-        A scale whose midpoint `top` exceeds stays; so does any scale if `top` is not above 0.
+        A scale whose midpoint `top` clearly exceeds stays; so does any scale if `top` is not above 0.
         """
-        middle = (self.low + self.high) / 2
-        if not 0 < top <= middle:
+        factor = SHOWN * top / ((self.low + self.high) / 2)
+        if not 0 < factor < 1:
             return self
-        factor = SHOWN * top / middle
         return HeatScale(self.low * factor, self.high * factor)
 
 

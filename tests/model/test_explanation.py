@@ -12,6 +12,7 @@ from inspectd.vision.overlay import Style
 
 HEAT = np.pad(np.ones((2, 2), np.float32), 7)
 FOUND = Finding(Verdict.DEFECT, "crack", (3.0,), 0.95, "crack", "gradcam", HEAT, HeatScale(0.2, 0.6), {"gradcam": 1.0})
+NOT_LOCATED = "reason not located"
 SURFACE = np.full((320, 320, 3), 120, np.uint8)
 
 
@@ -39,7 +40,7 @@ def test_regions_that_are_not_the_reason_get_no_outline_and_the_caption_says_so(
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0.914, "91 %"), (1.3, "100 %"), (0.2, "20 %"), (0.19, "reason not located"), (-0.2, "reason not located")],
+    [(0.914, "support 91 %"), (1.3, "support 100 %"), (0.2, "support 20 %"), (0.19, NOT_LOCATED), (-0.2, NOT_LOCATED)],
 )
 def test_support_in_words(share: float, text: str) -> None:
     assert support_text(share) == text
