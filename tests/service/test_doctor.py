@@ -434,7 +434,7 @@ def test_clocks() -> None:
 @pytest.mark.long
 def test_a_device_that_is_not_there_and_one_that_does_not_answer() -> None:
     absent = models.device("gpu:63")
-    assert (absent.state, absent.found) == (Level.FAULT, "is not to be had")
+    assert (absent.state, absent.found) == (Level.FAULT, "is not available")
     assert "worker.device: gpu:63" in absent.advice
     late = models.device("cpu", patience=0.01)
     assert (late.state, late.found) == (Level.FAULT, "no answer within 0.01 s")

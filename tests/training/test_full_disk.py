@@ -35,5 +35,5 @@ def test_a_disk_that_fills_while_training(data: Path, tmp_path: Path, space: Spa
     space.tmpfs(models, "remount,size=16m")
     ran = train("--resume")
     assert ran.returncode == 0, ran.stderr
-    assert "Goes on after 1 epochs." in ran.stdout
+    assert "Continues after 1 epochs." in ran.stdout
     assert sorted(path.name for path in kept.iterdir()) == ["bars"]

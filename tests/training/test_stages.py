@@ -120,5 +120,5 @@ print(train(Path(sys.argv[1]), Path(sys.argv[2], "bars"), recipe, Witness()).spe
         [sys.executable, "-c", code, str(data), str(tmp_path)], capture_output=True, env=plain, check=True
     )
     said = ran.stdout.decode().splitlines()
-    assert said[1].startswith("Not enough memory for 16 images in a step: 8 from here on.")
+    assert said[1].startswith("Not enough memory for 16 images in a step: it continues with 8.")
     assert int(said[-1]) <= 8
