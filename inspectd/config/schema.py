@@ -174,7 +174,7 @@ class OverlaySettings(Section):
             "transparent. image: each image's own strongest heat is the end of the scale."
         ),
     ] = "fixed"
-    caption: Annotated[Switch, Field(description="Whether verdict, score and support are written on the overlay.")] = True
+    caption: Annotated[Switch, Field(description="Whether verdict, score and support are on the overlay.")] = True
 
     def is_wanted(self, verdict: str) -> bool:
         """Whether an image with this verdict (`ok`, `defect` or `review`) gets an overlay."""
