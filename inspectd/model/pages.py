@@ -54,6 +54,8 @@ def with_support(
     Args:
         images: The images, as for `inspect_pages`; only the deciding pages of rejected ones are taken.
     """
+    if inspector.bundle.spec.good_margin is None:  # nothing can be tested, so no page needs to be prepared again
+        return list(found)
     try:
         return _with_support(inspector, images, found)
     except (MemoryError, cv2.error):  # OpenCV's own error; a verdict must not depend on the test of its explanation

@@ -22,7 +22,6 @@ Mask = NDArray[np.bool_]
 Values = NDArray[np.floating]
 
 _GROWN = 0.02  # of the image's longer side: a defect's edge lies just outside the heat
-_GRID = 1024  # the longer side of the grid on which regions grow: the time of growing rises with the fourth power
 _TRIES = 16  # places among which the control is chosen
 
 
@@ -77,10 +76,8 @@ def supports(
 def shown(finding: Finding, pixels: NDArray[np.uint8]) -> Mask:
     """The pixels (h, w) of a prepared image that the regions cover, grown by 2 % of its longer side."""
     height, width = pixels.shape[:2]
-    shrink = min(1.0, _GRID / max(height, width))
-    size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    hot = hot_pixels(finding.heat, finding.scale.low, finding.scale.high, size)
-    reach = 2 * round(_GROWN * max(size)) + 1
+    hot = hot_pixels(finding.heat, finding.scale.low, finding.scale.high, (width, height))
+    reach = 2 * round(_GROWN * max(hot.shape)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     grown = cv2.dilate(hot.astype(np.uint8), kernel)
     return np.asarray(cv2.resize(grown, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8) > 0

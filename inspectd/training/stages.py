@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -83,11 +83,14 @@ def _head(network: Any, material: Material, recipe: Recipe, witness: Witness) ->
     seen = _views(recipe, len(material.pixels) * math.prod(below.shape[1:]))
     features = _features(keras.Model(network.inputs, below), material, recipe, seen, witness)
     above = keras.Model(below, network.outputs)
-    training = np.concatenate([material.training + view * len(material.pixels) for view in range(len(seen))])
-    answers, weights = np.tile(material.answers, (len(seen), 1)), np.tile(material.weights, len(seen))
-    learned = Batches(features, answers, weights, training, as_they_are, recipe.seed)
-    validation = Batches(features, answers, weights, material.validation, as_they_are)
-    return Stage("head's epoch", above, learned, validation, recipe.head_epochs, recipe.head_rate, "constant")
+    viewed = replace(
+        material,
+        answers=np.tile(material.answers, (len(seen), 1)),
+        weights=np.tile(material.weights, len(seen)),
+        training=np.concatenate([material.training + view * len(material.pixels) for view in range(len(seen))]),
+    )
+    batches = _batches(features, viewed, as_they_are, recipe.seed)
+    return Stage("head's epoch", above, *batches, recipe.head_epochs, recipe.head_rate, "constant")
 
 
 def _views(recipe: Recipe, size: int) -> list[View]:

@@ -55,8 +55,9 @@ def regions(heat: NDArray[np.floating], low: float, high: float, size: tuple[int
 
 
 def hot_pixels(heat: NDArray[np.floating], low: float, high: float, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """The pixels, bool (height, width), that lie in any region; `size` and the heat as in `regions`."""
-    return _enlarged(strength(heat, low, high), size) > MIDPOINT
+    """The places that lie in any region, bool on the grid on which `regions` finds them; arguments as there."""
+    small = strength(heat, low, high)
+    return _enlarged(small, _grid(size, small.shape)) > MIDPOINT
 
 
 def _enlarged(small: Strength, size: tuple[int, int]) -> Strength:
